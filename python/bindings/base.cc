@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "bind.h"
+
+namespace {
+
+// Python side of ErrorKind; hugectr/errors.py gives each class its built-in ancestor too.
+PyObject* exception_class(ctr::ErrorKind kind) {
+  constexpr const char* names[] = {"InvalidArgumentError", "NotFoundError", "UnsupportedError", "FileError",
+                                   "OutOfMemoryError",     "DeviceError",   "InternalError"};
+  nb::object type = nb::module_::import_("hugectr.errors").attr(names[static_cast<int>(kind)]);
+  return type.release().ptr();
+}
+
+}  // namespace
+
+void bind_base(nb::module_& m) {
+  nb::register_exception_translator([](const std::exception_ptr& p, void*) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const ctr::Error& e) {
+      PyObject* type = exception_class(e.kind());
+      PyErr_SetString(type, e.what());
+      Py_DECREF(type);
+    }
+  });
+
+  m.def("set_log_sink", [](nb::object sink) {
+    if (sink.is_none()) return ctr::log::set_sink({});
+    // Leaked on purpose: a reader thread may log while the interpreter is shutting down.
+    auto* callback = new nb::object(std::move(sink));
+    ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
+      nb::gil_scoped_acquire gil;
+      (*callback)(level == ctr::log::Level::error, nb::str(line.data(), line.size()));
+    });
+  }, nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");
+  m.def("log_info", [](const std::string& text) { ctr::log::info("{}", text); });
+  m.def("log_warning", [](const std::string& text) { ctr::log::warning("{}", text); });
+  m.def("log_plain", [](const std::string& text) { ctr::log::plain(text); });
+  m.def("warn_once", [](const std::string& text) { ctr::log::warn_once(text); });
+  m.def("available_threads", &ctr::available_threads);
+}

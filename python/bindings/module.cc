@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bind.h"
+
+NB_MODULE(_core, m) {
+  m.doc() = "Native core of hugectr. Use the classes of the hugectr package instead.";
+  bind_base(m);
+  bind_layers(m);
+  bind_optim(m);
+  bind_data(m);
+  bind_metrics(m);
+  bind_embedding(m);
+  bind_model(m);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace ctr {
+
+enum class DType : uint8_t { f32, f16, bf16, i32, i64 };
+inline constexpr int kNumDTypes = 5;
+
+constexpr size_t size_of(DType t) {
+  switch (t) {
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f16:
+    case DType::bf16: return 2;
+    case DType::i64: return 8;
+  }
+  return 0;
+}
+
+constexpr std::string_view name_of(DType t) {
+  constexpr std::string_view names[kNumDTypes] = {"f32", "f16", "bf16", "i32", "i64"};
+  return names[static_cast<int>(t)];
+}
+
+// Storage types: arithmetic happens in float.
+struct bf16 {
+  uint16_t bits;
+};
+struct f16 {
+  uint16_t bits;
+};
+
+inline float to_float(bf16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
+
+// Round to nearest even; NaN stays NaN.
+inline bf16 to_bf16(float v) {
+  const auto u = std::bit_cast<uint32_t>(v);
+  if ((u & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((u >> 16) | 0x40u)};
+  return {static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
+}
+
+template <class T>
+inline constexpr DType dtype_of = DType::f32;
+template <>
+inline constexpr DType dtype_of<f16> = DType::f16;
+template <>
+inline constexpr DType dtype_of<bf16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::i32;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::i64;
+
+}  // namespace ctr

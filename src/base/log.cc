@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/log.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace ctr::log {
+namespace {
+
+struct State {
+  std::mutex mutex;
+  Sink sink;
+  std::set<std::string> warned;
+  int rank = 0;
+  int verbosity = 2;
+  std::thread::id main_thread = std::this_thread::get_id();
+
+  State() {
+    if (const char* text = std::getenv("HUGECTR_LOG_LEVEL")) verbosity = std::atoi(text);
+  }
+};
+
+State& state() {
+  static State s;
+  return s;
+}
+// Touches the state at load time so that the loading thread is the one called "main".
+[[maybe_unused]] const State& touched_at_load = state();
+
+void emit(Level level, std::string_view line) {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (s.sink) return s.sink(level, line);
+  std::FILE* out = level == Level::error ? stderr : stdout;
+  std::fwrite(line.data(), 1, line.size(), out);
+  std::fputc('\n', out);
+  std::fflush(out);
+}
+
+std::string thread_name() {
+  if (std::this_thread::get_id() == state().main_thread) return "main";
+  return fmt::format("tid #{}", std::hash<std::thread::id>{}(std::this_thread::get_id()) % 100000);
+}
+
+}  // namespace
+
+void set_sink(Sink sink) {
+  std::lock_guard lock(state().mutex);
+  state().sink = std::move(sink);
+}
+
+void set_rank(int rank) { state().rank = rank; }
+
+bool enabled(Level level) {
+  const int verbosity = state().verbosity;
+  switch (level) {
+    case Level::error: return verbosity != 0;
+    case Level::info: return verbosity >= 1;
+    case Level::warning: return verbosity >= 2;
+    case Level::debug: return verbosity >= 3;
+    case Level::trace: return verbosity >= 9;
+  }
+  return false;
+}
+
+void write(Level level, std::string_view message) {
+  constexpr const char* names[] = {"ERROR", "INFO", "WARNING", "DEBUG", "TRACE"};
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto millis =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  emit(level, fmt::format("[HCTR][{:02}:{:02}:{:02}.{:03}][{}][RK{}][{}]: {}", local.tm_hour, local.tm_min,
+                          local.tm_sec, millis, names[static_cast<int>(level)], state().rank, thread_name(),
+                          message));
+}
+
+void plain(std::string_view line) {
+  if (enabled(Level::info)) emit(Level::info, line);
+}
+
+void warn_once(const std::string& message) {
+  {
+    std::lock_guard lock(state().mutex);
+    if (!state().warned.insert(message).second) return;
+  }
+  warning("{}", message);
+}
+
+}  // namespace ctr::log

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+namespace ctr {
+
+// Up to four extents, last one fastest. A value type.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 4;
+
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> extents);
+
+  int rank() const { return rank_; }
+  int64_t operator[](int i) const { return extents_[i < 0 ? i + rank_ : i]; }
+  void set(int i, int64_t extent) { extents_[i < 0 ? i + rank_ : i] = extent; }
+  int64_t numel() const;
+  int64_t last() const { return rank_ ? extents_[rank_ - 1] : 1; }
+  // Product of all extents but the last: rows of the tensor seen as a matrix.
+  int64_t rows() const { return last() ? numel() / last() : 0; }
+  bool operator==(const Shape&) const = default;
+
+ private:
+  std::array<int64_t, kMaxRank> extents_{};
+  int rank_ = 0;
+};
+
+std::string to_string(const Shape& shape);  // "[128, 26, 16]"
+
+}  // namespace ctr

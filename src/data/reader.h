@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+
+struct ArrowArrayStream;
+
+namespace ctr {
+
+enum class DataFormat : uint8_t { norm, raw, parquet };
+
+struct SparseInputSpec {
+  std::string name;
+  std::vector<int64_t> nnz_per_slot;  // maximum keys of each slot; its length is the number of slots
+  bool is_fixed_length = false;       // every slot has exactly its nnz, checked
+  int64_t slots() const { return static_cast<int64_t>(nnz_per_slot.size()); }
+};
+
+// Opens one Parquet file and streams the named columns (by position in the schema) in row order.
+// Fills `stream`; throws ctr::Error.
+using ArrowOpener =
+    std::function<void(const std::string& path, const std::vector<int64_t>& columns, ArrowArrayStream* stream)>;
+
+struct ReaderSpec {
+  DataFormat format = DataFormat::norm;
+  std::string source;  // file list, or the data file of Raw; opened at start(), not before
+  int64_t batch_size = 0;
+  int64_t label_dim = 1;
+  int64_t dense_dim = 0;
+  std::vector<SparseInputSpec> sparse;
+  bool repeat = true;
+  int num_workers = 12;
+  bool check_sum = false;                // Norm: files carry check bytes
+  bool i64_keys = false;                 // key width in the file (Norm), key range (Parquet)
+  bool float_label_dense = false;        // Raw: values are float, else int with dense = ln(v + 1)
+  int64_t num_samples = 0;               // Raw: 0 derives it from the file size
+  bool shuffle = false;                  // Raw training: order of chunks, derived from `seed`
+  uint64_t seed = 0;
+  std::vector<int64_t> slot_size_array;  // added as running offsets to the keys when `apply_offsets`
+  bool apply_offsets = false;
+  int prefetch = 4;                      // batches ready per worker
+  ArrowOpener open_arrow = {};           // Parquet only
+};
+
+// Delivers global batches in a deterministic order: worker w builds its batches from files w, w + W, ...; the
+// consumer takes them in strict rotation. An error in a worker is thrown by next().
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  // (Re)starts reading; an empty source rewinds the current one.
+  virtual void start(const std::string& source = "") = 0;
+  virtual bool started() const = 0;
+  // The next batch, valid until the next call; null at the end of the data (never when repeating).
+  virtual const Batch* next() = 0;
+  // True once the last batch has been delivered.
+  virtual bool at_end() const = 0;
+  virtual const std::string& source() const = 0;
+  // Samples dropped because of a bad check byte since start().
+  virtual int64_t skipped() const = 0;
+};
+
+std::unique_ptr<Reader> make_reader(const ReaderSpec& spec);
+
+}  // namespace ctr

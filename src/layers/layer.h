@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.h"
+#include "device/context.h"
+#include "layers/initializer.h"
+#include "layers/params.h"
+
+namespace ctr {
+
+struct WeightDef {  // trainable; order is the order in the dense model file
+  std::string name;
+  Shape shape;
+  Initializer initializer;
+};
+struct StateDef {  // not trainable, saved beside the weights: running statistics
+  std::string name;
+  Shape shape;
+  float initial;
+};
+struct BufferDef {
+  DType dtype;
+  Shape shape;
+};
+
+// What a layer needs for given input shapes. The planner owns all memory; a layer only declares it.
+struct LayerShapes {
+  std::vector<Shape> outputs;
+  std::vector<WeightDef> weights = {};
+  std::vector<StateDef> states = {};
+  std::vector<BufferDef> saved = {};    // written by forward, read by backward
+  std::vector<BufferDef> scratch = {};  // alive within one call only
+  // Every output is input 0 under another shape: the planner shares the storage and never calls the layer.
+  bool is_view = false;
+};
+
+// How backward writes the gradient of one input: not at all, as its first writer, or on top of other consumers'.
+enum class GradMode : uint8_t { skip, overwrite, accumulate };
+
+// Everything one call sees. d_w is always overwritten: a weight belongs to one layer.
+struct LayerRun {
+  std::span<const Tensor> x, y, w, state, saved, scratch;
+  std::span<const Tensor> d_x, d_y, d_w;  // empty in forward; d_x[i] is null where d_x_mode[i] is skip
+  std::span<const GradMode> d_x_mode;
+  uint32_t index = 0;  // of the layer in its graph: keys the dropout mask
+  bool training = false;
+};
+
+// Immutable description of one layer's computation; owns no memory and holds no back end branch. Loss layers have
+// two outputs: the mean loss over valid rows [1] and the prediction (probabilities), and their backward scales with
+// 1 / global_rows and the loss scale.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  // Throws invalid_argument with the shapes when they do not fit; the graph adds the layer's name.
+  virtual LayerShapes infer(std::span<const Shape> inputs) const = 0;
+  virtual void forward(Context&, const LayerRun&) const = 0;
+  virtual void backward(Context&, const LayerRun&) const = 0;
+};
+
+struct LayerDef {
+  std::string name;  // as in Layer_t and in graph files
+  std::vector<std::string> aliases = {};
+  std::string doc;
+  int min_inputs = 1;
+  int max_inputs = 1;  // -1: any number
+  std::vector<ParamDef> params = {};
+  bool is_loss = false;
+  std::unique_ptr<Layer> (*create)(const Params&) = nullptr;
+};
+
+// All layers, in alphabetical order. catalog.cc is the table of contents of the layer library.
+const std::vector<LayerDef>& layer_catalog();
+// By name or alias; an unknown name lists the candidates.
+const LayerDef& find_layer(std::string_view name);
+
+}  // namespace ctr
