@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "base/error.h"
+#include "io/fail_system.h"
+
+namespace ctr {
+namespace {
+
+namespace fs = std::filesystem;
+
+int open_or_fail(const std::string& path, int flags, const std::string& shown, const char* verb) {
+  int fd;
+  do fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) fail_system(verb, shown);
+  return fd;
+}
+
+}  // namespace
+
+void fail_system(const char* verb, const std::string& path) {
+  fail(ErrorKind::io, "cannot {} \"{}\": {}", verb, path, std::generic_category().message(errno));
+}
+
+FileDescriptor::~FileDescriptor() { close(); }
+
+bool FileDescriptor::close() {
+  const int fd = fd_;
+  fd_ = -1;
+  return fd < 0 || ::close(fd) == 0 || errno == EINTR;
+}
+
+RandomAccessFile::RandomAccessFile(std::string path)
+    : path_(std::move(path)), fd_(open_or_fail(path_, O_RDONLY, path_, "open")) {
+  struct stat status;
+  if (::fstat(fd_.get(), &status) != 0) fail_system("examine", path_);
+  if (!S_ISREG(status.st_mode)) fail(ErrorKind::io, "cannot read \"{}\": not a regular file", path_);
+  size_ = status.st_size;
+}
+
+size_t RandomAccessFile::read_at(int64_t offset, void* to, size_t bytes) const {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t n = ::pread(fd_.get(), static_cast<std::byte*>(to) + done, bytes - done,
+                              static_cast<off_t>(offset) + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_system("read", path_);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+std::string read_file(const std::string& path, int64_t max_bytes) {
+  const RandomAccessFile file(path);
+  if (file.size() > max_bytes)
+    fail(ErrorKind::io, "\"{}\" has {} bytes; at most {} are accepted", path, file.size(), max_bytes);
+  std::string text(static_cast<size_t>(file.size()), '\0');
+  text.resize(file.read_at(0, text.data(), text.size()));
+  return text;
+}
+
+OutputFile::OutputFile(const std::string& path, std::string shown)
+    : shown_(shown.empty() ? path : std::move(shown)),
+      fd_(open_or_fail(path, O_WRONLY | O_CREAT | O_TRUNC, shown_, "create")) {
+  buffer_.reserve(size_t{1} << 20);
+}
+
+void OutputFile::write(const void* data, size_t bytes) {
+  const auto* first = static_cast<const std::byte*>(data);
+  if (buffer_.size() + bytes > buffer_.capacity()) flush();
+  if (bytes >= buffer_.capacity()) return write_through(first, bytes);
+  buffer_.insert(buffer_.end(), first, first + bytes);
+}
+
+void OutputFile::flush() {
+  write_through(buffer_.data(), buffer_.size());
+  buffer_.clear();
+}
+
+void OutputFile::write_through(const std::byte* data, size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t n = ::write(fd_.get(), data, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_system("write", shown_);
+    data += n;
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+void OutputFile::close() {
+  flush();
+  // Devices and pipes cannot be synced: nothing to promise there.
+  if (::fsync(fd_.get()) != 0 && errno != EINVAL && errno != EROFS) fail_system("write", shown_);
+  if (!fd_.close()) fail_system("write", shown_);
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_directory(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+void make_directories(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail(ErrorKind::io, "cannot create the directory \"{}\": {}", path, error.message());
+}
+
+void make_parents(const std::string& path) {
+  if (const fs::path parent = fs::path(path).parent_path(); !parent.empty())
+    make_directories(parent.string());
+}
+
+void remove_all(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail(ErrorKind::io, "cannot remove \"{}\": {}", path, error.message());
+}
+
+}  // namespace ctr

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ctr {
+
+// Every error of this folder has kind io and names the path and the system's reason.
+
+// Closes the descriptor it owns.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  FileDescriptor& operator=(FileDescriptor&&) = delete;
+  ~FileDescriptor();
+  int get() const { return fd_; }
+  bool close();  // false when the system reports an error
+
+ private:
+  int fd_;
+};
+
+// A file open for reading; usable from several threads at once.
+class RandomAccessFile {
+ public:
+  explicit RandomAccessFile(std::string path);
+
+  const std::string& path() const { return path_; }
+  int64_t size() const { return size_; }  // when it was opened
+  // Reads `bytes` from `offset`, fewer only where the file ends. Returns the count.
+  size_t read_at(int64_t offset, void* to, size_t bytes) const;
+
+ private:
+  std::string path_;
+  FileDescriptor fd_;
+  int64_t size_ = 0;
+};
+
+// The whole file. Refuses more than `max_bytes`.
+std::string read_file(const std::string& path, int64_t max_bytes);
+
+// A new file written front to back through a buffer. Nothing is promised before close() returns.
+class OutputFile {
+ public:
+  // `shown` is the name in error messages, `path` when empty.
+  explicit OutputFile(const std::string& path, std::string shown = "");
+
+  void write(const void* data, size_t bytes);
+  void close();  // flushes, fsyncs
+
+ private:
+  void flush();
+  void write_through(const std::byte* data, size_t bytes);
+
+  std::string shown_;
+  FileDescriptor fd_;
+  std::vector<std::byte> buffer_;
+};
+
+// Replaces or creates `path`: `fill` writes under a temporary name in the same directory, which is fsynced
+// and then renamed. Whatever goes wrong, `path` holds the old content or the new one, complete. One writer at
+// a time for a path.
+void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill);
+
+// The same for a whole directory: `fill` creates the files (with OutputFile) in the directory it is given,
+// which then takes the place of `path`. Where the file system can exchange two names, `path` always is the
+// old directory or the new one. Elsewhere the old one is renamed aside first, and a crash just then leaves no
+// `path`: the next call of this function or of recover_directory() brings the old one back.
+void write_directory_atomically(const std::string& path,
+                                const std::function<void(const std::string& directory)>& fill);
+
+// Undoes a directory replacement that a crash interrupted. Call before reading.
+void recover_directory(const std::string& path);
+
+bool exists(const std::string& path);
+bool is_directory(const std::string& path);
+void make_directories(const std::string& path);
+void make_parents(const std::string& path);  // the directories above `path`
+void remove_all(const std::string& path);    // no error when there is nothing
+
+}  // namespace ctr

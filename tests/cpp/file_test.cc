@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/file.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace ctr {
+namespace {
+
+namespace fs = std::filesystem;
+
+class File : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("ctr_file_test_" + std::to_string(::getpid()));
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  std::string path(const std::string& name) const { return (root_ / name).string(); }
+  void put(const std::string& name, const std::string& text) {
+    write_atomically(path(name), [&](OutputFile& f) { f.write(text.data(), text.size()); });
+  }
+  std::string get(const std::string& name) const { return read_file(path(name), 1 << 24); }
+  std::vector<std::string> entries() const {
+    std::vector<std::string> names;
+    for (const auto& e : fs::directory_iterator(root_)) names.push_back(e.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  fs::path root_;
+};
+
+template <class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::io);
+    return e.what();
+  }
+  return "no error";
+}
+
+using Names = std::vector<std::string>;
+
+TEST_F(File, ReadsWhatWasWritten) {
+  std::string text(3 << 20, 'x');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
+  write_atomically(path("a"), [&](OutputFile& f) {
+    for (size_t at = 0, n = 1; at < text.size(); at += n, n = n * 3 + 1)
+      f.write(text.data() + at, std::min(n, text.size() - at));
+  });
+  EXPECT_EQ(get("a"), text);
+  const RandomAccessFile file(path("a"));
+  EXPECT_EQ(file.size(), int64_t{3} << 20);
+  char two[4] = {};
+  EXPECT_EQ(file.read_at(file.size() - 2, two, 4), 2u);
+  EXPECT_EQ(two[1], text.back());
+  EXPECT_EQ(file.read_at(file.size() + 5, two, 4), 0u);
+}
+
+TEST_F(File, ErrorsNamePathAndReason) {
+  EXPECT_EQ(message_of([&] { RandomAccessFile f(path("none")); }),
+            "cannot open \"" + path("none") + "\": No such file or directory");
+  EXPECT_NE(message_of([&] { RandomAccessFile f(root_.string()); }).find("not a regular file"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              OutputFile f("/dev/full");
+              f.write("x", 1);
+              f.close();
+            }).find("No space left on device"),
+            std::string::npos);
+  put("file", "x");
+  EXPECT_NE(message_of([&] { put("file/below", "y"); }).find("Not a directory"), std::string::npos);
+  EXPECT_NE(message_of([&] { make_parents(path("file/below/more")); }).find("cannot create"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { read_file(path("file"), 0); }).find("has 1 bytes"), std::string::npos);
+}
+
+TEST_F(File, AFailedWriteLeavesTheOldContent) {
+  put("a", "old");
+  EXPECT_THROW(write_atomically(path("a"),
+                                [&](OutputFile& f) {
+                                  f.write("new", 3);
+                                  fail(ErrorKind::internal, "stop");
+                                }),
+               Error);
+  // A file size limit behaves like a full disk: the write fails half way.
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit;
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{4096, limit.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message = message_of([&] { put("a", std::string(100000, 'n')); });
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(message, "cannot write \"" + path("a") + "\": File too large");
+  EXPECT_EQ(get("a"), "old");
+  EXPECT_EQ(entries(), Names{"a"});
+}
+
+void fill_with(const std::string& directory, const std::string& text) {
+  OutputFile f(directory + "/key");
+  f.write(text.data(), text.size());
+  f.close();
+}
+
+TEST_F(File, ADirectoryIsReplacedAsAWhole) {
+  write_directory_atomically(path("model/"), [](const std::string& d) { fill_with(d, "one"); });
+  EXPECT_EQ(get("model/key"), "one");
+  write_directory_atomically(path("model"), [&](const std::string& d) {
+    fill_with(d, "two");
+    EXPECT_EQ(get("model/key"), "one");
+  });
+  EXPECT_EQ(get("model/key"), "two");
+  EXPECT_THROW(write_directory_atomically(path("model"),
+                                          [](const std::string& d) {
+                                            fill_with(d, "three");
+                                            fail(ErrorKind::internal, "stop");
+                                          }),
+               Error);
+  EXPECT_EQ(get("model/key"), "two");
+  EXPECT_EQ(entries(), Names{"model"});
+  put("plain", "x");
+  EXPECT_NE(message_of([&] {
+              write_directory_atomically(path("plain"), [](const std::string&) {});
+            }).find("a file of that name exists"),
+            std::string::npos);
+}
+
+TEST_F(File, WhatACrashLeftIsRecovered) {
+  // Between the two renames of the fallback: no target, the old content aside, the new one not yet in place.
+  fs::create_directories(path(".model.old"));
+  fs::create_directories(path(".model.tmp"));
+  fill_with(path(".model.old"), "old");
+  fill_with(path(".model.tmp"), "half");
+  recover_directory(path("model"));
+  EXPECT_EQ(get("model/key"), "old");
+  // After the swap, before the removal of the old content.
+  fs::create_directories(path(".model.old"));
+  fill_with(path(".model.old"), "older");
+  write_directory_atomically(path("model"), [](const std::string& d) { fill_with(d, "new"); });
+  EXPECT_EQ(get("model/key"), "new");
+  EXPECT_EQ(entries(), Names{"model"});
+}
+
+}  // namespace
+}  // namespace ctr
