@@ -13,23 +13,24 @@ namespace ctr {
 template <class Signature>
 class Kernel;
 
-// One operation: one signature, one slot per (back end, dtype). The CPU slots are filled at compile time where the
-// kernel is defined; a device back end fills its own when it is loaded. The dtype of the first tensor selects the
-// slot. There is no silent fallback: an empty slot throws `unsupported` with names.
+// One operation: one signature, one slot per (back end, dtype). The CPU slots are filled at compile time
+// where the kernel is defined; a device back end fills its own when it is loaded. The dtype of the first
+// tensor selects the slot. There is no silent fallback: an empty slot throws `unsupported` with names.
 //
-//   constinit Kernel<void(const Tensor& x, const Tensor& y)> relu_forward{"ReLU.forward", {DType::f32, relu_cpu}};
+//   constinit Kernel<void(const Tensor& x, const Tensor& y)> relu{"ReLU", {DType::f32, relu_cpu}};
 template <class... Args>
 class Kernel<void(const Tensor&, Args...)> {
  public:
   using Function = void (*)(Context&, const Tensor&, Args...);
   struct CpuSlot {
-    DType dtype;
-    Function function;
+    DType dtype = DType::f32;
+    Function function = nullptr;
   };
 
-  template <class... Slots>
-  constexpr explicit Kernel(std::string_view name, Slots... slots) : name_(name) {
-    (set(Backend::cpu, CpuSlot(slots).dtype, CpuSlot(slots).function), ...);
+  constexpr explicit Kernel(std::string_view name, CpuSlot a = {}, CpuSlot b = {}, CpuSlot c = {})
+      : name_(name) {
+    for (const CpuSlot& slot : {a, b, c})
+      if (slot.function) set(Backend::cpu, slot.dtype, slot.function);
   }
 
   constexpr void set(Backend backend, DType dtype, Function function) {

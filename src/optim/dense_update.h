@@ -7,8 +7,8 @@
 namespace ctr {
 
 // weights [n], grads [n], states [state_count * n] (one state tensor after the other, the file's layout).
-extern Kernel<void(const Tensor& weights, const Tensor& grads, const Tensor& states, const OptimizerSpec& spec,
-                   int64_t step)>
+extern Kernel<void(const Tensor& weights, const Tensor& grads, const Tensor& states,
+                   const OptimizerSpec& spec, int64_t step)>
     dense_update;
 
 }  // namespace ctr

@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "base/random.h"
 
@@ -16,15 +16,15 @@ enum class UpdateType : uint8_t { local, global, lazy_global };
 struct OptimizerSpec {
   OptimizerType type = OptimizerType::adam;
   UpdateType update = UpdateType::global;  // of embedding rows; dense weights always update fully
-  float beta1 = 0.9f;
-  float beta2 = 0.999f;
-  float epsilon = 1e-7f;
-  float initial_accumulator = 0.0f;
-  float momentum = 0.0f;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-7;
+  double initial_accumulator = 0.0;
+  double momentum = 0.0;
   bool atomic_update = true;  // SGD: kept for graph files; updates are deterministic either way
 };
 
-int state_count(OptimizerType type);                       // state tensors per weight, as saved
+int state_count(OptimizerType type);                        // state tensors per weight, as saved
 float initial_state(const OptimizerSpec& spec, int state);  // value of an untouched state
 std::string_view name_of(OptimizerType type);
 std::string_view name_of(UpdateType type);
@@ -34,17 +34,20 @@ UpdateType parse_update(std::string_view name);
 // Constants of one step, computed once per step from the spec, the learning rate and the 1-based step number.
 struct StepConstants {
   float lr = 0, beta1 = 0, beta2 = 0, epsilon = 0, momentum = 0;
-  float bias_correction = 1;  // sqrt(1 - beta2^t) / (1 - beta1^t)
-  float grad_scale = 1;       // 1 / loss scale
+  float one_minus_beta1 = 1, one_minus_beta2 = 1;  // of the betas before rounding
+  float bias_correction = 1;                       // sqrt(1 - beta2^t) / (1 - beta1^t)
+  float grad_scale = 1;                            // 1 / loss scale
   int64_t step = 1;
 };
 StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step, float loss_scale);
 
-// A rule updates one weight; dense and row updates, host and device, share it. `s` points at the weight's states,
-// one float every `stride` elements.
+// A rule updates one weight; dense and row updates, host and device, share it. `g` is already unscaled; `s`
+// points at the weight's states, one float every `stride` elements.
 struct SgdRule {
   static constexpr int kStates = 0;
-  CTR_HOST_DEVICE static void step(float& w, float g, float*, int64_t, const StepConstants& c) { w -= c.lr * g; }
+  CTR_HOST_DEVICE static void step(float& w, float g, float*, int64_t, const StepConstants& c) {
+    w -= c.lr * g;
+  }
 };
 struct MomentumRule {
   static constexpr int kStates = 1;
@@ -73,8 +76,8 @@ struct AdamRule {
   CTR_HOST_DEVICE static void step(float& w, float g, float* s, int64_t stride, const StepConstants& c) {
     float& m = s[0];
     float& v = s[stride];
-    m = c.beta1 * m + (1.0f - c.beta1) * g;
-    v = c.beta2 * v + (1.0f - c.beta2) * g * g;
+    m = c.beta1 * m + c.one_minus_beta1 * g;
+    v = c.beta2 * v + c.one_minus_beta2 * g * g;
     w -= c.lr * c.bias_correction * m / (sqrtf(v) + c.epsilon);
   }
 };
@@ -83,11 +86,16 @@ struct AdamRule {
 template <class F>
 auto with_rule(OptimizerType type, F&& f) {
   switch (type) {
-    case OptimizerType::adam: return f(AdamRule{});
-    case OptimizerType::adagrad: return f(AdagradRule{});
-    case OptimizerType::momentum_sgd: return f(MomentumRule{});
-    case OptimizerType::nesterov: return f(NesterovRule{});
-    default: return f(SgdRule{});
+    case OptimizerType::adam:
+      return f(AdamRule{});
+    case OptimizerType::adagrad:
+      return f(AdagradRule{});
+    case OptimizerType::momentum_sgd:
+      return f(MomentumRule{});
+    case OptimizerType::nesterov:
+      return f(NesterovRule{});
+    default:
+      return f(SgdRule{});
   }
 }
 

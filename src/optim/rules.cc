@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "optim/rules.h"
+
+#include "base/error.h"
+
+namespace ctr {
+namespace {
+
+constexpr std::string_view kOptimizers[] = {"Adam", "AdaGrad", "MomentumSGD", "Nesterov", "SGD"};
+constexpr std::string_view kUpdates[] = {"Local", "Global", "LazyGlobal"};
+
+template <class Enum, size_t N>
+Enum parse(std::string_view what, std::string_view name, const std::string_view (&names)[N]) {
+  for (size_t i = 0; i < N; ++i)
+    if (names[i] == name) return static_cast<Enum>(i);
+  fail_unknown(what, name, {std::begin(names), std::end(names)});
+}
+
+}  // namespace
+
+int state_count(OptimizerType type) {
+  return with_rule(type, [](auto rule) { return rule.kStates; });
+}
+
+float initial_state(const OptimizerSpec& spec, int) {
+  return spec.type == OptimizerType::adagrad ? static_cast<float>(spec.initial_accumulator) : 0.0f;
+}
+
+std::string_view name_of(OptimizerType type) { return kOptimizers[static_cast<int>(type)]; }
+std::string_view name_of(UpdateType type) { return kUpdates[static_cast<int>(type)]; }
+
+OptimizerType parse_optimizer(std::string_view name) {
+  if (name == "Adagrad") return OptimizerType::adagrad;  // as several documents spell it
+  return parse<OptimizerType>("optimizer", name, kOptimizers);
+}
+
+UpdateType parse_update(std::string_view name) { return parse<UpdateType>("update type", name, kUpdates); }
+
+StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step, float loss_scale) {
+  const auto t = static_cast<double>(step);
+  return {.lr = lr,
+          .beta1 = static_cast<float>(spec.beta1),
+          .beta2 = static_cast<float>(spec.beta2),
+          .epsilon = static_cast<float>(spec.epsilon),
+          .momentum = static_cast<float>(spec.momentum),
+          .one_minus_beta1 = static_cast<float>(1.0 - spec.beta1),
+          .one_minus_beta2 = static_cast<float>(1.0 - spec.beta2),
+          .bias_correction =
+              static_cast<float>(std::sqrt(1.0 - std::pow(spec.beta2, t)) / (1.0 - std::pow(spec.beta1, t))),
+          .grad_scale = 1.0f / loss_scale,
+          .step = step};
+}
+
+}  // namespace ctr
