@@ -9,7 +9,9 @@
 
 namespace ctr {
 
-// Owns one block of device memory, aligned to 64 bytes and zeroed. Blocks of 2 MiB and more ask for huge pages.
+// Owns one block of device memory, aligned to 64 bytes and zeroed. Blocks of 2 MiB and more ask for huge
+// pages and cost memory only where they are touched, so a block may be sized for a limit that is never
+// reached.
 class Buffer {
  public:
   Buffer() = default;
@@ -22,7 +24,11 @@ class Buffer {
   size_t bytes() const { return bytes_; }
 
  private:
-  std::unique_ptr<std::byte, void (*)(std::byte*)> data_{nullptr, nullptr};
+  struct Release {
+    size_t mapped;  // bytes to unmap; 0 for memory of the allocator
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte, Release> data_;
   size_t bytes_ = 0;
 };
 
