@@ -20,6 +20,8 @@ struct MetricInput {
   double loss = 0;                     // mean over the rows of this rank
 };
 
+inline bool is_positive(float label) { return label > 0.5f; }
+
 // Accumulates over evaluation batches on one rank; value() combines all ranks and is the same on each.
 class Metric {
  public:
@@ -35,7 +37,7 @@ struct MetricDef {
   std::unique_ptr<Metric> (*create)();
 };
 
-const std::vector<MetricDef>& metric_catalog();  // in reporting order: AUC, AverageLoss, HitRate
+const std::vector<MetricDef>& metric_catalog();  // in reporting order
 std::unique_ptr<Metric> make_metric(std::string_view name);
 
 }  // namespace ctr

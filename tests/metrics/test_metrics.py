@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics: the tables of the specification, scikit-learn on random data, and the same value for any number of ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hugectr import _core
+from sklearn.metrics import ndcg_score, roc_auc_score
+
+
+def matrix(values) -> np.ndarray:
+    array = np.array(values, np.float32)
+    return array[:, None] if array.ndim == 1 else array
+
+
+def metric(name: str, *ranks: Sequence[tuple]) -> float:
+    """Value of a metric over batches (predictions, labels[, loss]) given per rank; all ranks must agree exactly."""
+    m = _core.testing.Metric(name, len(ranks))
+    for rank, batches in enumerate(ranks):
+        for predictions, labels, *loss in batches:
+            m.update(rank, matrix(predictions), matrix(labels), *loss)
+    values = m.values()
+    assert all(v == values[0] or math.isnan(v) and math.isnan(values[0]) for v in values)
+    m.reset()
+    assert name == "NDCG" or math.isnan(m.values()[0])
+    return values[0]
+
+
+def spread(predictions: np.ndarray, labels: np.ndarray, ranks: int) -> list[list[tuple]]:
+    """Samples cut into uneven batches that are dealt out to ranks."""
+    cuts = np.sort(np.random.default_rng(ranks).integers(0, len(labels), 9))
+    batches = list(zip(np.split(predictions, cuts), np.split(labels, cuts)))
+    return [batches[r::ranks] for r in range(ranks)]
+
+
+@pytest.mark.parametrize(
+    "scores, labels, expected",
+    [
+        ((0.1, 0.4, 0.4, 0.8, 0.8, 0.9), (0, 0, 1, 1, 0, 1), 7 / 9),
+        ((0.5,) * 4, (0, 1, 0, 1), 0.5),
+        ((0.1, 0.4, 0.35, 0.8), (0, 0, 1, 1), 0.75),
+        ((0.2, 0.2, 0.2, 0.7, 0.7, 0.9, 0.9, 0.9), (0, 1, 0, 1, 0, 1, 1, 0), 0.65625),
+        ((-3.0, -0.0, 0.0, 2.5, -7.0), (0, 1, 0, 1, 1), 3.5 / 6),  # any float is a score
+    ],
+)
+def test_auc_table(scores, labels, expected: float) -> None:
+    assert metric("AUC", [(scores, labels)]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_auc_is_of_the_union_not_a_mean() -> None:
+    first, second = ((0.1, 0.4, 0.9), (0, 1, 1)), ((0.3, 0.2, 0.8), (1, 0, 0))
+    assert metric("AUC", [first]) == 1.0
+    assert metric("AUC", [second]) == 0.5
+    assert metric("AUC", [first, second]) == metric("AUC", [first], [second]) == pytest.approx(7 / 9, rel=1e-12)
+
+
+def test_auc_of_several_labels_is_their_mean() -> None:
+    scores, labels = np.array([(0.9, 0.3), (0.2, 0.7), (0.6, 0.7)]), np.array([(1, 0), (0, 1), (1, 0)])
+    assert metric("AUC", [(scores, labels)]) == 0.875
+    assert metric("AUC", [(scores, labels)], []) == 0.875  # a rank that saw nothing
+
+
+def test_auc_is_undefined_without_both_classes_or_with_nan() -> None:
+    assert math.isnan(metric("AUC", [((0.1, 0.9), (1, 1))]))
+    assert math.isnan(metric("AUC", [((0.1, 0.9), (0, 0))], [((0.5,), (0,))]))
+    assert math.isnan(metric("AUC", []))
+    assert math.isnan(metric("AUC", [((0.1, 0.9), (0, 1))], [((float("nan"),), (0,))]))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("digits", [1, 3, 8])  # few digits: many ties
+def test_auc_equals_scikit_learn(ranks: int, digits: int) -> None:
+    rng = np.random.default_rng(digits)
+    labels = (rng.random(20000) < 0.1).astype(np.float32)
+    scores = np.round(rng.beta(2 + labels, 5), digits).astype(np.float32)
+    assert metric("AUC", *spread(scores, labels, ranks)) == pytest.approx(roc_auc_score(labels, scores), rel=1e-12)
+
+
+def test_average_loss() -> None:
+    def batch(rows: int, loss: float) -> tuple:
+        return np.zeros(rows), np.zeros(rows), loss
+
+    assert metric("AverageLoss", [batch(4, 0.6), batch(4, 0.4)], [batch(4, 0.5), batch(4, 0.3)]) == pytest.approx(0.45)
+    # A short batch counts by its rows; a rank without rows does not count, whatever its loss.
+    assert metric("AverageLoss", [batch(4, 0.5), batch(1, 1.0)], [batch(4, 0.5), batch(0, math.nan)]) == pytest.approx(
+        5 / 9
+    )
+
+
+def test_hit_rate_counts_predictions_above_the_cut() -> None:
+    scores, labels = (0.81, 0.8, 0.95, 0.85, 0.2, 0.9), (1, 1, 0, 1, 1, 1)
+    assert metric("HitRate", [(scores, labels)]) == 0.75
+    assert metric("HitRate", [(scores[:3], labels[:3])], [(scores[3:], labels[3:])]) == 0.75
+    assert math.isnan(metric("HitRate", [((0.8, 0.1), (1, 1))]))
+
+
+def test_ndcg_table() -> None:
+    scores, labels = (0.9, 0.8, 0.7, 0.6, 0.5), (1, 0, 1, 0, 1)
+    assert metric("NDCG", [(scores, labels)]) == pytest.approx(0.8854599, abs=1e-7)
+    assert math.isnan(metric("NDCG", [((0.1, 0.2), (0, 0))]))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ndcg_equals_scikit_learn_with_ties(ranks: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(500) < 0.2).astype(np.float32)
+    scores = np.round(rng.random(500), 2).astype(np.float32)
+    expected = ndcg_score(labels[None], scores[None])
+    assert metric("NDCG", *spread(scores, labels, ranks)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_smape() -> None:
+    assert metric("SMAPE", [((0.9, 0.2), (1, 0))], [((0.5,), (1,))]) == pytest.approx(0.9239766, abs=1e-7)
+    assert metric("SMAPE", [((0.0, 1.0), (0, 1))]) == 0.0
+
+
+def test_names_and_order() -> None:
+    assert _core.metric_names() == ["AUC", "AverageLoss", "HitRate", "NDCG", "SMAPE"]
+    with pytest.raises(KeyError, match='unknown metric "Auc"; did you mean "AUC"'):
+        _core.testing.Metric("Auc")
