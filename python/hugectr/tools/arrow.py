@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrow columns as the plain values that mappings are made of: text, float64 and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hugectr.errors import InvalidArgumentError
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+CROSS_SEPARATOR = "\x1f"  # the ASCII unit separator: not part of any sane value
+
+
+def is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def distinct(values: pa.Array, column: str) -> tuple[list[str | None], Ints]:
+    """The distinct values as text, and for each row the index of its value; the last text is None (missing)."""
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    texts: list[str | None] = _to_text(encoded.dictionary, column).to_pylist()
+    indices = encoded.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return [*texts, None], indices
+
+
+def joined_text(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
+    """The text of a column, or of several joined; null where one of them is missing."""
+    if len(columns) == 1:
+        return batch[columns[0]]
+    parts = []
+    for column in columns:
+        texts, indices = distinct(batch[column], column)
+        parts.append(pa.array(texts, pa.string()).take(pa.array(indices)))
+    return pc.binary_join_element_wise(*parts, CROSS_SEPARATOR)
+
+
+def flatten_lists(values: pa.Array, max_length: int | None) -> tuple[pa.Array, Ints]:
+    """The entries of all lists, each cut to `max_length`, and the list lengths. A missing list holds one null."""
+    lengths = pc.list_value_length(values).cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
+    flat = values.flatten()
+    missing = np.flatnonzero(pc.is_null(values).to_numpy(zero_copy_only=False))
+    starts = np.cumsum(lengths) - lengths
+    if len(missing):
+        take = np.insert(np.arange(len(flat)), starts[missing] - np.arange(len(missing)), -1)
+        flat = flat.take(pa.array(take, mask=take < 0))
+    if max_length is not None and len(lengths) and lengths.max() > max_length:
+        keep = np.arange(len(flat)) - np.repeat(starts, lengths) < max_length
+        flat = flat.filter(pa.array(keep))
+        lengths = np.minimum(lengths, max_length)
+    return flat, lengths
+
+
+def to_float(values: pa.Array, column: str) -> Floats:
+    """Numbers and truth values as float64, missing ones as NaN."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kind = values.type
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.uint8())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+              or pa.types.is_null(kind)):
+        example = next((value for value in values.to_pylist() if value is not None), None)
+        raise InvalidArgumentError(f'column "{column}": expected numbers, got {kind}, for example {example!r}')
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _to_text(values: pa.Array, column: str) -> pa.Array:
+    kind = values.type
+    if is_list(kind) or pa.types.is_struct(kind) or pa.types.is_map(kind):
+        raise InvalidArgumentError(f'column "{column}": expected categories, got {kind}')
+    if pa.types.is_floating(kind):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException as error:
+        raise InvalidArgumentError(f'column "{column}": cannot use {kind} as a category: {error}') from None

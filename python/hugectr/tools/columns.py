@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a user says what becomes of a column of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from hugectr.errors import InvalidArgumentError, NotFoundError
+
+SCALES = ("none", "standard", "minmax", "log")
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A number that is fed to the network as it is or scaled.
+
+    `scale` is one of "none", "standard" ((x - mean) / deviation), "minmax" (to [0, 1]) and "log" (ln(1 + x)); mean,
+    deviation and range are those of the data that the mappings are learned from. `missing` is the value that stands
+    in for a missing one: a number, "mean", or None to reject missing values.
+    """
+
+    column: str
+    scale: str = "none"
+    missing: float | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise NotFoundError(f'column "{self.column}": unknown scale "{self.scale}". Known: {", ".join(SCALES)}')
+        if isinstance(self.missing, str) and self.missing != "mean":
+            raise InvalidArgumentError(
+                f'column "{self.column}": missing must be a number, "mean" or None, got "{self.missing}"'
+            )
+
+    @property
+    def name(self) -> str:
+        return self.column
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A category of any type, or a list of them (multi-hot).
+
+    Values seen fewer than `min_frequency` times share the id of unknown values. Lists are cut after `max_length`
+    entries; without it, a list longer than any in the data that the mappings are learned from is an error.
+    """
+
+    column: str
+    min_frequency: int = 1
+    max_length: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True)
+class Cross:
+    """The combination of several categories as one category; missing when one of them is."""
+
+    columns: tuple[str, ...]
+    min_frequency: int = 1
+    max_length: None = None
+
+    def __init__(self, *columns: str, min_frequency: int = 1) -> None:
+        if len(columns) < 2:
+            raise InvalidArgumentError(f"Cross needs at least two columns, got {len(columns)}")
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "min_frequency", min_frequency)
+
+    @property
+    def name(self) -> str:
+        return "_x_".join(self.columns)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A number turned into a category: the index of its quantile among `count` equally filled ones."""
+
+    column: str
+    count: int = 32
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise InvalidArgumentError(f'column "{self.column}": Bins needs a count of at least 2, got {self.count}')
+
+    @property
+    def name(self) -> str:
+        return f"{self.column}_bin"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Label rule: 1 where the value is at least `value`, else 0."""
+
+    value: float
+
+
+CategoricalColumn = Union[Categorical, Cross, Bins]
+CategoricalSpec = Union[str, CategoricalColumn]
+# None: a number as it is; a value: 1 where equal, else 0; a dict: value -> label, anything else is an error.
+LabelRule = Union[None, str, bool, int, Threshold, Mapping[Union[str, bool, int], float]]
+Labels = Union[str, Sequence[str], Mapping[str, LabelRule]]
+Numerics = Union[Sequence[Union[str, Numeric]], Mapping[str, str]]
+
+
+def label_rules(labels: Labels) -> dict[str, LabelRule]:
+    if isinstance(labels, str):
+        return {labels: None}
+    return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels)
+
+
+def numeric_specs(numeric: Numerics) -> list[Numeric]:
+    if isinstance(numeric, Mapping):
+        return [Numeric(column, scale) for column, scale in numeric.items()]
+    return [Numeric(item) if isinstance(item, str) else item for item in numeric]
+
+
+def categorical_specs(categorical: Sequence[CategoricalSpec], min_frequency: int) -> list[CategoricalColumn]:
+    return [Categorical(item, min_frequency) if isinstance(item, str) else item for item in categorical]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass over a source, batch by batch, that finds out what the encoders of its columns need."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from hugectr.errors import InvalidArgumentError
+from hugectr.tools.arrow import Floats, distinct, flatten_lists, is_list, joined_text, to_float
+from hugectr.tools.columns import Bins, Categorical, CategoricalColumn, Cross, LabelRule, Numeric, Threshold
+from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
+
+SAMPLE_SIZE = 1 << 20  # quantiles are exact up to this many values, and from a regular sample beyond
+
+
+def label_encoder(column: str, rule: LabelRule) -> LabelEncoder:
+    """The one kind of encoder that needs no learning."""
+    if rule is None:
+        return LabelEncoder(column)
+    if isinstance(rule, Threshold):
+        return LabelEncoder(column, threshold=float(rule.value))
+    if isinstance(rule, (str, bool, int)):
+        return LabelEncoder(column, positive=_text(rule, column))
+    return LabelEncoder(column, values={_text(value, column): float(label) for value, label in rule.items()})
+
+
+class NumericLearner:
+    """Mean, deviation and range in one pass (Chan's update)."""
+
+    def __init__(self, spec: Numeric) -> None:
+        self._spec = spec
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._low, self._high = math.inf, -math.inf
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        values = to_float(batch[self._spec.column], self._spec.column)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return
+        self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
+        mean, count = float(values.mean()), self._count + len(values)
+        delta = mean - self._mean
+        self._squares += float(((values - mean) ** 2).sum()) + delta**2 * self._count * len(values) / count
+        self._mean += delta * len(values) / count
+        self._count = count
+
+    def finish(self) -> NumericEncoder:
+        spec = self._spec
+        if not self._count and (spec.missing == "mean" or spec.scale in ("standard", "minmax")):
+            raise InvalidArgumentError(f'column "{spec.column}": all values are missing')
+        missing = self._mean if isinstance(spec.missing, str) else spec.missing
+        offset, spread = 0.0, 1.0
+        if spec.scale == "standard":
+            offset, spread = self._mean, math.sqrt(self._squares / self._count)
+        elif spec.scale == "minmax":
+            offset, spread = float(self._low), float(self._high - self._low)
+        return NumericEncoder(spec.column, offset, 1.0 / spread if spread else 1.0, spec.scale == "log", missing)
+
+
+class VocabularyLearner:
+    """Counts values; ids go by falling frequency, then by text, so that they do not depend on the order of rows."""
+
+    def __init__(self, spec: Categorical | Cross) -> None:
+        self._spec = spec
+        self._counts: Counter[str] = Counter()
+        self._is_list = False
+        self._longest = 1
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        values = joined_text(batch, self._spec.columns)
+        self._is_list = is_list(values.type)
+        if self._is_list:
+            values, lengths = flatten_lists(values, self._spec.max_length)
+            self._longest = max(self._longest, int(lengths.max(initial=0)))
+        texts, indices = distinct(values, self._spec.name)
+        for text, count in zip(texts, np.bincount(indices, minlength=len(texts)).tolist()):
+            if text is not None and count:
+                self._counts[text] += count
+
+    def finish(self) -> Vocabulary:
+        spec = self._spec
+        frequent = [(-count, text) for text, count in self._counts.items() if count >= spec.min_frequency]
+        ids = {text: FIRST + i for i, (_, text) in enumerate(sorted(frequent))}
+        return Vocabulary(spec.name, spec.columns, ids, spec.max_length or self._longest, self._is_list,
+                          spec.max_length is not None)
+
+
+class BinsLearner:
+    """Quantiles of all values, or of every 2nd, 4th, ... one when there are more than fit."""
+
+    def __init__(self, spec: Bins) -> None:
+        self._spec = spec
+        self._sample: Floats = np.empty(0)
+        self._stride, self._seen = 1, 0
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        values = to_float(batch[self._spec.column], self._spec.column)
+        values = values[~np.isnan(values)]
+        self._sample = np.concatenate([self._sample, values[-self._seen % self._stride :: self._stride]])
+        self._seen += len(values)
+        while len(self._sample) > SAMPLE_SIZE:
+            self._sample = self._sample[::2]
+            self._stride *= 2
+
+    def finish(self) -> Binning:
+        spec = self._spec
+        if not len(self._sample):
+            raise InvalidArgumentError(f'column "{spec.column}": all values are missing')
+        inner = np.arange(1, spec.count) / spec.count
+        boundaries = np.unique(np.quantile(self._sample, inner, method="higher"))
+        return Binning(spec.name, spec.column, tuple(boundaries[boundaries > self._sample.min()].tolist()))
+
+
+def categorical_learner(spec: CategoricalColumn) -> VocabularyLearner | BinsLearner:
+    return BinsLearner(spec) if isinstance(spec, Bins) else VocabularyLearner(spec)
+
+
+def learn(batches: Iterable[pa.RecordBatch], numeric: Sequence[Numeric], categorical: Sequence[CategoricalColumn]
+          ) -> tuple[tuple[NumericEncoder, ...], tuple[CategoricalEncoder, ...]]:
+    numeric_learners = [NumericLearner(spec) for spec in numeric]
+    categorical_learners = [categorical_learner(spec) for spec in categorical]
+    for batch in batches:
+        for learner in [*numeric_learners, *categorical_learners]:
+            learner.update(batch)
+    return tuple(n.finish() for n in numeric_learners), tuple(c.finish() for c in categorical_learners)
+
+
+def _text(value: str | bool | int, column: str) -> str:
+    """As values of a column are compared: the text Arrow gives them."""
+    texts, _ = distinct(pa.array([value]), column)
+    if texts[0] is None:
+        raise InvalidArgumentError(f'label "{column}": a rule cannot name a missing value')
+    return texts[0]

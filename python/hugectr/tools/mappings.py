@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything learned about a table: the same for training, testing and serving data, kept in mappings.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
+from hugectr.tools.encoders import Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Mappings:
+    """How each column is encoded. Files hold the labels, the numeric columns, then the categorical ones."""
+
+    labels: tuple[LabelEncoder, ...]
+    numeric: tuple[NumericEncoder, ...]
+    categorical: tuple[CategoricalEncoder, ...]
+
+    def __post_init__(self) -> None:
+        names = self.column_names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InvalidArgumentError(f'"{twice[0]}" is used twice: a column is a label, numeric or categorical')
+        if not self.labels:
+            raise InvalidArgumentError("there must be at least one label")
+
+    @property
+    def label_dim(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dense_dim(self) -> int:
+        return len(self.numeric)
+
+    @property
+    def slot_size_array(self) -> list[int]:
+        """For each categorical column, its number of ids: 0 is an unknown value, 1 a missing one."""
+        return [column.slot_size for column in self.categorical]
+
+    @property
+    def nnz_per_slot(self) -> list[int]:
+        """For each categorical column, the longest list of ids."""
+        return [column.nnz for column in self.categorical]
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in [*self.labels, *self.numeric, *self.categorical]]
+
+    def encode(self, batch: pa.RecordBatch, first_row: int = 0, labeled: bool = True) -> pa.RecordBatch:
+        """A batch as it is written: float32 labels and dense values, int64 ids or lists of ids.
+
+        `first_row` is where the batch stands in its source, for messages. Without labels, zeros stand for them.
+        """
+        zeros = pa.array([0.0] * batch.num_rows, pa.float32())
+        labels = [column.encode(batch, first_row) if labeled else zeros for column in self.labels]
+        features = [column.encode(batch, first_row) for column in [*self.numeric, *self.categorical]]
+        return pa.RecordBatch.from_arrays(labels + features, names=self.column_names)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        groups = {
+            group.name: [_to_json(column) for column in getattr(self, group.name)]
+            for group in dataclasses.fields(self)
+        }
+        text = json.dumps({"version": FORMAT_VERSION, **groups}, indent=1, ensure_ascii=False)
+        Path(path).write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Mappings:
+        """Reads mappings.json; a folder means the file of that name in it."""
+        path = Path(path) / "mappings.json" if Path(path).is_dir() else Path(path)
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["version"] != FORMAT_VERSION:
+                raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]}')
+            return Mappings(
+                tuple(LabelEncoder(**entry) for entry in document["labels"]),
+                tuple(NumericEncoder(**entry) for entry in document["numeric"]),
+                tuple(_categorical_from_json(entry) for entry in document["categorical"]),
+            )
+        except FileNotFoundError:
+            raise FileError(f'"{path}" does not exist') from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileError(f'"{path}" is not a mappings file: {error}') from error
+
+
+def columns_of(labels: Sequence[LabelEncoder], numeric: Sequence[Numeric | NumericEncoder],
+               categorical: Sequence[CategoricalColumn | CategoricalEncoder]) -> dict[str, pa.DataType]:
+    """The columns that a source must have, and whether they are read as numbers or as text where both are possible."""
+    real = [column.name for column in numeric]
+    text = [column.name for column in labels if column.is_text]
+    real += [column.name for column in labels if not column.is_text]
+    for column in categorical:
+        (real if isinstance(column, (Bins, Binning)) else text).extend(column.columns)
+    return dict.fromkeys(text, pa.string()) | dict.fromkeys(real, pa.float64())
+
+
+def _to_json(column: Any) -> dict[str, Any]:
+    return {field.name: getattr(column, field.name) for field in dataclasses.fields(column) if field.init}
+
+
+def _categorical_from_json(entry: dict[str, Any]) -> CategoricalEncoder:
+    if "boundaries" in entry:
+        return Binning(**{**entry, "boundaries": tuple(entry["boundaries"])})
+    return Vocabulary(**{**entry, "columns": tuple(entry["columns"])})

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anything tabular as a re-readable stream of equally sized Arrow record batches."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.interchange
+import pyarrow.ipc
+
+from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
+
+BATCH_ROWS = 65536  # every batch but the last has this many rows, however the source was chunked
+
+
+class Source:
+    """Columns of a table that can be read several times, batch by batch."""
+
+    def __init__(self, read: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+        self._read = read
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of BATCH_ROWS rows, so that results do not depend on the chunks of the source."""
+        pending: list[pa.RecordBatch] = []
+        rows = 0
+        with _reading("the source"):
+            for batch in self._read():
+                pending.append(batch)
+                rows += batch.num_rows
+                while rows >= BATCH_ROWS:
+                    table = pa.Table.from_batches(pending)
+                    yield _one_batch(table.slice(0, BATCH_ROWS))
+                    pending = table.slice(BATCH_ROWS).to_batches()
+                    rows -= BATCH_ROWS
+        if rows:
+            yield _one_batch(pa.Table.from_batches(pending))
+
+
+@contextmanager
+def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: bool) -> Iterator[Source]:
+    """Opens the wanted columns of a frame, table, stream or file.
+
+    The types are for CSV files, which have none: text keeps "007" apart from "7".
+    """
+    columns = list(wanted)
+    if isinstance(source, (str, os.PathLike)):
+        source = _open_file(Path(source), wanted)
+    if isinstance(source, pa.dataset.Dataset):
+        _require_columns(source.schema.names, columns)
+        yield Source(lambda: source.to_batches(columns=columns, batch_size=BATCH_ROWS))
+    elif (table := _as_table(source, columns)) is not None:
+        yield Source(table.to_batches)
+    else:
+        with tempfile.TemporaryDirectory(prefix="hugectr_") as folder:
+            stream = _as_stream(source)
+            _require_columns(stream.schema.names, columns)
+            selected = (batch.select(columns) for batch in stream)
+            yield _spool(selected, Path(folder) / "spool.arrow") if read_twice else Source(lambda: selected)
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Arrow's errors, for example about text in a numeric column of a CSV file, as ours."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise InvalidArgumentError(f"cannot read {what}: {'; '.join(map(str, error.args))}") from None
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]
+
+
+def _require_columns(present: Sequence[str], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        count = present.count(name)
+        if count == 0:
+            near = difflib.get_close_matches(name, present, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else "."
+            raise NotFoundError(f'unknown column "{name}"{hint} Known: {", ".join(present)}')
+        if count > 1:
+            raise InvalidArgumentError(f'{count} columns are named "{name}"')
+
+
+def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Dataset:
+    if not path.exists():
+        raise FileError(f'"{path}" does not exist')
+    suffix = path.name[: -len(".gz")] if path.name.endswith(".gz") else path.name
+    if suffix.endswith((".csv", ".tsv")):
+        file_format: Any = pa.dataset.CsvFileFormat(
+            parse_options=pa.csv.ParseOptions(delimiter="\t" if suffix.endswith(".tsv") else ","),
+            convert_options=pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=True),
+        )
+    elif path.is_dir() or suffix.endswith((".parquet", ".pq")):
+        file_format = "parquet"
+    else:
+        raise InvalidArgumentError(
+            f'"{path}": expected a .csv, .tsv or .parquet file or a folder of Parquet files; '
+            "open anything else with pyarrow.dataset.dataset() and pass that"
+        )
+    with _reading(f'"{path}"'):
+        return pa.dataset.dataset(path, format=file_format)
+
+
+def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
+    """The columns of in-memory data; None for a stream that may be readable only once."""
+    module = type(source).__module__.partition(".")[0]
+    if module == "pandas":  # only the columns in use: others may hold what Arrow cannot
+        _require_columns([str(name) for name in source.columns], columns)
+        return _from_pandas(source, columns)
+    if isinstance(source, (dict, pa.RecordBatch)) or (module == "polars" and hasattr(source, "__arrow_c_stream__")):
+        source = pa.table(source)
+    elif hasattr(source, "__dataframe__") and not hasattr(source, "__arrow_c_stream__"):
+        source = pa.interchange.from_dataframe(source)
+    if not isinstance(source, pa.Table):
+        return None
+    _require_columns(source.schema.names, columns)
+    return source.select(list(columns))
+
+
+def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
+    with _reading("the frame"):  # a column may mix types
+        return pa.Table.from_pandas(frame[list(columns)], preserve_index=False)
+
+
+def _as_stream(source: Any) -> pa.RecordBatchReader:
+    if isinstance(source, pa.RecordBatchReader):
+        return source
+    if hasattr(source, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(source)
+    raise InvalidArgumentError(
+        f"cannot read a {type(source).__module__}.{type(source).__qualname__}: expected a pandas or Polars frame, a "
+        "pyarrow Table, Dataset or RecordBatchReader, any object with __arrow_c_stream__ or __dataframe__, a dict of "
+        "columns, or the path of a CSV or Parquet file"
+    )
+
+
+def _spool(batches: Iterator[pa.RecordBatch], path: Path) -> Source:
+    """Copies a stream that can be read only once to a temporary file, batch by batch."""
+    first = next(batches, None)
+    if first is None:
+        return Source(lambda: [])
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, first.schema) as writer:
+        for batch in itertools.chain([first], batches):
+            writer.write_batch(batch)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
+            yield from reader
+
+    return Source(read)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a data frame or table to a Parquet data set that a model trains on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hugectr.errors import InvalidArgumentError
+from hugectr.tools.columns import CategoricalSpec, Labels, Numerics, categorical_specs, label_rules, numeric_specs
+from hugectr.tools.learners import label_encoder, learn
+from hugectr.tools.mappings import Mappings, columns_of
+from hugectr.tools.sources import Source, open_source
+
+ROWS_PER_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ParquetDataSet:
+    """A data set on disk and the mappings that it was written with."""
+
+    path: Path
+    files: tuple[Path, ...]
+    num_rows: int
+    mappings: Mappings
+
+    @property
+    def source(self) -> str:
+        """The file list: `source` or `eval_source` of DataReaderParams."""
+        return str(self.path / "_file_list.txt")
+
+    @property
+    def label_dim(self) -> int:
+        return self.mappings.label_dim
+
+    @property
+    def dense_dim(self) -> int:
+        return self.mappings.dense_dim
+
+    @property
+    def slot_size_array(self) -> list[int]:
+        return self.mappings.slot_size_array
+
+    @property
+    def nnz_per_slot(self) -> list[int]:
+        return self.mappings.nnz_per_slot
+
+    @property
+    def column_names(self) -> list[str]:
+        return self.mappings.column_names
+
+    def apply(self, source: Any, path: str | os.PathLike[str], *, labeled: bool = True,
+              rows_per_file: int = ROWS_PER_FILE) -> ParquetDataSet:
+        """Writes another source with the same mappings. Without labels, zeros stand for them."""
+        return _apply(self.mappings, source, Path(path), labeled, rows_per_file)
+
+
+def to_parquet(source: Any, path: str | os.PathLike[str], *, labels: Labels | None = None, numeric: Numerics = (),
+               categorical: Sequence[CategoricalSpec] = (), min_frequency: int = 1,
+               mappings: Mappings | ParquetDataSet | str | os.PathLike[str] | None = None,
+               rows_per_file: int = ROWS_PER_FILE) -> ParquetDataSet:
+    """Writes a table as a Parquet data set: part_<i>.parquet, _file_list.txt, _metadata.json and mappings.json.
+
+    `source` is a pandas or Polars frame, a pyarrow Table, Dataset or RecordBatchReader, any object with
+    `__arrow_c_stream__` or `__dataframe__`, a dict of columns, or the path of a CSV or Parquet file. It is read batch
+    by batch, once to learn the mappings and once to write; a stream that can be read only once is kept in a temporary
+    file meanwhile.
+
+    `labels`: a column of numbers, several, or {column: rule} with a rule "positive value", {value: label} or
+    Threshold(value). `numeric`: columns, {column: scale} or Numeric(...). `categorical`: columns of any type, lists
+    included, Categorical(...), Bins(...) or Cross(...); each becomes one slot, in this order, with id 0 for values not
+    seen while learning (or fewer than `min_frequency` times) and id 1 for missing ones.
+
+    With `mappings` (of another data set, or the path of its mappings.json) nothing is learned. Raises NotFoundError
+    for an unknown column and InvalidArgumentError with column, row and value for data that does not fit; the data set
+    that was at `path` then stays.
+    """
+    if mappings is not None:
+        if labels is not None or numeric or categorical:
+            raise InvalidArgumentError("give either mappings or labels, numeric and categorical, not both")
+        return _apply(_mappings(mappings), source, Path(path), True, rows_per_file)
+    if labels is None:
+        raise InvalidArgumentError("labels is missing: name the column, or give mappings")
+    label_encoders = tuple(label_encoder(column, rule) for column, rule in label_rules(labels).items())
+    numeric_list, categorical_list = numeric_specs(numeric), categorical_specs(categorical, min_frequency)
+    wanted = columns_of(label_encoders, numeric_list, categorical_list)
+    with open_source(source, wanted, read_twice=True) as opened:
+        learned = learn(opened.batches(), numeric_list, categorical_list)
+        return _write(opened, Path(path), Mappings(label_encoders, *learned), True, rows_per_file)
+
+
+def _mappings(given: Mappings | ParquetDataSet | str | os.PathLike[str]) -> Mappings:
+    if isinstance(given, ParquetDataSet):
+        return given.mappings
+    return given if isinstance(given, Mappings) else Mappings.load(given)
+
+
+def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_file: int) -> ParquetDataSet:
+    wanted = columns_of(mappings.labels if labeled else (), mappings.numeric, mappings.categorical)
+    with open_source(source, wanted, read_twice=False) as opened:
+        return _write(opened, path, mappings, labeled, rows_per_file)
+
+
+def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_per_file: int) -> ParquetDataSet:
+    """Writes everything into a new folder inside `path` first, so that an error leaves what was there."""
+    path.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".writing_", dir=path))
+    try:
+        rows = _write_parts(_encoded(source, mappings, labeled), folder, rows_per_file)
+        files = [path / f"part_{i}.parquet" for i in range(len(rows))]
+        (folder / "_metadata.json").write_text(json.dumps(_metadata(mappings, files, rows), indent=1))
+        mappings.save(folder / "mappings.json")
+        (folder / "_file_list.txt").write_text("".join(f"{line}\n" for line in [len(files), *files]))
+        _publish(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return ParquetDataSet(path, tuple(files), sum(rows), mappings)
+
+
+def _encoded(source: Source, mappings: Mappings, labeled: bool) -> Iterator[pa.RecordBatch]:
+    first_row = 0
+    for batch in source.batches():
+        yield mappings.encode(batch, first_row, labeled)
+        first_row += batch.num_rows
+
+
+def _write_parts(batches: Iterable[pa.RecordBatch], folder: Path, rows_per_file: int) -> list[int]:
+    """Writes part_0.parquet, part_1.parquet, ...; returns their row counts."""
+    rows: list[int] = []
+    with contextlib.ExitStack() as stack:
+        for batch in batches:
+            while batch.num_rows:
+                if not rows or rows[-1] == rows_per_file:
+                    stack.close()
+                    part = folder / f"part_{len(rows)}.parquet"
+                    writer = stack.enter_context(pq.ParquetWriter(part, batch.schema))
+                    rows.append(0)
+                piece = batch.slice(0, rows_per_file - rows[-1])
+                writer.write_batch(piece)
+                rows[-1] += piece.num_rows
+                batch = batch.slice(piece.num_rows)
+    if not rows:
+        raise InvalidArgumentError("the source has no rows")
+    return rows
+
+
+def _metadata(mappings: Mappings, files: Sequence[Path], rows: Sequence[int]) -> dict[str, Any]:
+    stats = [{"file_name": file.name, "num_rows": count} for file, count in zip(files, rows)]
+    columns = [{"col_name": name, "index": index} for index, name in enumerate(mappings.column_names)]
+    conts, cats = mappings.label_dim, mappings.label_dim + mappings.dense_dim
+    return {"file_stats": stats, "labels": columns[:conts], "conts": columns[conts:cats], "cats": columns[cats:]}
+
+
+def _publish(folder: Path, path: Path) -> None:
+    """Moves the files into place; the file list goes first and comes last, as long as it is there all is complete."""
+    file_list = "_file_list.txt"
+    for stale in [path / file_list, *path.glob("part_*.parquet")]:
+        stale.unlink(missing_ok=True)
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == file_list):
+        os.replace(file, path / file.name)
