@@ -30,15 +30,18 @@ void bind_base(nb::module_& m) {
     }
   });
 
-  m.def("set_log_sink", [](nb::object sink) {
-    if (sink.is_none()) return ctr::log::set_sink({});
-    // Leaked on purpose: a reader thread may log while the interpreter is shutting down.
-    auto* callback = new nb::object(std::move(sink));
-    ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
-      nb::gil_scoped_acquire gil;
-      (*callback)(level == ctr::log::Level::error, nb::str(line.data(), line.size()));
-    });
-  }, nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");
+  m.def(
+      "set_log_sink",
+      [](nb::object sink) {
+        if (sink.is_none()) return ctr::log::set_sink({});
+        // Leaked on purpose: a reader thread may log while the interpreter is shutting down.
+        auto* callback = new nb::object(std::move(sink));
+        ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
+          nb::gil_scoped_acquire gil;
+          (*callback)(level == ctr::log::Level::error, nb::str(line.data(), line.size()));
+        });
+      },
+      nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");
   m.def("log_info", [](const std::string& text) { ctr::log::info("{}", text); });
   m.def("log_warning", [](const std::string& text) { ctr::log::warning("{}", text); });
   m.def("log_plain", [](const std::string& text) { ctr::log::plain(text); });

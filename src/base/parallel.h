@@ -9,7 +9,8 @@
 
 namespace ctr {
 
-// Threads this process may use: HUGECTR_NUM_THREADS, else OMP_NUM_THREADS, else the cores of the affinity mask.
+// Threads this process may use: HUGECTR_NUM_THREADS, else OMP_NUM_THREADS, else the cores of the affinity
+// mask.
 int available_threads();
 
 namespace detail {

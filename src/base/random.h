@@ -33,8 +33,8 @@ CTR_HOST_DEVICE inline Random4 philox(uint64_t key, Random4 c) {
   return c;
 }
 
-// Four numbers for block `block` of item `item` (a key, a sample, a weight block) of object `object` (a table, a
-// layer, a weight tensor; < 2^24) under `seed`.
+// Four numbers for block `block` of item `item` (a key, a sample, a weight block) of object `object` (a
+// table, a layer, a weight tensor; < 2^24) under `seed`.
 CTR_HOST_DEVICE inline Random4 random4(uint64_t seed, RandomPurpose purpose, uint32_t object, uint64_t item,
                                        uint32_t block) {
   return philox(seed, {{static_cast<uint32_t>(item), static_cast<uint32_t>(item >> 32), block,

@@ -10,8 +10,9 @@
 
 namespace ctr {
 
-// Collectives between ranks: one rank per device, one host thread per rank. Every rank calls the same sequence.
-// Sums are taken in rank order, so results do not depend on timing. Callers never ask which implementation it is.
+// Collectives between ranks: one rank per device, one host thread per rank. Every rank calls the same
+// sequence. Sums are taken in rank order, so results do not depend on timing. Callers never ask which
+// implementation it is.
 class Comm {
  public:
   virtual ~Comm() = default;
@@ -33,8 +34,8 @@ class Comm {
   virtual double sum(double value) = 0;
   virtual std::vector<std::vector<float>> gather_all(std::span<const float> values) = 0;
 
-  // Called by a rank that gives up: peers waiting in a collective throw instead of waiting for ever. reset() makes
-  // the group usable again once every rank has left.
+  // Called by a rank that gives up: peers waiting in a collective throw instead of waiting for ever. reset()
+  // makes the group usable again once every rank has left.
   virtual void abort() noexcept = 0;
   virtual void reset() noexcept = 0;
 };

@@ -92,16 +92,11 @@ T narrow(Wide v) {
 template <class F>
 void with_sum_type(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32:
-      return f(float{});
-    case DType::bf16:
-      return f(bf16{});
-    case DType::i32:
-      return f(int32_t{});
-    case DType::i64:
-      return f(int64_t{});
-    default:
-      fail(ErrorKind::unsupported, "ranks cannot sum {}", name_of(dtype));
+    case DType::f32: return f(float{});
+    case DType::bf16: return f(bf16{});
+    case DType::i32: return f(int32_t{});
+    case DType::i64: return f(int64_t{});
+    default: fail(ErrorKind::unsupported, "ranks cannot sum {}", name_of(dtype));
   }
 }
 

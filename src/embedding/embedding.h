@@ -37,26 +37,30 @@ int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_siz
 // Rows of one embedding in host memory, in one common order.
 struct TableDump {
   std::vector<int64_t> keys;
-  std::vector<uint64_t> slot_ids;            // localized types only
-  std::vector<float> vectors;                // [n, dim]
-  std::vector<std::vector<float>> states;    // one [n, dim] per state tensor, on request
-  std::vector<int64_t> last_steps;           // LazyGlobal's last hit of each row, on request
+  std::vector<uint64_t> slot_ids;          // localized types only
+  std::vector<float> vectors;              // [n, dim]
+  std::vector<std::vector<float>> states;  // one [n, dim] per state tensor, on request
+  std::vector<int64_t> last_steps;         // LazyGlobal's last hit of each row, on request
 };
 
-// All embeddings of a model on one rank. A step is stage, forward, and in training backward. The CPU implementation
-// loops over the embeddings; a device one may serve all of them in one launch.
+// All embeddings of a model on one rank. A step is stage, forward, and in training backward. The CPU
+// implementation loops over the embeddings; a device one may serve all of them in one launch.
 class EmbeddingGroup {
  public:
   virtual ~EmbeddingGroup() = default;
 
-  // Finds the rows of this rank's keys in the whole batch; `inputs[e]` belongs to embedding e. In training, verifies
-  // that unseen keys fit. Changes nothing, so that an error on any rank leaves every table as it was.
+  // Finds the rows of this rank's keys in the whole batch; `inputs[e]` belongs to embedding e. In training,
+  // verifies that unseen keys fit. Changes nothing, so that an error on any rank leaves every table as it
+  // was.
   virtual void stage(Context&, std::span<const CsrKeys* const> inputs, int64_t batch, bool training) = 0;
-  // Inserts the staged unseen keys (training), gathers, combines, exchanges. outputs[e]: [batch / ranks, slots, dim].
+  // Inserts the staged unseen keys (training), gathers, combines, exchanges. outputs[e]: [batch / ranks,
+  // slots, dim].
   virtual void forward(Context&, Comm&, std::span<const Tensor> outputs) = 0;
-  // Exchanges output gradients and updates the staged rows with the optimizer; `frozen[e]` leaves embedding e alone.
-  // The learning rate and loss scale come from ctx.step; each embedding counts its own optimizer steps.
-  virtual void backward(Context&, Comm&, std::span<const Tensor> d_outputs, const std::vector<bool>& frozen) = 0;
+  // Exchanges output gradients and updates the staged rows with the optimizer; `frozen[e]` leaves embedding e
+  // alone. The learning rate and loss scale come from ctx.step; each embedding counts its own optimizer
+  // steps.
+  virtual void backward(Context&, Comm&, std::span<const Tensor> d_outputs,
+                        const std::vector<bool>& frozen) = 0;
 
   virtual int count() const = 0;
   virtual const EmbeddingSpec& spec(int e) const = 0;

@@ -86,16 +86,11 @@ struct AdamRule {
 template <class F>
 auto with_rule(OptimizerType type, F&& f) {
   switch (type) {
-    case OptimizerType::adam:
-      return f(AdamRule{});
-    case OptimizerType::adagrad:
-      return f(AdagradRule{});
-    case OptimizerType::momentum_sgd:
-      return f(MomentumRule{});
-    case OptimizerType::nesterov:
-      return f(NesterovRule{});
-    default:
-      return f(SgdRule{});
+    case OptimizerType::adam: return f(AdamRule{});
+    case OptimizerType::adagrad: return f(AdagradRule{});
+    case OptimizerType::momentum_sgd: return f(MomentumRule{});
+    case OptimizerType::nesterov: return f(NesterovRule{});
+    default: return f(SgdRule{});
   }
 }
 

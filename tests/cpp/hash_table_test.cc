@@ -76,11 +76,8 @@ TEST(HashTable, AgreesWithTheModelUnderRandomOperations) {
           table.clear();
           model = {};
           break;
-        case 1:
-          table.reserve(std::min<int64_t>(table.max_size(), 2 * table.size()));
-          break;
-        default:
-          break;
+        case 1: table.reserve(std::min<int64_t>(table.max_size(), 2 * table.size())); break;
+        default: break;
       }
       if (random() % 2)
         ASSERT_EQ(find(table, batch), model.find(batch));

@@ -65,67 +65,122 @@ def mlp(bottom: str, prefix: str, widths: list[int], last_relu: bool = True) -> 
     return nodes
 
 
-def wide_and_deep(slots: tuple[int, ...], wide: SparseInput, dim: int = 16, dense: int = 13, nnz: int = 1,
-                  fixed: bool = True, hidden: tuple[int, ...] = (1024, 1024), combiner: str = "sum",
-                  embedding_type: str = Embedding.type, **loss: Any) -> Declaration:
+def wide_and_deep(
+    slots: tuple[int, ...],
+    wide: SparseInput,
+    dim: int = 16,
+    dense: int = 13,
+    nnz: int = 1,
+    fixed: bool = True,
+    hidden: tuple[int, ...] = (1024, 1024),
+    combiner: str = "sum",
+    embedding_type: str = Embedding.type,
+    **loss: Any,
+) -> Declaration:
     last = len(hidden) + 1
     return Declaration(
-        "wdl", dense, (wide, SparseInput("deep_data", slots, nnz, fixed)),
+        "wdl",
+        dense,
+        (wide, SparseInput("deep_data", slots, nnz, fixed)),
         (Embedding("wide", wide.name, 1, combiner), Embedding("deep", "deep_data", dim, combiner, embedding_type)),
-        (node("Reshape", "wide", "wide_flat", leading_dim=len(wide.slot_sizes)),
-         node("ReduceSum", "wide_flat", "wide_sum", axis=1),
-         node("Reshape", "deep", "deep_flat", leading_dim=len(slots) * dim),
-         node("Concat", "deep_flat dense", "concat"),
-         *mlp("concat", "fc", [*hidden, 1], last_relu=False),
-         node("Add", f"fc{last} wide_sum", "logit"),
-         node("BinaryCrossEntropyLoss", "logit label", "loss", **loss)))
+        (
+            node("Reshape", "wide", "wide_flat", leading_dim=len(wide.slot_sizes)),
+            node("ReduceSum", "wide_flat", "wide_sum", axis=1),
+            node("Reshape", "deep", "deep_flat", leading_dim=len(slots) * dim),
+            node("Concat", "deep_flat dense", "concat"),
+            *mlp("concat", "fc", [*hidden, 1], last_relu=False),
+            node("Add", f"fc{last} wide_sum", "logit"),
+            node("BinaryCrossEntropyLoss", "logit label", "loss", **loss),
+        ),
+    )
 
 
-def deepfm(slots: tuple[int, ...], dim: int = 10, dense: int = 13, nnz: int = 1, fixed: bool = True,
-           hidden: tuple[int, ...] = (400, 400, 400), combiner: str = "sum",
-           embedding_type: str = Embedding.type, **loss: Any) -> Declaration:
+def deepfm(
+    slots: tuple[int, ...],
+    dim: int = 10,
+    dense: int = 13,
+    nnz: int = 1,
+    fixed: bool = True,
+    hidden: tuple[int, ...] = (400, 400, 400),
+    combiner: str = "sum",
+    embedding_type: str = Embedding.type,
+    **loss: Any,
+) -> Declaration:
     n, last = len(slots), len(hidden) + 1
     return Declaration(
-        "deepfm", dense, (SparseInput("data1", slots, nnz, fixed),),
+        "deepfm",
+        dense,
+        (SparseInput("data1", slots, nnz, fixed),),
         (Embedding("embedding", "data1", dim + 1, combiner, embedding_type),),
-        (node("Reshape", "embedding", "rows", leading_dim=dim + 1),
-         node("Slice", "rows", "factor linear", ranges=[(0, dim), (dim, dim + 1)]),
-         node("Reshape", "factor", "factor_flat", leading_dim=n * dim),
-         node("Reshape", "linear", "linear_flat", leading_dim=n),
-         node("WeightMultiply", "dense", "dense_factor", weight_dims=[dense, dim]),
-         node("WeightMultiply", "dense", "dense_linear", weight_dims=[dense, 1]),
-         node("Concat", "factor_flat dense_factor", "factors"),
-         *mlp("factors", "fc", [*hidden, 1], last_relu=False),
-         node("FmOrder2", "factors", "fm", out_dim=dim),
-         node("ReduceSum", "fm", "second_order", axis=1),
-         node("Concat", "linear_flat dense_linear", "linears"),
-         node("ReduceSum", "linears", "first_order", axis=1),
-         node("Add", f"fc{last} first_order second_order", "logit"),
-         node("BinaryCrossEntropyLoss", "logit label", "loss", **loss)))
+        (
+            node("Reshape", "embedding", "rows", leading_dim=dim + 1),
+            node("Slice", "rows", "factor linear", ranges=[(0, dim), (dim, dim + 1)]),
+            node("Reshape", "factor", "factor_flat", leading_dim=n * dim),
+            node("Reshape", "linear", "linear_flat", leading_dim=n),
+            node("WeightMultiply", "dense", "dense_factor", weight_dims=[dense, dim]),
+            node("WeightMultiply", "dense", "dense_linear", weight_dims=[dense, 1]),
+            node("Concat", "factor_flat dense_factor", "factors"),
+            *mlp("factors", "fc", [*hidden, 1], last_relu=False),
+            node("FmOrder2", "factors", "fm", out_dim=dim),
+            node("ReduceSum", "fm", "second_order", axis=1),
+            node("Concat", "linear_flat dense_linear", "linears"),
+            node("ReduceSum", "linears", "first_order", axis=1),
+            node("Add", f"fc{last} first_order second_order", "logit"),
+            node("BinaryCrossEntropyLoss", "logit label", "loss", **loss),
+        ),
+    )
 
 
-def dcn(slots: tuple[int, ...], dim: int = 16, dense: int = 13, nnz: int = 1, fixed: bool = True, cross: int = 6,
-        hidden: tuple[int, ...] = (1024, 1024), combiner: str = "sum", embedding_type: str = Embedding.type,
-        **loss: Any) -> Declaration:
+def dcn(
+    slots: tuple[int, ...],
+    dim: int = 16,
+    dense: int = 13,
+    nnz: int = 1,
+    fixed: bool = True,
+    cross: int = 6,
+    hidden: tuple[int, ...] = (1024, 1024),
+    combiner: str = "sum",
+    embedding_type: str = Embedding.type,
+    **loss: Any,
+) -> Declaration:
     return Declaration(
-        "dcn", dense, (SparseInput("data1", slots, nnz, fixed),),
+        "dcn",
+        dense,
+        (SparseInput("data1", slots, nnz, fixed),),
         (Embedding("embedding", "data1", dim, combiner, embedding_type),),
-        (node("Reshape", "embedding", "flat", leading_dim=len(slots) * dim),
-         node("Concat", "flat dense", "concat"),
-         node("MultiCross", "concat", "cross", num_layers=cross),
-         *mlp("concat", "fc", list(hidden)),
-         node("Concat", f"fc_relu{len(hidden)} cross", "joined"),
-         node("InnerProduct", "joined", "logit", num_output=1),
-         node("BinaryCrossEntropyLoss", "logit label", "loss", **loss)))
+        (
+            node("Reshape", "embedding", "flat", leading_dim=len(slots) * dim),
+            node("Concat", "flat dense", "concat"),
+            node("MultiCross", "concat", "cross", num_layers=cross),
+            *mlp("concat", "fc", list(hidden)),
+            node("Concat", f"fc_relu{len(hidden)} cross", "joined"),
+            node("InnerProduct", "joined", "logit", num_output=1),
+            node("BinaryCrossEntropyLoss", "logit label", "loss", **loss),
+        ),
+    )
 
 
-def dlrm(slots: tuple[int, ...], dim: int = 128, dense: int = 13, nnz: int = 1, fixed: bool = True,
-         bottom: tuple[int, ...] = (512, 256), top: tuple[int, ...] = (1024, 1024, 512, 256), combiner: str = "sum",
-         embedding_type: str = Embedding.type, **loss: Any) -> Declaration:
+def dlrm(
+    slots: tuple[int, ...],
+    dim: int = 128,
+    dense: int = 13,
+    nnz: int = 1,
+    fixed: bool = True,
+    bottom: tuple[int, ...] = (512, 256),
+    top: tuple[int, ...] = (1024, 1024, 512, 256),
+    combiner: str = "sum",
+    embedding_type: str = Embedding.type,
+    **loss: Any,
+) -> Declaration:
     return Declaration(
-        "dlrm", dense, (SparseInput("data1", slots, nnz, fixed),),
+        "dlrm",
+        dense,
+        (SparseInput("data1", slots, nnz, fixed),),
         (Embedding("embedding", "data1", dim, combiner, embedding_type),),
-        (*mlp("dense", "bottom", [*bottom, dim]),
-         node("Interaction", f"bottom_relu{len(bottom) + 1} embedding", "interaction"),
-         *mlp("interaction", "top", [*top, 1], last_relu=False),
-         node("BinaryCrossEntropyLoss", f"top{len(top) + 1} label", "loss", **loss)))
+        (
+            *mlp("dense", "bottom", [*bottom, dim]),
+            node("Interaction", f"bottom_relu{len(bottom) + 1} embedding", "interaction"),
+            *mlp("interaction", "top", [*top, 1], last_relu=False),
+            node("BinaryCrossEntropyLoss", f"top{len(top) + 1} label", "loss", **loss),
+        ),
+    )
