@@ -29,6 +29,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(hugectr_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=${HUGECTR_ARCH}>)
 endif()
 if(HUGECTR_SANITIZE)
-  target_compile_options(hugectr_flags INTERFACE -fsanitize=${HUGECTR_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(hugectr_flags INTERFACE -fsanitize=${HUGECTR_SANITIZE} -fno-sanitize-recover=all
+                         -fno-omit-frame-pointer -g)
   target_link_options(hugectr_flags INTERFACE -fsanitize=${HUGECTR_SANITIZE})
 endif()
