@@ -1,4 +1,251 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bind.h"
+#include "layers/layer.h"
 
-void bind_layers(nb::module_& m) {}
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <deque>
+#include <nlohmann/json.hpp>
+
+#include "bind.h"
+#include "device/buffer.h"
+
+namespace {
+
+using Array = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Arrays = std::vector<Array>;
+
+ctr::Json to_json(const nb::object& value) {
+  return ctr::Json::parse(nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(value)));
+}
+
+std::string rule_name(ctr::JsonRule rule) {
+  constexpr const char* names[] = {"always", "optional", "if_changed", "presence", "never"};
+  return names[static_cast<int>(rule)];
+}
+
+nb::dict describe(const ctr::ParamDef& p) {
+  nb::dict d;
+  d["keyword"] = p.keyword;
+  d["json_path"] = p.json_path;
+  d["default"] = p.initial;
+  d["doc"] = p.doc;
+  d["rule"] = rule_name(p.rule);
+  return d;
+}
+
+nb::list catalog() {
+  nb::list layers;
+  for (const ctr::LayerDef& def : ctr::layer_catalog()) {
+    nb::list params;
+    for (const ctr::ParamDef& p : def.params) params.append(describe(p));
+    nb::dict d;
+    d["name"] = def.name;
+    d["aliases"] = def.aliases;
+    d["doc"] = def.doc;
+    d["min_inputs"] = def.min_inputs;
+    d["max_inputs"] = def.max_inputs;
+    d["is_loss"] = def.is_loss;
+    d["params"] = params;
+    layers.append(d);
+  }
+  return layers;
+}
+
+// Owns the memory of one layer's tensors, and runs it as the executor would.
+class LayerRunner {
+ public:
+  LayerRunner(const std::string& type, const nb::dict& params)
+      : def_(ctr::find_layer(type)),
+        layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {}
+
+  void set_inputs(const Arrays& inputs) {
+    std::vector<ctr::Shape> shapes;
+    for (const Array& a : inputs) x_.push_back(copy(a)), shapes.push_back(x_.back().shape());
+    shapes_ = layer_->infer(shapes);
+    for (const auto& shape : shapes_.outputs) y_.push_back(make(ctr::DType::f32, shape));
+    for (const auto& b : shapes_.saved) saved_.push_back(make(b.dtype, b.shape));
+    for (const auto& b : shapes_.scratch) scratch_.push_back(make(b.dtype, b.shape));
+  }
+
+  void set_weights(const std::optional<Arrays>& weights, const std::optional<Arrays>& states, uint64_t seed) {
+    for (size_t i = 0; i < shapes_.weights.size(); ++i) {
+      w_.push_back(make(ctr::DType::f32, shapes_.weights[i].shape));
+      if (weights)
+        fill(w_.back(), weights->at(i));
+      else
+        ctr::initialize(shapes_.weights[i].initializer, seed, static_cast<uint32_t>(i), w_.back());
+      d_w_.push_back(make(ctr::DType::f32, shapes_.weights[i].shape));
+    }
+    for (size_t i = 0; i < shapes_.states.size(); ++i) {
+      const auto& def = shapes_.states[i];
+      state_.push_back(make(ctr::DType::f32, def.shape));
+      std::fill_n(state_.back().data<float>(), def.shape.numel(), def.initial);
+      if (states) fill(state_.back(), states->at(i));
+    }
+  }
+
+  // Gradients start as 1, which shows what overwrites and what accumulates.
+  void set_gradients(const std::optional<Arrays>& d_outputs, const std::vector<std::string>& modes) {
+    for (size_t i = 0; i < y_.size(); ++i)
+      d_y_.push_back(d_outputs && i < d_outputs->size() ? copy((*d_outputs)[i]) : ctr::Tensor());
+    for (size_t i = 0; i < x_.size(); ++i) {
+      const std::string mode = i < modes.size() ? modes[i] : def_.is_loss && i == 1 ? "skip" : "overwrite";
+      modes_.push_back(mode == "skip"        ? ctr::GradMode::skip
+                       : mode == "overwrite" ? ctr::GradMode::overwrite
+                                             : ctr::GradMode::accumulate);
+      const bool skip = modes_.back() == ctr::GradMode::skip;
+      d_x_.push_back(skip ? ctr::Tensor() : make(ctr::DType::f32, x_[i].shape()));
+      if (!skip) std::fill_n(d_x_.back().data<float>(), d_x_.back().numel(), 1.0f);
+    }
+  }
+
+  void run(ctr::Context& ctx, uint32_t index, bool training, bool backward) {
+    ctr::LayerRun run;
+    run.x = x_, run.y = y_, run.w = w_, run.state = state_, run.saved = saved_, run.scratch = scratch_;
+    run.index = index;
+    run.training = training;
+    if (shapes_.is_view)
+      for (const auto& y : y_) std::memcpy(y.raw(), x_[0].raw(), y.bytes());
+    else
+      layer_->forward(ctx, run);
+    if (!backward) return;
+    run.d_x = d_x_, run.d_y = d_y_, run.d_w = d_w_, run.d_x_mode = modes_;
+    if (shapes_.is_view)
+      add_view_gradients();
+    else
+      layer_->backward(ctx, run);
+  }
+
+  nb::dict results(bool backward) const {
+    nb::dict d;
+    d["outputs"] = arrays(y_);
+    d["weights"] = arrays(w_);
+    d["states"] = arrays(state_);
+    d["d_inputs"] = backward ? arrays(d_x_) : nb::list();
+    d["d_weights"] = backward ? arrays(d_w_) : nb::list();
+    d["is_view"] = shapes_.is_view;
+    return d;
+  }
+
+  bool is_loss() const { return def_.is_loss; }
+  int64_t batch() const { return x_.back().shape()[0]; }
+
+ private:
+  ctr::Tensor make(ctr::DType dtype, const ctr::Shape& shape) {
+    memory_.emplace_back(ctr::Device{}, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
+    return {dtype, shape, memory_.back().data()};
+  }
+  ctr::Tensor copy(const Array& a) {
+    ctr::Shape shape;
+    if (a.ndim() == 1) shape = {1};
+    if (a.ndim() == 2) shape = {1, 1};
+    if (a.ndim() == 3) shape = {1, 1, 1};
+    for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
+    const ctr::Tensor t = make(ctr::DType::f32, shape);
+    fill(t, a);
+    return t;
+  }
+  static void fill(const ctr::Tensor& t, const Array& a) {
+    ctr::require(static_cast<int64_t>(a.size()) == t.numel(), "tensor {} was given {} elements",
+                 ctr::to_string(t.shape()), a.size());
+    std::memcpy(t.raw(), a.data(), t.bytes());
+  }
+  void add_view_gradients() {
+    if (modes_[0] == ctr::GradMode::skip) return;
+    float* out = d_x_[0].data<float>();
+    for (int64_t i = 0; i < d_x_[0].numel(); ++i) {
+      if (modes_[0] == ctr::GradMode::overwrite) out[i] = 0;
+      for (const auto& g : d_y_) out[i] += g.data<float>()[i];
+    }
+  }
+  static nb::list arrays(const std::vector<ctr::Tensor>& tensors) {
+    nb::list list;
+    for (const ctr::Tensor& t : tensors) {
+      if (!t) {
+        list.append(nb::none());
+        continue;
+      }
+      std::vector<size_t> shape;
+      for (int i = 0; i < t.shape().rank(); ++i) shape.push_back(static_cast<size_t>(t.shape()[i]));
+      list.append(nb::cast(nb::ndarray<nb::numpy, const float>(t.raw(), shape.size(), shape.data()),
+                           nb::rv_policy::copy));
+    }
+    return list;
+  }
+
+  const ctr::LayerDef& def_;
+  std::unique_ptr<ctr::Layer> layer_;
+  ctr::LayerShapes shapes_;
+  std::deque<ctr::Buffer> memory_;
+  std::vector<ctr::Tensor> x_, y_, w_, state_, saved_, scratch_, d_x_, d_y_, d_w_;
+  std::vector<ctr::GradMode> modes_;
+};
+
+nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays& inputs,
+                   const std::optional<Arrays>& weights, const std::optional<Arrays>& d_outputs,
+                   bool training, uint64_t seed, int64_t step, uint32_t layer_index, int threads,
+                   int64_t first_sample, int64_t rows, int64_t global_rows, float loss_scale,
+                   const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes) {
+  LayerRunner runner(type, params);
+  runner.set_inputs(inputs);
+  runner.set_weights(weights, states, seed);
+  runner.set_gradients(d_outputs, grad_modes);
+  if (rows < 0) rows = runner.batch();
+  if (global_rows < 0) global_rows = rows;
+  const ctr::StepState state{.step = step,
+                             .loss_scale = loss_scale,
+                             .global_rows = global_rows,
+                             .rows = rows,
+                             .first_sample = first_sample};
+  ctr::Context ctx{.device = {}, .threads = threads, .seed = seed, .step = &state};
+  const bool backward = training && (runner.is_loss() || d_outputs);
+  {
+    nb::gil_scoped_release release;
+    runner.run(ctx, layer_index, training, backward);
+  }
+  return runner.results(backward);
+}
+
+// Keywords -> graph entry -> keywords: the entry, and the values read back from it.
+nb::tuple params_round_trip(const std::string& type, const nb::dict& keywords) {
+  const ctr::LayerDef& def = ctr::find_layer(type);
+  const ctr::Params params = ctr::params_from_keywords(def.params, to_json(keywords), type);
+  ctr::Json entry = ctr::Json::object();
+  ctr::params_to_graph(def.params, params, entry);
+  const ctr::Params again = ctr::params_from_graph(def.params, entry, type);
+  return nb::make_tuple(entry.dump(), params.values() == again.values());
+}
+
+nb::dict params_from_entry(const std::string& type, const nb::dict& entry) {
+  nb::dict d;
+  const ctr::LayerDef& def = ctr::find_layer(type);
+  const ctr::Params params = ctr::params_from_graph(def.params, to_json(entry), type);
+  for (const auto& [keyword, value] : params.values()) d[keyword.c_str()] = value;
+  return d;
+}
+
+}  // namespace
+
+void bind_layers(nb::module_& m) {
+  m.def("layer_catalog", &catalog,
+        "One dict a layer: name, aliases, doc, min_inputs, max_inputs, is_loss, params.");
+
+  nb::module_ testing = m.def_submodule("testing", "Entry points of the test suite.");
+  testing.def("run_layer", &run_layer, nb::arg("type"), nb::arg("params"), nb::arg("inputs"),
+              nb::arg("weights") = nb::none(), nb::arg("d_outputs") = nb::none(), nb::kw_only(),
+              nb::arg("training") = true, nb::arg("seed") = 1, nb::arg("step") = 0,
+              nb::arg("layer_index") = 0, nb::arg("threads") = 1, nb::arg("first_sample") = 0,
+              nb::arg("rows") = -1, nb::arg("global_rows") = -1, nb::arg("loss_scale") = 1.0f,
+              nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
+              "Run one layer forward and, when gradients are given or it is a loss, backward.");
+  testing.def("params_round_trip", &params_round_trip, nb::arg("type"), nb::arg("keywords"),
+              "(graph entry as text, whether reading it gives the same parameters)");
+  testing.def("params_from_entry", &params_from_entry, nb::arg("type"), nb::arg("entry"),
+              "A layer's parameters from its entry in a graph file.");
+}

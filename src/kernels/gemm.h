@@ -8,10 +8,12 @@ namespace ctr {
 struct GemmOptions {
   bool transpose_a = false;
   bool transpose_b = false;
-  float beta = 0.0f;  // c = a b + beta c
+  bool accumulate = false;  // add to c
+  Tensor bias = {};         // [n], added to every row of c
+  bool relu = false;        // of the result
 };
 
-// c[m, n] = op(a)[m, k] op(b)[k, n] + beta c. Tensors are seen as matrices over their last dimension.
+// c[m, n] = relu(op(a)[m, k] op(b)[k, n] + c + bias). Tensors are seen as matrices over their last dimension.
 extern Kernel<void(const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions)> gemm;
 
 }  // namespace ctr

@@ -23,6 +23,13 @@ struct Initializer {
 Initializer xavier_uniform(double fan_in, double fan_out);  // U(+-sqrt(3 v))
 Initializer xavier_normal(double fan_in, double fan_out);   // N(0, sqrt(v) / 0.87962566103423978)
 
+// What an Initializer_t member means for a tensor with these fans: "Default" is the layer's own rule, "Zero"
+// is constant 0, "Uniform" is U(+-1 / (fan_in + fan_out)).
+Initializer choose_initializer(const std::string& type, double fan_in, double fan_out,
+                               const Initializer& by_default);
+// The same for a tensor whose only rule is its default.
+Initializer choose_initializer(const std::string& type, const Initializer& by_default);
+
 // Fills host memory: element i is a function of (seed, tensor, i) alone.
 void initialize(const Initializer& init, uint64_t seed, uint32_t tensor, const Tensor& host);
 

@@ -40,7 +40,8 @@ struct LayerShapes {
   bool is_view = false;
 };
 
-// How backward writes the gradient of one input: not at all, as its first writer, or on top of other consumers'.
+// How backward writes the gradient of one input: not at all, as its first writer, or on top of other
+// consumers'.
 enum class GradMode : uint8_t { skip, overwrite, accumulate };
 
 // Everything one call sees. d_w is always overwritten: a weight belongs to one layer.
@@ -50,11 +51,14 @@ struct LayerRun {
   std::span<const GradMode> d_x_mode;
   uint32_t index = 0;  // of the layer in its graph: keys the dropout mask
   bool training = false;
+
+  bool wants(size_t i) const { return d_x_mode[i] != GradMode::skip; }
+  bool accumulates(size_t i) const { return d_x_mode[i] == GradMode::accumulate; }
 };
 
-// Immutable description of one layer's computation; owns no memory and holds no back end branch. Loss layers have
-// two outputs: the mean loss over valid rows [1] and the prediction (probabilities), and their backward scales with
-// 1 / global_rows and the loss scale.
+// Immutable description of one layer's computation; owns no memory and holds no back end branch. Loss layers
+// have two outputs: the mean loss over valid rows [1] and the prediction (probabilities), and their backward
+// scales with 1 / global_rows and the loss scale.
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -74,6 +78,18 @@ struct LayerDef {
   bool is_loss = false;
   std::unique_ptr<Layer> (*create)(const Params&) = nullptr;
 };
+
+// LayerDef::create of a layer that is made from its parameters, or from nothing.
+template <class L>
+std::unique_ptr<Layer> make_layer(const Params& params) {
+  if constexpr (std::is_constructible_v<L, const Params&>)
+    return std::make_unique<L>(params);
+  else
+    return std::make_unique<L>();
+}
+
+// Throws unless all inputs have one shape.
+void require_equal_shapes(std::span<const Shape> inputs);
 
 // All layers, in alphabetical order. catalog.cc is the table of contents of the layer library.
 const std::vector<LayerDef>& layer_catalog();

@@ -22,10 +22,12 @@ enum class JsonRule {
   always,      // written whatever its value, required on reading unless `optional`
   optional,    // written always, its default applies when missing
   if_changed,  // written only when it differs from the default
+  presence,    // a flag: true when its path is present in the file; the keys it gates write that path
   never,       // not part of the graph file
 };
 
-// One keyword of a layer: everything the JSON reader and writer, the Python front and the reference page need.
+// One keyword of a layer: everything the JSON reader and writer, the Python front and the reference page
+// need.
 struct ParamDef {
   std::string keyword;    // "num_output", as in DenseLayer(...)
   std::string json_path;  // "fc_param.num_output"; empty for JsonRule::never
@@ -33,6 +35,8 @@ struct ParamDef {
   JsonRule rule = JsonRule::always;
   std::string doc;
   std::vector<std::string> json_aliases = {};  // older paths accepted on reading
+  // Keyword of an earlier flag: the key is read and written only when that flag is set ("!flag": not set).
+  std::string gate = {};
 };
 
 // Values by keyword; only keywords of the layer's own ParamDefs are present, each with its declared type.
@@ -57,8 +61,9 @@ class Params {
   std::map<std::string, ParamValue> values_;
 };
 
-// Defaults, overwritten by `given` ({keyword: value}). Keywords the layer does not use are ignored, as every release
-// did. Throws when a value has the wrong type, naming `where` (for example `layer "fc1" (InnerProduct)`).
+// Defaults, overwritten by `given` ({keyword: value}; null: none). Keywords the layer does not use are
+// ignored, as every release did. Throws when a value has the wrong type, naming `where` (for example `layer
+// "fc1" (InnerProduct)`). Reals pass through float: they are what the layer computes with.
 Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given, const std::string& where);
 // The same from a layer's entry in a graph file. Missing required keys are named with their full path.
 Params params_from_graph(const std::vector<ParamDef>& defs, const Json& entry, const std::string& where);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/elementwise.h"
+
+namespace ctr {
+namespace {
+
+void scale_into_cpu(Context& ctx, const Tensor& x, const Tensor& y, float scale, bool accumulate) {
+  map_backward(ctx, x, x, y, accumulate, [scale](float v, float) { return scale * v; });
+}
+
+}  // namespace
+
+constinit decltype(scale_into) scale_into{"scale_into", {DType::f32, scale_into_cpu}};
+
+}  // namespace ctr

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/dropout.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "base/vectorize.h"
+#include "kernels/accumulate.h"
+#include "kernels/elementwise.h"
+#include "layers/layer.h"
+
+namespace ctr {
+namespace {
+
+class Dropout final : public Layer {
+ public:
+  explicit Dropout(const Params& p) : rate_(p.real("dropout_rate")) {
+    require(rate_ >= 0 && rate_ <= 1, "dropout_rate must be within [0, 1], got {}", rate_);
+  }
+
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    const Shape& x = inputs[0];
+    LayerShapes shapes{.outputs = {x}};
+    shapes.is_view = rate_ == 0 || rate_ == 1;  // 1 means "nothing is dropped" in the documentation
+    if (!shapes.is_view) {
+      const int64_t groups = (x.numel() / x[0] + DropoutMask::kGroup - 1) / DropoutMask::kGroup;
+      shapes.saved = {{DType::i32, {x[0], 2 * groups}}};
+    }
+    return shapes;
+  }
+
+  void forward(Context& ctx, const LayerRun& run) const override {
+    if (run.training)
+      dropout_forward(ctx, run.x[0], run.y[0], run.saved[0], rate_, run.index);
+    else
+      scale_into(ctx, run.x[0], run.y[0], 1.0f, false);
+  }
+
+  void backward(Context& ctx, const LayerRun& run) const override {
+    if (run.wants(0)) dropout_backward(ctx, run.d_y[0], run.d_x[0], run.saved[0], rate_, run.accumulates(0));
+  }
+
+ private:
+  float rate_;
+};
+
+// The two mask words of one group: 16 Philox blocks side by side.
+CTR_VECTORIZE void group_bits(const DropoutMask& mask, uint32_t sample, uint32_t group, uint32_t* out) {
+  constexpr int kLanes = DropoutMask::kLanes;
+  uint32_t words[4][kLanes];
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    const Random4 r = mask.words(sample, group, lane);
+    for (int w = 0; w < 4; ++w) words[w][lane] = r.v[w];
+  }
+  for (int half = 0; half < 2; ++half) {
+    uint32_t bits = 0;
+    for (int i = 0; i < 2 * kLanes; ++i)
+      bits |= static_cast<uint32_t>(words[2 * half + i / kLanes][i % kLanes] >= mask.threshold) << i;
+    out[half] = bits;
+  }
+}
+
+CTR_VECTORIZE void apply_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = (bits[i >> 5] >> (i & 31) & 1) ? x[i] * scale : 0.0f;
+}
+CTR_VECTORIZE void add_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] += (bits[i >> 5] >> (i & 31) & 1) ? x[i] * scale : 0.0f;
+}
+
+int64_t sample_grain(int64_t columns) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns)); }
+
+void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate,
+                 uint32_t layer) {
+  const int64_t samples = bits.shape()[0], columns = samples ? x.numel() / samples : 0;
+  const int64_t words = bits.shape()[1];
+  const auto mask = DropoutMask::make(ctx.seed, layer, ctx.step->step, rate);
+  const auto first = static_cast<uint32_t>(ctx.step->first_sample);
+  auto* out_bits = reinterpret_cast<uint32_t*>(bits.data<int32_t>());
+  parallel_for(ctx.threads, samples, sample_grain(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      uint32_t* row_bits = out_bits + s * words;
+      for (int64_t g = 0; g < words / 2; ++g)
+        group_bits(mask, first + static_cast<uint32_t>(s), static_cast<uint32_t>(g), row_bits + 2 * g);
+      apply_bits(x.data<float>() + s * columns, row_bits, 1 / (1 - rate), columns,
+                 y.data<float>() + s * columns);
+    }
+  });
+}
+
+void backward_cpu(Context& ctx, const Tensor& d_y, const Tensor& d_x, const Tensor& bits, float rate,
+                  bool accumulate) {
+  const int64_t samples = bits.shape()[0], columns = samples ? d_y.numel() / samples : 0;
+  const auto* mask = reinterpret_cast<const uint32_t*>(bits.data<int32_t>());
+  const auto apply = accumulate ? add_bits : apply_bits;
+  parallel_for(ctx.threads, samples, sample_grain(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s)
+      apply(d_y.data<float>() + s * columns, mask + s * bits.shape()[1], 1 / (1 - rate), columns,
+            d_x.data<float>() + s * columns);
+  });
+}
+
+}  // namespace
+
+constinit decltype(dropout_forward) dropout_forward{"Dropout.forward", {DType::f32, forward_cpu}};
+constinit decltype(dropout_backward) dropout_backward{"Dropout.backward", {DType::f32, backward_cpu}};
+
+LayerDef dropout_layer() {
+  return {.name = "Dropout",
+          .doc = "in training, zeroes elements at random and scales the rest by 1 / (1 - rate)",
+          .params = {{"dropout_rate", "rate", 0.5, JsonRule::optional, "probability of zeroing an element"}},
+          .create = make_layer<Dropout>};
+}
+
+}  // namespace ctr

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/columns.h"
+#include "kernels/gemm.h"
+#include "kernels/reduce.h"
+#include "layers/layer.h"
+#include "layers/relu.h"
+
+namespace ctr {
+namespace {
+
+// y = x W + b over the last dimension, with an optional ReLU.
+class InnerProduct : public Layer {
+ public:
+  explicit InnerProduct(const Params& p, bool relu = false)
+      : num_output_(p.integer("num_output")),
+        weight_init_(p.text("weight_init_type")),
+        bias_init_(p.text("bias_init_type")),
+        relu_(relu) {
+    require(num_output_ > 0, "num_output must be positive, got {}", num_output_);
+  }
+
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    const Shape& x = inputs[0];
+    require(x.rank() >= 2, "its input must have at least two dimensions, got {}", to_string(x));
+    Shape y = x;
+    y.set(-1, num_output_);
+    const auto k = static_cast<double>(x.last()), n = static_cast<double>(num_output_);
+    LayerShapes shapes{
+        .outputs = {y},
+        .weights = {
+            {"weight", {x.last(), num_output_}, choose_initializer(weight_init_, k, n, xavier_normal(k, n))},
+            {"bias",
+             {1, num_output_},
+             choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
+    if (relu_) shapes.scratch = {{DType::f32, y}};
+    return shapes;
+  }
+
+  void forward(Context& ctx, const LayerRun& run) const override {
+    gemm(ctx, run.x[0], run.w[0], run.y[0], {.bias = run.w[1], .relu = relu_});
+  }
+
+  void backward(Context& ctx, const LayerRun& run) const override {
+    const Tensor& d_z = relu_ ? run.scratch[0] : run.d_y[0];
+    if (relu_) relu_backward(ctx, run.y[0], run.d_y[0], d_z, false);
+    reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
+    gemm(ctx, run.x[0], d_z, run.d_w[0], {.transpose_a = true});
+    if (run.wants(0))
+      gemm(ctx, d_z, run.w[0], run.d_x[0], {.transpose_b = true, .accumulate = run.accumulates(0)});
+  }
+
+ private:
+  int64_t num_output_;
+  std::string weight_init_, bias_init_;
+  bool relu_;
+};
+
+// Positions inside a fused chain carry further tensors (mask, masked gradient, bias gradient) as plumbing
+// between neighbours. Here they hold nothing: each layer is complete by itself.
+class FusedInnerProduct final : public InnerProduct {
+ public:
+  explicit FusedInnerProduct(const Params& p)
+      : InnerProduct(p, p.text("act_type") == "Relu"), position_(p.text("pos_type")) {
+    const std::string& activation = p.text("act_type");
+    if (activation != "Relu" && activation != "None") fail_unknown("act_type", activation, {"Relu", "None"});
+    const std::vector<std::string> known{"None", "Head", "Body", "Tail", "Isolated"};
+    if (std::find(known.begin(), known.end(), position_) == known.end())
+      fail_unknown("pos_type", position_, known);
+  }
+
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    const size_t n = inputs.size();
+    const bool chained = position_ == "Body" || position_ == "Tail";
+    require(chained               ? n == 4
+            : position_ == "Head" ? n <= 2
+                                  : n == 1,
+            "position {} takes {}, got {}", position_,
+            chained               ? "4 bottoms"
+            : position_ == "Head" ? "1 or 2 bottoms"
+                                  : "1 bottom",
+            n);
+    LayerShapes shapes = InnerProduct::infer(inputs);
+    if (position_ == "Head" || position_ == "Body") shapes.outputs.resize(4, {inputs[0][0], 0});
+    return shapes;
+  }
+
+  void backward(Context& ctx, const LayerRun& run) const override {
+    InnerProduct::backward(ctx, run);
+    for (size_t i = 1; i < run.x.size(); ++i)
+      if (run.d_x_mode[i] == GradMode::overwrite) fill_zero(ctx, run.d_x[i]);
+  }
+
+ private:
+  std::string position_;
+};
+
+std::vector<ParamDef> parameters() {
+  return {{"num_output", "fc_param.num_output", int64_t{1}, JsonRule::always, "output width"},
+          {"weight_init_type", "fc_param.weight_init", std::string("Default"), JsonRule::if_changed,
+           "initializer of the weight [k, num_output]"},
+          {"bias_init_type", "fc_param.bias_init", std::string("Default"), JsonRule::if_changed,
+           "initializer of the bias [1, num_output]"}};
+}
+
+}  // namespace
+
+LayerDef inner_product_layer() {
+  return {.name = "InnerProduct",
+          .doc = "y = x W + b over the last dimension",
+          .params = parameters(),
+          .create = make_layer<InnerProduct>};
+}
+
+LayerDef fused_inner_product_layer() {
+  LayerDef def{.name = "FusedInnerProduct",
+               .doc = "y = max(x W + b, 0) in one pass",
+               .max_inputs = 4,
+               .params = parameters(),
+               .create = make_layer<FusedInnerProduct>};
+  def.params.push_back({"pos_type", "position", std::string("None"), JsonRule::optional,
+                        "place in a chain: None, Head, Body, Tail or Isolated"});
+  def.params.push_back({"act_type", "activation", std::string("Relu"), JsonRule::optional, "Relu or None"});
+  return def;
+}
+
+}  // namespace ctr

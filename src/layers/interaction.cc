@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/interaction.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "kernels/small_gemm.h"
+#include "layers/layer.h"
+
+namespace ctr {
+namespace {
+
+class Interaction final : public Layer {
+ public:
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    const Shape &m = inputs[0], &f = inputs[1];
+    require(m.rank() == 2 && f.rank() == 3 && m[0] == f[0] && m[1] == f[2],
+            "needs inputs [batch, dim] and [batch, slots, dim], got {} and {}", to_string(m), to_string(f));
+    return {.outputs = {{m[0], InteractionShape{f[0], f[1], f[2]}.width()}}};
+  }
+  void forward(Context& ctx, const LayerRun& run) const override {
+    interaction_forward(ctx, run.x[0], run.x[1], run.y[0]);
+  }
+  void backward(Context& ctx, const LayerRun& run) const override {
+    const auto wanted = [&](size_t i) { return run.wants(i) ? run.d_x[i] : Tensor(); };
+    interaction_backward(ctx, run.x[0], run.x[1], run.d_y[0],
+                         {wanted(0), wanted(1), run.accumulates(0), run.accumulates(1)});
+  }
+};
+
+constexpr int64_t kGrain = 8;  // samples
+// Pairs of rows are worked on in square blocks, dims in strips: everything a block needs stays in the nearest
+// cache.
+constexpr int64_t kBlock = 32, kStrip = 128;
+
+InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1], f.shape()[2]}; }
+
+// Row i of a sample.
+struct SampleRows {
+  const float *m, *f;
+  int64_t dim;
+  const float* operator[](int64_t i) const { return i == 0 ? m : f + (i - 1) * dim; }
+};
+
+// y[pair(i, j)] for i in [i0, i0 + kBlock), j in [j0, j0 + kBlock), j < i.
+void forward_block(const InteractionShape& s, const SampleRows& z, int64_t i0, int64_t j0, float* y) {
+  const int64_t ni = std::min(kBlock, s.rows() - i0), nj = std::min(kBlock, s.rows() - j0);
+  float rows[kBlock * kStrip], columns[kStrip * kBlock] = {}, products[kBlock * kBlock];
+  for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
+    const int64_t ne = std::min(kStrip, s.dim - e0);
+    for (int64_t i = 0; i < ni; ++i) std::copy_n(z[i0 + i] + e0, ne, rows + i * kStrip);
+    for (int64_t j = 0; j < nj; ++j)
+      for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = z[j0 + j][e0 + e];
+    small_gemm(ni, kBlock, ne, rows, kStrip, columns, kBlock, products, kBlock, e0 > 0);
+  }
+  for (int64_t i = std::max(i0, j0 + 1); i < i0 + ni; ++i)
+    std::copy_n(products + (i - i0) * kBlock, std::min(nj, i - j0), y + s.pair(i, j0));
+}
+
+void forward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
+  const InteractionShape s = shape_of(f);
+  parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const SampleRows z{m.data<float>() + b * s.dim, f.data<float>() + b * s.slots * s.dim, s.dim};
+      float* out = y.data<float>() + b * s.width();
+      std::copy_n(z[0], s.dim, out);
+      for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
+        for (int64_t j0 = 0; j0 <= i0; j0 += kBlock) forward_block(s, z, i0, j0, out);
+      out[s.width() - 1] = 0;
+    }
+  });
+}
+
+// d_z[i] = sum_j A[i, j] z[j] for a block of rows i and a strip of dims, A being the symmetric matrix of the
+// pairs' gradients.
+void backward_block(const InteractionShape& s, const SampleRows& z, const float* g, int64_t i0, int64_t e0,
+                    float* d_z) {
+  const int64_t ni = std::min(kBlock, s.rows() - i0), ne = std::min(kStrip, s.dim - e0);
+  float a[kBlock * kBlock], rows[kBlock * kStrip];
+  for (int64_t j0 = 0; j0 < s.rows(); j0 += kBlock) {
+    const int64_t nj = std::min(kBlock, s.rows() - j0);
+    for (int64_t j = 0; j < nj; ++j) std::copy_n(z[j0 + j] + e0, ne, rows + j * kStrip);
+    for (int64_t i = 0; i < ni; ++i)
+      for (int64_t j = 0; j < nj; ++j) {
+        const int64_t p = i0 + i, q = j0 + j;
+        a[i * kBlock + j] = p == q ? 0 : g[s.pair(std::max(p, q), std::min(p, q))];
+      }
+    small_gemm(ni, ne, nj, a, kBlock, rows, kStrip, d_z, kStrip, j0 > 0);
+  }
+}
+
+void put(float* to, const float* from, int64_t n, bool accumulate) {
+  if (accumulate)
+    for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+  else
+    std::copy_n(from, n, to);
+}
+
+void backward_sample(const InteractionShape& s, const SampleRows& z, const float* g, float* d_m, float* d_f,
+                     const InteractionGradient& out) {
+  float d_z[kBlock * kStrip];
+  for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
+    for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
+      const int64_t ne = std::min(kStrip, s.dim - e0);
+      backward_block(s, z, g, i0, e0, d_z);
+      for (int64_t i = i0; i < std::min(s.rows(), i0 + kBlock); ++i) {
+        float* d = d_z + (i - i0) * kStrip;
+        if (i > 0) {
+          if (d_f) put(d_f + (i - 1) * s.dim + e0, d, ne, out.accumulate_f);
+        } else if (d_m) {
+          for (int64_t e = 0; e < ne; ++e) d[e] += g[e0 + e];
+          put(d_m + e0, d, ne, out.accumulate_m);
+        }
+      }
+    }
+}
+
+void backward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
+                  const InteractionGradient& out) {
+  const InteractionShape s = shape_of(f);
+  parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const SampleRows z{m.data<float>() + b * s.dim, f.data<float>() + b * s.slots * s.dim, s.dim};
+      backward_sample(s, z, d_y.data<float>() + b * s.width(),
+                      out.d_m ? out.d_m.data<float>() + b * s.dim : nullptr,
+                      out.d_f ? out.d_f.data<float>() + b * s.slots * s.dim : nullptr, out);
+    }
+  });
+}
+
+}  // namespace
+
+constinit decltype(interaction_forward) interaction_forward{"Interaction.forward", {DType::f32, forward_cpu}};
+constinit decltype(interaction_backward) interaction_backward{"Interaction.backward",
+                                                              {DType::f32, backward_cpu}};
+
+LayerDef interaction_layer() {
+  return {.name = "Interaction",
+          .doc = "pairwise inner products of the bottom MLP's output and all embeddings of a sample",
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .create = make_layer<Interaction>};
+}
+
+}  // namespace ctr

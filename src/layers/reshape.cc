@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "kernels/columns.h"
+#include "layers/layer.h"
+
+namespace ctr {
+namespace {
+
+class Reshape final : public Layer {
+ public:
+  explicit Reshape(const Params& p)
+      : leading_dim_(p.integer("leading_dim")),
+        time_step_(p.integer("time_step")),
+        selected_(p.flag("selected")),
+        slots_(p.get<IntList>("selected_slots")) {}
+
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    return selected_ ? infer_selected(inputs[0]) : infer_plain(inputs[0]);
+  }
+
+  void forward(Context& ctx, const LayerRun& run) const override {
+    const Shape& x = run.x[0].shape();
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const ColumnBlock block{slots_[i] * x[2], static_cast<int64_t>(i) * x[2], x[2]};
+      copy_columns(ctx, run.x[0], run.y[0], x[0], block, false);
+    }
+  }
+
+  void backward(Context& ctx, const LayerRun& run) const override {
+    if (!run.wants(0)) return;
+    const Shape& x = run.x[0].shape();
+    if (!run.accumulates(0)) fill_zero(ctx, run.d_x[0]);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const ColumnBlock block{static_cast<int64_t>(i) * x[2], slots_[i] * x[2], x[2]};
+      copy_columns(ctx, run.d_y[0], run.d_x[0], x[0], block, true);
+    }
+  }
+
+ private:
+  LayerShapes infer_plain(const Shape& x) const {
+    const int64_t width = leading_dim_ > 0 ? leading_dim_ : x.numel() / x[0];
+    const int64_t steps = std::max<int64_t>(time_step_, 1);
+    require(x.numel() % (width * steps) == 0, "{} does not divide into rows of {}", to_string(x),
+            time_step_ > 0 ? fmt::format("time_step {} x leading_dim {}", time_step_, width)
+                           : fmt::format("leading_dim {}", width));
+    const int64_t rows = x.numel() / (width * steps);
+    if (time_step_ > 0) return {.outputs = {{rows, steps, width}}, .is_view = true};
+    return {.outputs = {{rows, width}}, .is_view = true};
+  }
+
+  LayerShapes infer_selected(const Shape& x) const {
+    require(x.rank() == 3, "selected_slots needs an input [batch, slot, dim], got {}", to_string(x));
+    for (const int64_t slot : slots_)
+      require(slot >= 0 && slot < x[1], "selected slot {} is outside the {} slots of {}", slot, x[1],
+              to_string(x));
+    if (slots_.empty()) return {.outputs = {{x[0], x[1] * x[2]}}, .is_view = true};
+    return {.outputs = {{x[0], static_cast<int64_t>(slots_.size()) * x[2]}}};
+  }
+
+  int64_t leading_dim_, time_step_;
+  bool selected_;
+  IntList slots_;
+};
+
+}  // namespace
+
+LayerDef reshape_layer() {
+  return {
+      .name = "Reshape",
+      .doc =
+          "the same elements as [-1, leading_dim] or [-1, time_step, leading_dim], or the chosen slots of a "
+          "[batch, slot, dim] tensor side by side",
+      .params = {{"selected", "selected", false, JsonRule::presence, "choose slots instead of reshaping"},
+                 {.keyword = "selected_slots",
+                  .json_path = "selected",
+                  .initial = IntList{},
+                  .doc = "slots in output order; empty: all",
+                  .gate = "selected"},
+                 {.keyword = "leading_dim",
+                  .json_path = "leading_dim",
+                  .initial = int64_t{0},
+                  .rule = JsonRule::optional,
+                  .doc = "last dimension of the output; 0: all elements of a row",
+                  .gate = "!selected"},
+                 {.keyword = "time_step",
+                  .json_path = "time_step",
+                  .initial = int64_t{0},
+                  .rule = JsonRule::optional,
+                  .doc = "middle dimension of the output; 0: none",
+                  .gate = "!selected"}},
+      .create = make_layer<Reshape>};
+}
+
+}  // namespace ctr

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/weight_multiply.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "kernels/small_gemm.h"
+#include "layers/layer.h"
+
+namespace ctr {
+namespace {
+
+class WeightMultiply final : public Layer {
+ public:
+  explicit WeightMultiply(const Params& p)
+      : dims_(p.get<IntList>("weight_dims")), init_(p.text("weight_init_type")) {
+    require(dims_.size() == 2 && dims_[0] > 0 && dims_[1] > 0,
+            "weight_dims must be two positive integers [slots, width], got {} entries", dims_.size());
+  }
+
+  LayerShapes infer(std::span<const Shape> inputs) const override {
+    const Shape& x = inputs[0];
+    require(x.rank() == 2 && x[1] == dims_[0], "weight_dims [{}, {}] need an input [batch, {}], got {}",
+            dims_[0], dims_[1], dims_[0], to_string(x));
+    const auto s = static_cast<double>(dims_[0]), sv = static_cast<double>(dims_[0] * dims_[1]);
+    return {.outputs = {{x[0], dims_[0] * dims_[1]}},
+            .weights = {
+                {"weight", {dims_[0], dims_[1]}, choose_initializer(init_, s, sv, xavier_uniform(s, sv))}}};
+  }
+  void forward(Context& ctx, const LayerRun& run) const override {
+    weight_multiply_forward(ctx, run.x[0], run.w[0], run.y[0]);
+  }
+  void backward(Context& ctx, const LayerRun& run) const override {
+    const bool wants = run.wants(0);
+    weight_multiply_backward(ctx, run.x[0], run.w[0], run.d_y[0], wants ? run.d_x[0] : Tensor(), run.d_w[0],
+                             wants && run.accumulates(0));
+  }
+
+ private:
+  IntList dims_;
+  std::string init_;
+};
+
+void forward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& y) {
+  const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
+  const float *in = x.data<float>(), *weight = w.data<float>();
+  float* out = y.data<float>();
+  const int64_t grain = std::max<int64_t>(1, 16384 / (slots * width));
+  parallel_for(ctx.threads, rows, grain, [=](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b)
+      for (int64_t s = 0; s < slots; ++s)
+        for (int64_t v = 0; v < width; ++v)
+          out[(b * slots + s) * width + v] = in[b * slots + s] * weight[s * width + v];
+  });
+}
+
+// Threads share out the slots, so that each weight's sum has one owner and one order.
+void backward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& d_y, const Tensor& d_x,
+                  const Tensor& d_w, bool accumulate) {
+  const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
+  const float *in = x.data<float>(), *weight = w.data<float>(), *g = d_y.data<float>();
+  float* d_weight = d_w.data<float>();
+  float* d_in = d_x ? d_x.data<float>() : nullptr;
+  parallel_for(ctx.threads, slots, 1, [=](int64_t begin, int64_t end) {
+    std::fill(d_weight + begin * width, d_weight + end * width, 0.0f);
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t s = begin; s < end; ++s) {
+        const float* g_slot = g + (b * slots + s) * width;
+        add_scaled(d_weight + s * width, g_slot, in[b * slots + s], width);
+        if (!d_in) continue;
+        const float d = dot(g_slot, weight + s * width, width);
+        d_in[b * slots + s] = accumulate ? d_in[b * slots + s] + d : d;
+      }
+  });
+}
+
+}  // namespace
+
+constinit decltype(weight_multiply_forward) weight_multiply_forward{"WeightMultiply.forward",
+                                                                    {DType::f32, forward_cpu}};
+constinit decltype(weight_multiply_backward) weight_multiply_backward{"WeightMultiply.backward",
+                                                                      {DType::f32, backward_cpu}};
+
+LayerDef weight_multiply_layer() {
+  return {.name = "WeightMultiply",
+          .aliases = {"Multiply"},
+          .doc = "y[s, v] = x[s] W[s, v]: every input element times its own weight row",
+          .params = {{"weight_dims", "weight_dims", IntList{}, JsonRule::always,
+                      "[input width, weights per element]"},
+                     {"weight_init_type", "weight_init", std::string("Default"), JsonRule::if_changed,
+                      "initializer of the weight"}},
+          .create = make_layer<WeightMultiply>};
+}
+
+}  // namespace ctr
