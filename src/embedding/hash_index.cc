@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <atomic>
+
+#include "base/parallel.h"
+#include "embedding/row_index.h"
+
+namespace ctr {
+namespace {
+
+constexpr int64_t kGrain = 4096;  // keys worth one thread
+
+// Rows by hash table, in order of insertion.
+class HashIndex final : public RowIndex {
+ public:
+  HashIndex(const EmbeddingSpec& spec, int rank, int world_size)
+      : spec_(spec),
+        rank_(rank),
+        table_(std::min<int64_t>(row_capacity(spec, rank, world_size), kNoRow - 1)),
+        slots_(Device{}, is_localized(spec) ? static_cast<size_t>(capacity()) * sizeof(uint32_t) : 0,
+               "slot ids") {}
+
+  int64_t size() const override { return table_.size(); }
+  int64_t capacity() const override { return table_.max_size(); }
+
+  int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const override {
+    std::atomic<int64_t> missing = 0;
+    parallel_for(ctx.threads, std::ssize(bags.keys), kGrain, [&](int64_t begin, int64_t end) {
+      const auto n = static_cast<size_t>(end - begin);
+      const auto part = rows.subspan(static_cast<size_t>(begin), n);
+      table_.find(bags.keys.subspan(static_cast<size_t>(begin), n), part);
+      missing += std::count(part.begin(), part.end(), kNoRow);
+    });
+    return missing;
+  }
+
+  void check_room(const Bags& bags, std::span<const uint32_t> rows, int64_t missing) const override {
+    const int64_t room = capacity() - size();
+    if (missing <= room) return;
+    std::vector<int64_t> absent;
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (rows[i] == kNoRow) absent.push_back(bags.keys[i]);
+    HashTable distinct(missing);
+    std::vector<uint32_t> ignored(absent.size(), kNoRow);
+    distinct.insert_missing(absent, ignored);
+    if (distinct.size() > room) fail_overflow(size(), distinct.size());
+  }
+
+  void insert(const Bags& bags, std::span<uint32_t> rows) override {
+    const int64_t known = size();
+    table_.insert_missing(bags.keys, rows);
+    if (!is_localized(spec_)) return;
+    for (int64_t bag = 0; bag < bags.count(); ++bag)
+      for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i)
+        if (rows[i] >= known) slots()[rows[i]] = static_cast<uint32_t>(bags.slot(bag));
+  }
+
+  Entry entry(int64_t row) const override {
+    return {table_.keys()[row], is_localized(spec_) ? int64_t{slots()[row]} : 0};
+  }
+
+  void find_entries(std::span<const Entry> entries, std::span<uint32_t> rows) const override {
+    table_.find(keys_of(entries), rows);
+  }
+
+  void assign(std::span<const Entry> entries, std::span<uint32_t> rows) override {
+    const int64_t n = std::ssize(entries);
+    if (n > capacity()) fail_overflow(0, n);
+    HashTable fresh(capacity());
+    fresh.reserve(n);
+    std::fill(rows.begin(), rows.end(), kNoRow);
+    fresh.insert_missing(keys_of(entries), rows);
+    for (int64_t i = 0; i < n; ++i)
+      require(rows[i] == i, "embedding \"{}\": key {} is there twice", spec_.name, entries[i].key);
+    table_ = std::move(fresh);
+    if (!is_localized(spec_)) return;
+    for (int64_t i = 0; i < n; ++i) slots()[i] = static_cast<uint32_t>(entries[i].slot);
+  }
+
+ private:
+  static std::vector<int64_t> keys_of(std::span<const Entry> entries) {
+    std::vector<int64_t> keys(entries.size());
+    std::transform(entries.begin(), entries.end(), keys.begin(), [](const Entry& e) { return e.key; });
+    return keys;
+  }
+  uint32_t* slots() const { return reinterpret_cast<uint32_t*>(slots_.data()); }
+
+  [[noreturn]] void fail_overflow(int64_t used, int64_t added) const {
+    const bool by_slots = is_localized(spec_) && !spec_.slot_size_array.empty();
+    const std::string remedy =
+        by_slots ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
+                 : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec_, used + added));
+    fail(ErrorKind::out_of_memory,
+         "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
+         "enough",
+         spec_.name, rank_, used, added, capacity(), remedy);
+  }
+
+  EmbeddingSpec spec_;
+  int rank_;
+  HashTable table_;
+  Buffer slots_;  // localized: the slot of each row, uint32
+};
+
+}  // namespace
+
+std::unique_ptr<RowIndex> make_hash_index(const EmbeddingSpec& spec, int rank, int world_size) {
+  return std::make_unique<HashIndex>(spec, rank, world_size);
+}
+
+}  // namespace ctr

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "embedding/placement.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ctr {
+namespace {
+
+constexpr int64_t kMaxDim = 1024;
+
+// Bytes a row is charged with: its vector and states; LazyGlobal's last step counts as one more state.
+int64_t row_bytes(const EmbeddingSpec& spec) {
+  const int64_t states =
+      state_count(spec.optimizer.type) + (spec.optimizer.update == UpdateType::lazy_global);
+  return (1 + states) * spec.dim * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t slot_rows(const EmbeddingSpec& spec, int rank, int world_size) {
+  const SlotSet slots = slots_of(spec, rank, world_size);
+  int64_t rows = 0;
+  for (int64_t i = 0; i < slots.count; ++i) rows += spec.slot_size_array[static_cast<size_t>(slots[i])];
+  return rows;
+}
+
+void validate_slot_sizes(const EmbeddingSpec& spec) {
+  const auto& sizes = spec.slot_size_array;
+  require(std::ssize(sizes) == spec.slots,
+          "embedding \"{}\": slot_size_array has {} entries for the {} slots of \"{}\"", spec.name,
+          sizes.size(), spec.slots, spec.bottom);
+  for (size_t s = 0; s < sizes.size(); ++s)
+    require(sizes[s] > 0, "embedding \"{}\": slot_size_array[{}] must be positive, got {}", spec.name, s,
+            sizes[s]);
+}
+
+void validate_optimizer(const EmbeddingSpec& spec) {
+  const OptimizerSpec& o = spec.optimizer;
+  const bool atomic_sgd = o.type == OptimizerType::sgd && o.atomic_update;
+  if (spec.type == EmbeddingType::localized_one_hot)
+    require(atomic_sgd, "embedding \"{}\": a one-hot embedding needs SGD with atomic_update=True, got {}",
+            spec.name, name_of(o.type));
+  require(o.update != UpdateType::lazy_global || o.type == OptimizerType::adam || atomic_sgd,
+          "embedding \"{}\": LazyGlobal is only there for Adam, got {}", spec.name, name_of(o.type));
+}
+
+}  // namespace
+
+SlotSet slots_of(const EmbeddingSpec& spec, int rank, int world_size) {
+  if (!is_localized(spec)) return {0, 1, spec.slots};
+  return {rank, world_size, (spec.slots - rank + world_size - 1) / world_size};
+}
+
+std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec) {
+  std::vector<int64_t> offsets{0};
+  for (int64_t size : spec.slot_size_array) offsets.push_back(offsets.back() + size);
+  return offsets;
+}
+
+int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows) {
+  constexpr int64_t kMiB = 1 << 20;
+  return (rows * row_bytes(spec) + kMiB - 1) / kMiB;
+}
+
+float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
+  if (spec.type != EmbeddingType::localized_one_hot) return 0.05f;
+  return static_cast<float>(
+      std::sqrt(1.0 / static_cast<double>(spec.slot_size_array[static_cast<size_t>(slot)])));
+}
+
+void validate(const EmbeddingSpec& spec) {
+  require(spec.dim >= 1 && spec.dim <= kMaxDim,
+          "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxDim,
+          spec.dim);
+  require(spec.slots >= 1, "embedding \"{}\": the input \"{}\" has no slots", spec.name, spec.bottom);
+  if (spec.type == EmbeddingType::localized_one_hot ||
+      (spec.type == EmbeddingType::localized_hash && !spec.slot_size_array.empty()))
+    validate_slot_sizes(spec);
+  else
+    require(
+        row_capacity(spec, 0, 1) >= 1,
+        "embedding \"{}\": workspace_size_per_gpu_in_mb must be positive and hold at least one row, got {}",
+        spec.name, spec.workspace_mb);
+  validate_optimizer(spec);
+}
+
+int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {
+  if (spec.type == EmbeddingType::localized_one_hot) return slot_rows(spec, rank, world_size);
+  if (!is_localized(spec) || spec.slot_size_array.empty()) return (spec.workspace_mb << 20) / row_bytes(spec);
+  int64_t rows = 0;  // the same limit everywhere: that of the fullest rank
+  for (int r = 0; r < world_size; ++r) rows = std::max(rows, slot_rows(spec, r, world_size));
+  return rows;
+}
+
+int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size) {
+  return is_localized(spec) ? static_cast<int>(slot % world_size) : key_owner(key, world_size);
+}
+
+}  // namespace ctr

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "embedding/embedding.h"
+
+namespace ctr {
+
+// Unsigned remainder: negative keys count as 2^64 - |key|.
+CTR_HOST_DEVICE inline int key_owner(int64_t key, int world_size) {
+  return static_cast<int>(static_cast<uint64_t>(key) % static_cast<uint64_t>(world_size));
+}
+
+// Whole slots live on one rank.
+inline bool is_localized(const EmbeddingSpec& spec) { return spec.type != EmbeddingType::distributed_hash; }
+
+// Slots of the input whose rows this rank may hold: all of them, or first, first + step, ...
+struct SlotSet {
+  int64_t first, step, count;
+  int64_t operator[](int64_t i) const { return first + i * step; }
+};
+SlotSet slots_of(const EmbeddingSpec& spec, int rank, int world_size);
+
+// One-hot: global key of each slot's key 0, and the end: prefix sums of slot_size_array.
+std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec);
+
+// workspace_size_per_gpu_in_mb that holds this many rows.
+int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows);
+
+// Fresh elements of a row are uniform in (-bound, bound].
+float initial_bound(const EmbeddingSpec& spec, int64_t slot);
+
+// Throws invalid_argument unless the spec can be built.
+void validate(const EmbeddingSpec& spec);
+
+}  // namespace ctr
