@@ -15,6 +15,7 @@ CpuEmbedding::CpuEmbedding(const Context& ctx, const EmbeddingSpec& spec, uint32
 
 void CpuEmbedding::stage(Context& ctx, const CsrKeys& input, int64_t batch, bool training) {
   batch_ = batch;
+  training_ = training;
   bags_ = selector_.select(ctx, spec_, input, batch);
   require(bags_.count() < std::numeric_limits<uint32_t>::max(),
           "embedding \"{}\": {} samples of {} slots are too many", spec_.name, batch, spec_.slots);
@@ -48,6 +49,7 @@ void CpuEmbedding::forward(Context& ctx, Comm& comm, const Exchange* exchange, c
 
 void CpuEmbedding::backward(Context& ctx, Comm& comm, const Exchange* exchange, RowHits& hits,
                             const Tensor& d_out) {
+  if (!training_) fail(ErrorKind::internal, "embedding \"{}\": backward after an evaluation", spec_.name);
   const Tensor d_bags = exchange ? exchange->to_owners(ctx, comm, spec_, d_out) : d_out;
   const int64_t num_rows = table_.index().size();
   const bool every_row = updates_every_row(spec_.optimizer);

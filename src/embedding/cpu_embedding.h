@@ -31,6 +31,7 @@ class CpuEmbedding {
   Table table_;
 
   int64_t batch_ = 0;
+  bool training_ = false;
   BagSelector selector_;
   Bags bags_;
   std::vector<uint32_t> rows_;  // of bags_.keys
