@@ -24,8 +24,8 @@ struct SparseInputSpec {
 
 // Opens one Parquet file and streams the named columns (by position in the schema) in row order.
 // Fills `stream`; throws ctr::Error.
-using ArrowOpener =
-    std::function<void(const std::string& path, const std::vector<int64_t>& columns, ArrowArrayStream* stream)>;
+using ArrowOpener = std::function<void(const std::string& path, const std::vector<int64_t>& columns,
+                                       ArrowArrayStream* stream)>;
 
 struct ReaderSpec {
   DataFormat format = DataFormat::norm;
@@ -36,16 +36,16 @@ struct ReaderSpec {
   std::vector<SparseInputSpec> sparse;
   bool repeat = true;
   int num_workers = 12;
-  bool check_sum = false;                // Norm: files carry check bytes
-  bool i64_keys = false;                 // key width in the file (Norm), key range (Parquet)
-  bool float_label_dense = false;        // Raw: values are float, else int with dense = ln(v + 1)
-  int64_t num_samples = 0;               // Raw: 0 derives it from the file size
-  bool shuffle = false;                  // Raw training: order of chunks, derived from `seed`
+  bool check_sum = false;          // Norm: files carry check bytes
+  bool i64_keys = false;           // key width in the file (Norm), key range (Parquet)
+  bool float_label_dense = false;  // Raw: values are float, else int with dense = ln(v + 1)
+  int64_t num_samples = 0;         // Raw: 0 derives it from the file size
+  bool shuffle = false;            // Raw training: order of chunks, derived from `seed`
   uint64_t seed = 0;
   std::vector<int64_t> slot_size_array;  // added as running offsets to the keys when `apply_offsets`
   bool apply_offsets = false;
-  int prefetch = 4;                      // batches ready per worker
-  ArrowOpener open_arrow = {};           // Parquet only
+  int prefetch = 4;             // batches ready per worker
+  ArrowOpener open_arrow = {};  // Parquet only
 };
 
 // Delivers global batches in a deterministic order: worker w builds its batches from files w, w + W, ...; the

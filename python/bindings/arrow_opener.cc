@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arrow_opener.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "data/arrow_abi.h"
+
+namespace {
+
+void take_stream(const nb::object& open, const std::string& path, const std::vector<int64_t>& columns,
+                 ArrowArrayStream* stream) {
+  const nb::object capsule = open(path, columns).attr("__arrow_c_stream__")();
+  auto* source = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
+  if (!source) throw nb::python_error();
+  *stream = *source;
+  source->release = nullptr;  // moved: the interface's rule
+}
+
+}  // namespace
+
+ctr::ArrowOpener arrow_opener(nb::object open) {
+  if (open.is_none()) return {};
+  // The last copy may die on a thread without the GIL.
+  const std::shared_ptr<nb::object> held(new nb::object(std::move(open)), [](nb::object* object) {
+    nb::gil_scoped_acquire gil;
+    delete object;
+  });
+  return [held](const std::string& path, const std::vector<int64_t>& columns, ArrowArrayStream* stream) {
+    nb::gil_scoped_acquire gil;
+    try {
+      take_stream(*held, path, columns, stream);
+    } catch (nb::python_error& e) {
+      const std::string text = nb::cast<std::string>(nb::str(e.value()));
+      ctr::fail(ctr::ErrorKind::io, "{}", text);
+    }
+  };
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "bind.h"
+#include "data/reader.h"
+
+// Wraps `open(path, columns) -> object with __arrow_c_stream__`. Reader threads call the result; it holds the
+// GIL only while opening. None gives an empty opener.
+ctr::ArrowOpener arrow_opener(nb::object open);

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parquet files as Arrow C streams, for the native reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from hugectr.errors import FileError, InvalidArgumentError
+
+_BATCH_ROWS = 65536
+
+
+def open_stream(path: str, columns: Sequence[int]) -> pa.RecordBatchReader:
+    """Stream some columns of a Parquet file in row order.
+
+    Args:
+        path: The file.
+        columns: Positions of the columns in the file's schema; the stream has them in this order.
+
+    Returns:
+        An object with ``__arrow_c_stream__``. Pulling record batches from that stream runs without the interpreter.
+
+    Raises:
+        FileError: The file is missing or is not a Parquet file.
+        InvalidArgumentError: A position is out of range, or its column's name is not unique.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f'cannot read "{path}" as Parquet: {error}') from error
+    names = schema.names
+    for column in columns:
+        if not 0 <= column < len(names):
+            raise InvalidArgumentError(
+                f'"{path}": column index {column} of _metadata.json is out of range, the file has {len(names)} columns'
+            )
+        if names.count(names[column]) > 1:
+            raise InvalidArgumentError(f'"{path}": more than one column is called "{names[column]}"')
+    scanner = ds.dataset(path, format="parquet").scanner(
+        columns=[names[column] for column in columns], batch_size=_BATCH_ROWS, use_threads=False
+    )
+    return scanner.to_reader()

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ctr {
+
+// The paths of a file list as written: a count N, then N paths, one a line. `name` is the list's path for
+// messages.
+std::vector<std::string> parse_file_list(std::string_view text, const std::string& name);
+
+// Reads a list and resolves its paths against the working directory, else against the list's own directory.
+// Throws when one of the files does not exist.
+std::vector<std::string> read_file_list(const std::string& path);
+
+std::string directory_of(const std::string& path);  // "." when it has none
+
+}  // namespace ctr

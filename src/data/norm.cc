@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/norm.h"
+
+#include <numeric>
+
+#include "base/error.h"
+#include "data/file_list.h"
+#include "data/norm_sample.h"
+#include "io/byte_stream.h"
+
+namespace ctr {
+namespace {
+
+constexpr size_t kHeaderBytes = 64;
+constexpr size_t kLengthBytes = 4, kCheckBytes = 1;  // around every frame of a file with check bytes
+constexpr const char* kWidthHint = "; does i64_input_key match the file?";
+
+// Sum of the bytes modulo 256.
+uint8_t check_byte(const std::byte* data, size_t bytes) {
+  const auto* first = reinterpret_cast<const uint8_t*>(data);
+  return std::accumulate(first, first + bytes, uint8_t{0},
+                         [](uint8_t a, uint8_t b) -> uint8_t { return a + b; });
+}
+
+bool check_byte_fits(const std::byte* payload, size_t bytes) {
+  return check_byte(payload, bytes) == static_cast<uint8_t>(payload[bytes]);
+}
+
+class NormFile final : public SampleFile {
+ public:
+  NormFile(ReadTask& task, const std::string& path)
+      : task_(task),
+        layout_(task.layout),
+        stream_(path),
+        parse_(task.spec.i64_keys ? &parse_norm_sample<int64_t> : &parse_norm_sample<uint32_t>),
+        max_sample_bytes_(norm_sample_bytes(task.layout, task.spec.i64_keys)) {}
+
+  // False when the header frame is damaged.
+  bool read_header();
+  bool read(BatchWriter& batch) override {
+    while (batch.room() > 0) {
+      if (done_ == records_) return finish();
+      if (!(task_.spec.check_sum ? read_frame(batch) : read_plain(batch))) return finish();
+      ++done_;
+    }
+    return true;
+  }
+
+ private:
+  void check_header(const std::byte* header);
+  void check_field(const char* name, int64_t found, int64_t expected) const;
+  // Read one record; false when the rest of the file is lost.
+  bool read_plain(BatchWriter& batch);
+  bool read_frame(BatchWriter& batch);
+  bool damaged_length(int32_t length, const NormSample& sample);
+  [[noreturn]] void fail_truncated() const;
+  [[noreturn]] void fail_sample(const NormSample& sample) const;
+  std::string where() const {
+    return fmt::format("\"{}\", sample {} at offset {}", stream_.file().path(), done_, stream_.offset());
+  }
+  bool finish();  // reports what was skipped or left over; always false
+
+  ReadTask& task_;
+  const SampleLayout& layout_;
+  ByteStream stream_;
+  NormSample (*parse_)(const std::byte*, const std::byte*, BatchWriter&);
+  size_t max_sample_bytes_;
+  int64_t records_ = 0, done_ = 0;
+  int64_t bad_check_bytes_ = 0;
+  bool lost_ = false;
+};
+
+bool NormFile::read_header() {
+  const bool framed = task_.spec.check_sum;
+  const size_t needed = kHeaderBytes + (framed ? kLengthBytes + kCheckBytes : 0);
+  const auto bytes = stream_.peek(needed);
+  if (bytes.size() < needed)
+    fail(ErrorKind::io, "\"{}\": truncated, the header needs {} bytes, the file has {}",
+         stream_.file().path(), needed, bytes.size());
+  const std::byte* header = bytes.data();
+  if (framed) {
+    const auto length = load<int32_t>(header);
+    header += kLengthBytes;
+    if (length == 0) check_field("error_check", 0, 1);  // a plain file begins with eight zero bytes
+    const bool damaged = length != kHeaderBytes;
+    if (damaged || !check_byte_fits(header, kHeaderBytes)) {
+      task_.warn(fmt::format("\"{}\" at offset 0: {}; the file is skipped", stream_.file().path(),
+                             damaged
+                                 ? fmt::format("header frame length {}, expected {}", length, kHeaderBytes)
+                                 : "header check byte wrong"));
+      return false;
+    }
+  }
+  check_header(header);
+  stream_.skip(needed);
+  return true;
+}
+
+void NormFile::check_field(const char* name, int64_t found, int64_t expected) const {
+  if (found == expected) return;
+  const bool is_check = std::string_view(name) == "error_check";
+  const char* hint = !is_check ? "" : expected ? " (check_type is Sum)" : " (check_type is Non)";
+  fail(ErrorKind::invalid_argument, "\"{}\", header: {} {} found, {} expected{}", stream_.file().path(), name,
+       found, expected, hint);
+}
+
+void NormFile::check_header(const std::byte* header) {
+  const auto field = [&](size_t i) { return load<int64_t>(header + 8 * i); };
+  check_field("error_check", field(0), task_.spec.check_sum ? 1 : 0);
+  check_field("label_dim", field(2), layout_.label_dim);
+  check_field("dense_dim", field(3), layout_.dense_dim);
+  check_field("slot_num", field(4), layout_.total_slots());
+  records_ = field(1);
+  require(records_ >= 0, "\"{}\", header: number_of_records must not be negative, found {}",
+          stream_.file().path(), records_);
+}
+
+bool NormFile::read_plain(BatchWriter& batch) {
+  const auto bytes = stream_.peek(max_sample_bytes_);
+  const NormSample sample = parse_(bytes.data(), bytes.data() + bytes.size(), batch);
+  if (sample.defect == NormSample::truncated) fail_truncated();
+  if (sample.defect != NormSample::none) fail_sample(sample);
+  batch.commit(1);
+  stream_.skip(static_cast<size_t>(sample.bytes));
+  return true;
+}
+
+bool NormFile::read_frame(BatchWriter& batch) {
+  const auto frame = stream_.peek(kLengthBytes + max_sample_bytes_ + kCheckBytes);
+  if (frame.size() < kLengthBytes + kCheckBytes) fail_truncated();
+  const auto length = load<int32_t>(frame.data());
+  const std::byte* payload = frame.data() + kLengthBytes;
+  const std::byte* end = frame.data() + frame.size() - kCheckBytes;
+  const NormSample sample = parse_(payload, end, batch);
+  if (length <= 0 || static_cast<size_t>(length) > max_sample_bytes_) return damaged_length(length, sample);
+  if (length > end - payload) fail_truncated();
+  const auto payload_bytes = static_cast<size_t>(length);
+  if (check_byte_fits(payload, payload_bytes)) {
+    if (sample.defect == NormSample::truncated) return damaged_length(length, sample);
+    if (sample.defect != NormSample::none) fail_sample(sample);
+    if (sample.bytes != length) return damaged_length(length, sample);
+    batch.commit(1);
+  } else {
+    // Either the payload or its length is wrong. The length is, when the check byte fits the sample as it
+    // parses.
+    if (sample.defect == NormSample::none && sample.bytes != length &&
+        check_byte_fits(payload, static_cast<size_t>(sample.bytes)))
+      return damaged_length(length, sample);
+    ++bad_check_bytes_;
+    ++task_.skipped;
+  }
+  stream_.skip(kLengthBytes + payload_bytes + kCheckBytes);
+  return true;
+}
+
+bool NormFile::damaged_length(int32_t length, const NormSample& sample) {
+  const std::string implied = sample.defect == NormSample::none
+                                  ? fmt::format("{} implied by its content", sample.bytes)
+                                  : fmt::format("but its content is no sample{}", kWidthHint);
+  task_.warn(
+      fmt::format("{}: frame length {}, {}; the rest of the file is skipped", where(), length, implied));
+  lost_ = true;
+  return false;
+}
+
+void NormFile::fail_truncated() const {
+  fail(ErrorKind::io, "{}: truncated, {} records announced, {} found (file of {} bytes){}", where(), records_,
+       done_, stream_.file().size(), kWidthHint);
+}
+
+void NormFile::fail_sample(const NormSample& sample) const {
+  if (sample.defect == NormSample::bad_nnz) fail_nnz(layout_, where(), sample.slot, sample.value, kWidthHint);
+  fail_key(layout_, where(), sample.slot, std::to_string(sample.value));
+}
+
+bool NormFile::finish() {
+  if (bad_check_bytes_ > 0)
+    task_.warn(fmt::format("\"{}\": {} of {} samples skipped, check byte wrong", stream_.file().path(),
+                           bad_check_bytes_, records_));
+  const int64_t left = stream_.file().size() - stream_.offset();
+  if (!lost_ && left > 0)
+    task_.warn(fmt::format("\"{}\": {} bytes after the {} announced records are ignored",
+                           stream_.file().path(), left, records_));
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<SampleFile> open_norm_file(ReadTask& task, const std::string& path) {
+  auto file = std::make_unique<NormFile>(task, path);
+  if (!file->read_header()) return nullptr;
+  return file;
+}
+
+BatchSources open_norm(ReadTask& task) {
+  return make_file_sources(task, read_file_list(task.spec.source),
+                           [&task](const std::string& path) { return open_norm_file(task, path); });
+}
+
+}  // namespace ctr

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/parquet_columns.h"
+
+#include <charconv>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace ctr {
+namespace {
+
+bool is_value_format(std::string_view format, ArrowColumnType::Value& value) {
+  constexpr std::string_view formats = "cCsSiIlLfg";  // in the order of the enumeration
+  const size_t i = format.size() == 1 ? formats.find(format[0]) : std::string_view::npos;
+  if (i == std::string_view::npos) return false;
+  value = static_cast<ArrowColumnType::Value>(i);
+  return true;
+}
+
+bool is_list_format(std::string_view format, ArrowColumnType& type) {
+  if (format == "+l") return type.shape = ArrowColumnType::list, true;
+  if (format == "+L") return type.shape = ArrowColumnType::large_list, true;
+  if (!format.starts_with("+w:")) return false;
+  type.shape = ArrowColumnType::fixed_list;
+  const char* end = format.data() + format.size();
+  const auto [stop, error] = std::from_chars(format.data() + 3, end, type.width);
+  return error == std::errc{} && stop == end && type.width >= 0 && type.width <= 1 << 20;
+}
+
+[[noreturn]] void fail_broken(const std::string& where, const char* what) {
+  fail(ErrorKind::io, "{}: broken Arrow data, {}", where, what);
+}
+
+// Elements [first, first + count) of an array with `buffers` buffers exist.
+void check_extent(const ArrowArray& array, int64_t buffers, int64_t first, int64_t count,
+                  const std::string& where) {
+  if (array.n_buffers != buffers || !array.buffers) fail_broken(where, "wrong number of buffers");
+  if (array.length < 0 || array.offset < 0 ||
+      array.offset > std::numeric_limits<int64_t>::max() - array.length)
+    fail_broken(where, "negative length");
+  if (first < 0 || count < 0 || first > array.length || count > array.length - first)
+    fail_broken(where, "a column is shorter than its batch");
+}
+
+const ArrowArray& only_child(const ArrowArray& array, const std::string& where) {
+  if (array.n_children != 1 || !array.children || !array.children[0])
+    fail_broken(where, "a list without values");
+  return *array.children[0];
+}
+
+}  // namespace
+
+ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& where) {
+  const std::string_view format = schema.format ? schema.format : "";
+  if (schema.dictionary)
+    fail(ErrorKind::invalid_argument, "{}: dictionary-encoded (categorical) column; write its integer codes",
+         where);
+  ArrowColumnType type{};
+  if (is_value_format(format, type.value)) return type;
+  if (is_list_format(format, type)) {
+    const ArrowSchema* child = schema.n_children == 1 && schema.children ? schema.children[0] : nullptr;
+    const std::string_view of = child && child->format ? child->format : "";
+    if (of.starts_with("+")) fail(ErrorKind::invalid_argument, "{}: nested lists are not supported", where);
+    if (child && !child->dictionary && is_value_format(of, type.value)) return type;
+    fail(ErrorKind::invalid_argument, "{}: lists of Arrow type \"{}\" are not supported", where, of);
+  }
+  fail(ErrorKind::invalid_argument,
+       "{}: Arrow type \"{}\" is not supported, expected numbers or lists of numbers", where, format);
+}
+
+ArrowColumn::ArrowColumn(const ArrowArray& array, const ArrowColumnType& type, int64_t first, int64_t rows,
+                         int64_t row_number, const std::string& where)
+    : type_(type), where_(where), rows_(rows), row_number_(row_number) {
+  check_extent(array, type.shape == ArrowColumnType::fixed_list ? 1 : 2, first, rows, where);
+  reject_nulls(array, first, rows);
+  switch (type.shape) {
+    case ArrowColumnType::scalar:
+      open_values(array, first, rows);
+      break;
+    case ArrowColumnType::fixed_list:
+      open_fixed_list(array, first);
+      break;
+    case ArrowColumnType::list:
+    case ArrowColumnType::large_list:
+      open_list(array, first);
+      break;
+  }
+}
+
+void ArrowColumn::open_fixed_list(const ArrowArray& array, int64_t first) {
+  const ArrowArray& child = only_child(array, where_);
+  const int64_t entry = array.offset + first, width = type_.width;
+  if (width > 0 && entry > std::numeric_limits<int64_t>::max() / width - rows_)
+    fail_broken(where_, "a length is too large");
+  open_values(child, entry * width, rows_ * width);
+  reject_nulls(child, entry * width, rows_ * width, width);
+}
+
+void ArrowColumn::open_list(const ArrowArray& array, int64_t first) {
+  const ArrowArray& child = only_child(array, where_);
+  if (!array.buffers[1]) fail_broken(where_, "a list without offsets");
+  lists_ = array.buffers[1];
+  list_offset_ = array.offset + first;
+  const int64_t begin = list_start(0), end = list_start(rows_);
+  if (begin < 0 || begin > end) fail_broken(where_, "list offsets are not ascending");
+  open_values(child, 0, end);
+  reject_nulls(child, begin, end - begin);
+}
+
+void ArrowColumn::open_values(const ArrowArray& array, int64_t first, int64_t count) {
+  check_extent(array, 2, first, count, where_);
+  values_ = array.buffers[1];
+  value_offset_ = array.offset + first;
+  value_count_ = count;
+  if (count > 0 && !values_) fail_broken(where_, "no values");
+  if (!values_) value_offset_ = 0;
+}
+
+int64_t ArrowColumn::list_start(int64_t row) const {
+  const auto* bytes = static_cast<const char*>(lists_);
+  if (type_.shape == ArrowColumnType::large_list) {
+    int64_t start;
+    std::memcpy(&start, bytes + 8 * (list_offset_ + row), sizeof start);
+    return start;
+  }
+  int32_t start;
+  std::memcpy(&start, bytes + 4 * (list_offset_ + row), sizeof start);
+  return start;
+}
+
+void ArrowColumn::starts(int64_t row, int64_t count, int64_t* starts) const {
+  if (type_.shape == ArrowColumnType::scalar || type_.shape == ArrowColumnType::fixed_list) {
+    const int64_t width = type_.shape == ArrowColumnType::scalar ? 1 : type_.width;
+    for (int64_t r = 0; r <= count; ++r) starts[r] = (row + r) * width;
+    return;
+  }
+  bool ascending = true;
+  for (int64_t r = 0; r <= count; ++r) {
+    starts[r] = list_start(row + r);
+    if (r > 0) ascending &= starts[r - 1] <= starts[r];
+  }
+  if (!ascending || starts[0] < 0 || starts[count] > value_count_)
+    fail_broken(where_, "list offsets are not ascending");
+}
+
+int64_t ArrowColumn::row_of_value(int64_t value) const {
+  int64_t row = 0;
+  while (row + 1 < rows_ && list_start(row + 1) <= value) ++row;
+  return row;
+}
+
+void ArrowColumn::reject_nulls(const ArrowArray& array, int64_t first, int64_t count,
+                               int64_t values_per_row) const {
+  const auto* valid = static_cast<const uint8_t*>(array.buffers[0]);
+  if (!valid || array.null_count == 0) return;
+  for (int64_t i = first; i < first + count; ++i) {
+    const int64_t bit = array.offset + i;
+    if (valid[bit / 8] >> (bit % 8) & 1) continue;
+    const int64_t row = lists_ ? row_of_value(i) : (i - first) / values_per_row;
+    fail(ErrorKind::invalid_argument, "{}, row {}: null value", where_, row_number_ + row);
+  }
+}
+
+}  // namespace ctr

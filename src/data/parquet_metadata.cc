@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/parquet_metadata.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace ctr {
+namespace {
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+const Json& list_of(const Json& root, const char* key, const std::string& path) {
+  const auto it = root.is_object() ? root.find(key) : root.end();
+  if (it == root.end() || !it->is_array()) fail(ErrorKind::io, "\"{}\": no list \"{}\"", path, key);
+  return *it;
+}
+
+int64_t count_of(const Json& entry, const char* key, const std::string& where) {
+  const auto it = entry.is_object() ? entry.find(key) : entry.end();
+  if (it == entry.end()) fail(ErrorKind::io, "{}: no \"{}\"", where, key);
+  const bool whole = it->is_number_unsigned()
+                         ? it->get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()}
+                         : it->is_number_integer() && it->get<int64_t>() >= 0;
+  if (!whole) fail(ErrorKind::io, "{}: \"{}\" must be a count, found {}", where, key, it->dump());
+  return it->get<int64_t>();
+}
+
+std::string text_of(const Json& entry, const char* key) {
+  const auto it = entry.find(key);
+  return it != entry.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+std::vector<ParquetMetadata::Column> columns_of(const Json& root, const char* key, const std::string& path) {
+  std::vector<ParquetMetadata::Column> columns;
+  for (const Json& entry : list_of(root, key, path)) {
+    const int64_t index = count_of(entry, "index", fmt::format("\"{}\", {}[{}]", path, key, columns.size()));
+    columns.push_back({index, text_of(entry, "col_name")});
+  }
+  const auto by_index = [](const auto& a, const auto& b) { return a.index < b.index; };
+  if (!std::is_sorted(columns.begin(), columns.end(), by_index)) {
+    log::warn_once(fmt::format(
+        "\"{}\": {} are not listed by ascending index; they are used in ascending order", path, key));
+    std::sort(columns.begin(), columns.end(), by_index);
+  }
+  return columns;
+}
+
+void reject_duplicates(const ParquetMetadata& metadata) {
+  std::unordered_set<int64_t> seen;
+  for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
+    for (const auto& column : *group)
+      if (!seen.insert(column.index).second)
+        fail(ErrorKind::io, "\"{}\": column index {} is used twice", metadata.path, column.index);
+}
+
+}  // namespace
+
+ParquetMetadata parse_parquet_metadata(const std::string& text, const std::string& path) {
+  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (root.is_discarded()) fail(ErrorKind::io, "\"{}\" is not valid JSON", path);
+  ParquetMetadata metadata;
+  metadata.path = path;
+  size_t i = 0;
+  for (const Json& entry : list_of(root, "file_stats", path)) {
+    const std::string where = fmt::format("\"{}\", file_stats[{}]", path, i++);
+    const int64_t rows = count_of(entry, "num_rows", where);
+    const std::string name = text_of(entry, "file_name");
+    if (name.empty()) fail(ErrorKind::io, "{}: no \"file_name\"", where);
+    metadata.rows[base_name(name)] = rows;
+  }
+  metadata.labels = columns_of(root, "labels", path);
+  metadata.conts = columns_of(root, "conts", path);
+  metadata.cats = columns_of(root, "cats", path);
+  reject_duplicates(metadata);
+  return metadata;
+}
+
+int64_t ParquetMetadata::rows_of(const std::string& file) const {
+  const auto it = rows.find(base_name(file));
+  if (it == rows.end())
+    fail(ErrorKind::io, "\"{}\": file_stats has no entry for \"{}\"", path, base_name(file));
+  return it->second;
+}
+
+}  // namespace ctr

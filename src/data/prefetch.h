@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "data/batch_source.h"
+
+namespace ctr {
+
+// A thread for each source fills a ring of recycled batches; the consumer takes them in strict rotation, so
+// what it sees never depends on timing.
+class PrefetchReader final : public Reader {
+ public:
+  using Open = BatchSources (*)(ReadTask&);
+
+  PrefetchReader(const ReaderSpec& spec, Open open);
+  ~PrefetchReader() override;
+
+  void start(const std::string& source) override;
+  bool started() const override { return !workers_.empty(); }
+  const Batch* next() override;
+  bool at_end() const override;
+  const std::string& source() const override { return task_.spec.source; }
+  int64_t skipped() const override { return task_.skipped; }
+
+ private:
+  class Worker;
+
+  void stop();
+  // The next worker in rotation that has a batch or an error; workers_.size() when all have ended.
+  size_t wait_for_turn() const;
+  [[noreturn]] void fail_without_samples() const;
+
+  ReadTask task_;
+  Open open_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  size_t turn_ = 0;           // worker to ask next
+  Worker* lender_ = nullptr;  // owner of the batch the consumer holds
+  bool any_batch_ = false;    // delivered since start
+};
+
+}  // namespace ctr
