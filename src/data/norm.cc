@@ -22,8 +22,8 @@ uint8_t check_byte(const std::byte* data, size_t bytes) {
                          [](uint8_t a, uint8_t b) -> uint8_t { return a + b; });
 }
 
-bool check_byte_fits(const std::byte* payload, size_t bytes) {
-  return check_byte(payload, bytes) == static_cast<uint8_t>(payload[bytes]);
+bool check_byte_fits(const std::byte* payload, int64_t bytes) {
+  return check_byte(payload, static_cast<size_t>(bytes)) == static_cast<uint8_t>(payload[bytes]);
 }
 
 class NormFile final : public SampleFile {
@@ -132,24 +132,22 @@ bool NormFile::read_frame(BatchWriter& batch) {
   const std::byte* payload = frame.data() + kLengthBytes;
   const std::byte* end = frame.data() + frame.size() - kCheckBytes;
   const NormSample sample = parse_(payload, end, batch);
-  if (length <= 0 || static_cast<size_t>(length) > max_sample_bytes_) return damaged_length(length, sample);
+  const bool plausible = length > 0 && length <= static_cast<int64_t>(max_sample_bytes_);
+  const bool intact = plausible && length <= end - payload && check_byte_fits(payload, length);
+  // Where the check byte fits the sample as it parses, the length is what is wrong.
+  const bool other_length = !intact && sample.defect == NormSample::none && sample.bytes != length &&
+                            check_byte_fits(payload, sample.bytes);
+  if (!plausible || other_length) return damaged_length(length, sample);
   if (length > end - payload) fail_truncated();
-  const auto payload_bytes = static_cast<size_t>(length);
-  if (check_byte_fits(payload, payload_bytes)) {
-    if (sample.defect == NormSample::truncated) return damaged_length(length, sample);
-    if (sample.defect != NormSample::none) fail_sample(sample);
-    if (sample.bytes != length) return damaged_length(length, sample);
+  if (intact) {
+    if (sample.defect == NormSample::bad_nnz || sample.defect == NormSample::bad_key) fail_sample(sample);
+    if (sample.defect != NormSample::none || sample.bytes != length) return damaged_length(length, sample);
     batch.commit(1);
   } else {
-    // Either the payload or its length is wrong. The length is, when the check byte fits the sample as it
-    // parses.
-    if (sample.defect == NormSample::none && sample.bytes != length &&
-        check_byte_fits(payload, static_cast<size_t>(sample.bytes)))
-      return damaged_length(length, sample);
     ++bad_check_bytes_;
     ++task_.skipped;
   }
-  stream_.skip(kLengthBytes + payload_bytes + kCheckBytes);
+  stream_.skip(kLengthBytes + static_cast<size_t>(length) + kCheckBytes);
   return true;
 }
 
@@ -165,7 +163,7 @@ bool NormFile::damaged_length(int32_t length, const NormSample& sample) {
 
 void NormFile::fail_truncated() const {
   fail(ErrorKind::io, "{}: truncated, {} records announced, {} found (file of {} bytes){}", where(), records_,
-       done_, stream_.file().size(), kWidthHint);
+       done_, stream_.file().size(), task_.spec.check_sum ? "" : kWidthHint);
 }
 
 void NormFile::fail_sample(const NormSample& sample) const {

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+from harness.readers import make_reader, read_all
+from hugectr.errors import FileError
+from hugectr.tools import write_norm
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    for i in range(3):
+        write_norm(tmp_path / "data" / f"{i}.data", [i], None, [[[i]]])
+    return tmp_path
+
+
+def reader_of(folder, text):
+    (folder / "list.txt").write_bytes(text.encode())
+    return make_reader("norm", folder / "list.txt", [("d", [1])], check_sum=True)
+
+
+def labels(folder, text):
+    return [row[0][0] for row in read_all(reader_of(folder, text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: expected the number of data files, found \"\""),
+        ("\n\n", "line 1: expected the number"),
+        ("abc\nx", "found \"abc\""),
+        ("10abc\nx", "found \"10abc\""),
+        (" 1\nx", "found \" 1\""),
+        ("0\n", "found \"0\""),
+        ("-1\nx", "found \"-1\""),
+        ("1e3\nx", "found \"1e3\""),
+        ("99999999999999999999\nx", "line 1: expected"),
+        ("3\ndata/0.data\ndata/1.data", "3 data files announced, 2 found"),
+        ("2\ndata/0.data\n \t\r\ndata/1.data", "line 3: empty path; 2 data files announced, 1 found"),
+        ("1\ndata/9.data\n", "line 2: data file \"data/9.data\" does not exist"),
+    ],
+)
+def test_rejected_lists(folder, text, message):
+    with pytest.raises(FileError, match=message) as error:
+        reader_of(folder, text).start()
+    assert str(folder / "list.txt") in str(error.value)
+
+
+def test_missing_list():
+    with pytest.raises(FileError, match="cannot open \"/no/list\": No such file"):
+        make_reader("norm", "/no/list", [("d", [1])]).start()
+
+
+def test_trailing_blanks_are_trimmed(folder):
+    assert labels(folder, "2 \r\ndata/0.data\r\ndata/1.data \t\r\n") == [0, 1]
+
+
+def test_surplus_lines_are_ignored_with_a_warning(folder, capfd):
+    assert labels(folder, "1\ndata/0.data\n\n\n") == [0]
+    assert "ignored" not in capfd.readouterr().out
+    assert labels(folder, "1\ndata/0.data\n\ndata/1.data\n") == [0]
+    assert "announces 1 data files; line 4 and what follows is ignored" in capfd.readouterr().out
+
+
+def test_working_directory_comes_before_the_list_folder(folder, monkeypatch):
+    elsewhere = folder / "elsewhere"
+    (elsewhere / "data").mkdir(parents=True)
+    write_norm(elsewhere / "data" / "0.data", [7], None, [[[0]]])
+    monkeypatch.chdir(elsewhere)
+    assert labels(folder, "2\ndata/0.data\ndata/1.data") == [7, 1]
+    assert labels(folder, f"1\n{folder}/data/2.data") == [2]
