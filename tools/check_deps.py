@@ -38,11 +38,11 @@ CUDA_FILES = ["*.cu", "*.cuh", "src/device/*"]
 
 # Header pattern -> the files that may include it. The first matching pattern decides.
 VENDORS = {
-    "fmt/*": ["src/base/*"],
+    "fmt/*": ["src/base/*", "benchmarks/*"],
     "omp.h": ["src/base/parallel.*", "src/kernels/gemm.cc"],
     "nlohmann/json_fwd.hpp": ["src/base/json.h"],
     "nlohmann/*": ["*.cc"],
-    "dnnl*": ["src/kernels/gemm.cc"],
+    "dnnl*": ["src/kernels/gemm.cc", "benchmarks/kernels/gemm.cc"],
     "oneapi/*": ["src/kernels/gemm.cc"],
     "arrow/*": ["src/data/parquet*"],
     "nccl.h": ["src/comm/*"],
@@ -74,7 +74,7 @@ def check_own(root: Path, path: str, header: str) -> str | None:
     """The rule that including our own `header` from `path` breaks, if any."""
     folder = folder_of(path) or ""
     target = folder_of(f"src/{header}")
-    if not path.startswith("src/") and (root / path).parent.joinpath(header).exists():
+    if not path.startswith("src/") and (root / folder / header).exists():
         return None
     if target is None or not (root / "src" / header).exists():
         return f'"{header}" is not a file below src/ in a folder with a level'

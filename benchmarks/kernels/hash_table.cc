@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/hash_table.h"
+
+#include <fmt/core.h>
+
+#include <vector>
+
+#include "base/parallel.h"
+#include "bench.h"
+
+namespace ctr::bench {
+namespace {
+
+constexpr int64_t kLookups = 1 << 20;
+constexpr double kMillions = 1e-6 * kLookups;
+
+// Keys of no pattern, each row's own.
+int64_t key_of(uint64_t row) { return static_cast<int64_t>(hash_key(static_cast<int64_t>(row))); }
+
+std::vector<int64_t> random_keys(uint64_t first_row, uint64_t rows) {
+  std::vector<int64_t> keys(kLookups);
+  for (uint64_t i = 0; i < keys.size(); ++i)
+    keys[i] = key_of(first_row + hash_key(static_cast<int64_t>(i + 1)) % rows);
+  return keys;
+}
+
+double find_seconds(const HashTable& table, const std::vector<int64_t>& keys, int threads) {
+  std::vector<uint32_t> rows(keys.size());
+  return best_seconds([&] {
+    parallel_for(threads, kLookups, 1024, [&](int64_t begin, int64_t end) {
+      const auto n = static_cast<size_t>(end - begin), first = static_cast<size_t>(begin);
+      table.find(std::span(keys).subspan(first, n), std::span(rows).subspan(first, n));
+    });
+  });
+}
+
+void rates_at(int64_t size, int threads) {
+  heading(fmt::format("hash table of {} rows", size));
+  std::vector<int64_t> keys(static_cast<size_t>(size));
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = key_of(i);
+  std::vector<uint32_t> rows(keys.size());
+  HashTable table(size);
+  const double insert = best_seconds([&] {
+    table.clear();
+    rows.assign(rows.size(), kNoRow);
+    table.insert_missing(keys, rows);
+  });
+  row("insert, growing from empty", insert, 1e-6 * static_cast<double>(size), "Mkey");
+  const auto hits = random_keys(0, static_cast<uint64_t>(size));
+  const auto misses = random_keys(static_cast<uint64_t>(size), static_cast<uint64_t>(size));
+  row("find, all there, 1 thread", find_seconds(table, hits, 1), kMillions, "Mkey");
+  row("find, none there, 1 thread", find_seconds(table, misses, 1), kMillions, "Mkey");
+  if (threads > 1)
+    row(fmt::format("find, all there, {} threads", threads), find_seconds(table, hits, threads), kMillions,
+        "Mkey");
+}
+
+}  // namespace
+
+void hash_table_rates(int threads) {
+  for (const int64_t size : {int64_t{1} << 14, int64_t{1} << 20, int64_t{1} << 23}) rates_at(size, threads);
+}
+
+}  // namespace ctr::bench
