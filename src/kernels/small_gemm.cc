@@ -49,18 +49,12 @@ inline __attribute__((always_inline)) void edge_tile(const Operands& o, int64_t 
 inline __attribute__((always_inline)) void tile(const Operands& o, int64_t rows, int64_t columns) {
   if (columns < kLanes) return edge_tile(o, rows, columns);
   switch (rows) {
-    case 6:
-      return full_tile<6>(o);
-    case 5:
-      return full_tile<5>(o);
-    case 4:
-      return full_tile<4>(o);
-    case 3:
-      return full_tile<3>(o);
-    case 2:
-      return full_tile<2>(o);
-    default:
-      return full_tile<1>(o);
+    case 6: return full_tile<6>(o);
+    case 5: return full_tile<5>(o);
+    case 4: return full_tile<4>(o);
+    case 3: return full_tile<3>(o);
+    case 2: return full_tile<2>(o);
+    default: return full_tile<1>(o);
   }
 }
 
