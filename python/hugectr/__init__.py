@@ -2,8 +2,41 @@
 """Train and serve click-through-rate models."""
 
 from hugectr import _core as _core
+from hugectr import data as data
 from hugectr import enums as enums
+from hugectr import inference as inference
+from hugectr import log as log
+from hugectr import tools as tools
+from hugectr import unsupported as unsupported
 from hugectr.enums import *  # noqa: F403
 from hugectr.errors import HugectrError as HugectrError
+from hugectr.layers import DenseLayer as DenseLayer
+from hugectr.layers import DenseLayerSwitchs as DenseLayerSwitchs
+from hugectr.layers import GroupDenseLayer as GroupDenseLayer
+from hugectr.layers import HybridEmbeddingParam as HybridEmbeddingParam
+from hugectr.layers import Input as Input
+from hugectr.layers import SparseEmbedding as SparseEmbedding
+from hugectr.loop import DataReader32 as DataReader32
+from hugectr.loop import DataReader64 as DataReader64
+from hugectr.loop import LearningRateScheduler as LearningRateScheduler
+from hugectr.model import Model as Model
+from hugectr.model import ModelPerfExt as ModelPerfExt
+from hugectr.optimizer import CreateOptimizer as CreateOptimizer
+from hugectr.optimizer import OptParamsPy as OptParamsPy
+from hugectr.reader import AsyncParam as AsyncParam
+from hugectr.reader import DataReaderParams as DataReaderParams
+from hugectr.reader import DataReaderSparseParam as DataReaderSparseParam
+from hugectr.solver import CreateSolver as CreateSolver
+from hugectr.solver import Solver as Solver
+from hugectr.training_cache import CreateETC as CreateETC
+from hugectr.training_cache import CreateHMemCache as CreateHMemCache
+from hugectr.training_cache import CreateMOS as CreateMOS
+from hugectr.training_cache import EmbeddingTrainingCacheParams as EmbeddingTrainingCacheParams
+from hugectr.training_cache import HMemCacheConfig as HMemCacheConfig
+from hugectr.training_cache import ModelOversubscriberParams as ModelOversubscriberParams
 
+__version__ = _core.__version__
 globals().update(enums.members())
+globals().update({**unsupported.SESSION, **unsupported.TRAINING_CACHE, **unsupported.COLLECTION})
+
+log.install()

@@ -34,8 +34,13 @@ State& state() {
 
 void emit(Level level, std::string_view line) {
   State& s = state();
-  std::lock_guard lock(s.mutex);
-  if (s.sink) return s.sink(level, line);
+  std::unique_lock lock(s.mutex);
+  if (s.sink) {
+    // Called without the lock: a sink may wait for another lock (Python's) whose owner is about to log.
+    const Sink sink = s.sink;
+    lock.unlock();
+    return sink(level, line);
+  }
   std::FILE* out = level == Level::error ? stderr : stdout;
   std::fwrite(line.data(), 1, line.size(), out);
   std::fputc('\n', out);

@@ -11,7 +11,7 @@ namespace ctr::log {
 
 enum class Level { error, info, warning, debug, trace };
 
-// Receives one finished line without its newline. Called from any thread, one call at a time.
+// Receives one finished line without its newline. Called from any thread, perhaps from several at once.
 using Sink = std::function<void(Level, std::string_view line)>;
 
 // Replaces the default sink (errors to stderr, the rest to stdout); an empty sink restores it.

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Argument conversion: what a parameter accepts follows from its annotation.
+
+``int`` takes integers and whatever has ``__index__``, never a float; ``float`` takes real numbers; ``bool`` only
+truth values; ``str`` also bytes and paths; ``Sequence[T]`` any sequence or array; ``dict[K, V]`` any mapping;
+``Optional[T]`` also None, meaning unset; an enumeration or class only its members or instances. NumPy scalars
+count as the Python type they stand for. Containers are copied.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import functools
+import inspect
+import operator
+import os
+import typing
+from typing import Any, Callable, Optional, TypeVar, Union, get_args, get_origin
+
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+# Default of a parameter that has none, although parameters before it do.
+REQUIRED: Any = _Required()
+
+
+class Mismatch(Exception):
+    """A value does not convert; `path` leads from the argument to the offending item."""
+
+    def __init__(self, expected: str, value: Any, path: str = ""):
+        super().__init__(expected, value, path)
+        self.expected, self.value, self.path = expected, value, path
+
+    def inside(self, key: Any) -> Mismatch:
+        return Mismatch(self.expected, self.value, f"[{key!r}]{self.path}")
+
+
+def _to_bool(value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError
+    return bool(value)
+
+
+def _to_float(value: Any) -> float:
+    if not hasattr(type(value), "__float__") or getattr(value, "ndim", 0) > 0:
+        raise TypeError
+    return float(value)
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    bool: _to_bool,
+    int: operator.index,
+    float: _to_float,
+    str: lambda value: str(os.fsdecode(value)),
+}
+
+
+def describe(kind: Any) -> str:
+    """The annotation in words, for messages."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Union:
+        return " or ".join(describe(k) for k in inner if k is not type(None))
+    if origin is tuple:
+        return f"pair of {describe(inner[0])}"
+    if origin is dict:
+        return f"dict of {describe(inner[0])} to {describe(inner[1])}"
+    if origin is collections.abc.Sequence:
+        return f"list of {describe(inner[0])}"
+    return getattr(kind, "__name__", str(kind))
+
+
+def _items(kind: Any, value: Any) -> list[Any]:
+    if hasattr(value, "tolist"):  # arrays and series of any library
+        value = value.tolist()
+    if isinstance(value, (str, bytes)) or not isinstance(value, collections.abc.Sequence):
+        raise Mismatch(describe(kind), value)
+    return list(value)
+
+
+def _convert_at(key: Any, kind: Any, value: Any) -> Any:
+    try:
+        return convert(kind, value)
+    except Mismatch as mismatch:
+        raise mismatch.inside(key) from None
+
+
+def _convert_union(kind: Any, value: Any) -> Any:
+    deepest = Mismatch(describe(kind), value)
+    for alternative in get_args(kind):
+        try:
+            return convert(alternative, value)
+        except Mismatch as mismatch:
+            deepest = mismatch if len(mismatch.path) > len(deepest.path) else deepest
+    raise deepest
+
+
+def convert(kind: Any, value: Any) -> Any:
+    """`value` as the type that the annotation `kind` stands for; raises Mismatch."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Union:
+        return _convert_union(kind, value)
+    if origin is collections.abc.Sequence:
+        return [_convert_at(i, inner[0], item) for i, item in enumerate(_items(kind, value))]
+    if origin is tuple:
+        items = _items(kind, value)
+        if len(items) != len(inner):
+            raise Mismatch(describe(kind), value)
+        return tuple(_convert_at(i, k, item) for i, (k, item) in enumerate(zip(inner, items)))
+    if origin is dict:
+        if not isinstance(value, collections.abc.Mapping):
+            raise Mismatch(describe(kind), value)
+        return {_convert_at(k, inner[0], k): _convert_at(k, inner[1], v) for k, v in value.items()}
+    if kind in _SCALARS:
+        try:
+            return _SCALARS[kind](value)
+        except TypeError:
+            raise Mismatch(describe(kind), value) from None
+    if not isinstance(value, kind):
+        raise Mismatch(describe(kind), value)
+    return value
+
+
+class _Binder:
+    """Binds call arguments to a function's parameters and converts them."""
+
+    def __init__(self, function: Callable[..., Any], aliases: dict[str, str]):
+        self.function, self.aliases = function, aliases
+        self.name = function.__qualname__.replace(".__init__", "")
+        self.signature = inspect.signature(function)
+        self.has_self = next(iter(self.signature.parameters), "") == "self"
+        self.accepted = [name for name in self.signature.parameters if name != "self"]
+
+    @functools.cached_property
+    def hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[inspect.BoundArguments, frozenset[str]]:
+        """The converted arguments, defaults included, and the names of those that were passed."""
+        named: dict[str, Any] = {}
+        for keyword, value in kwargs.items():
+            name = self.aliases.get(keyword, keyword)
+            if name not in self.accepted:
+                raise TypeError(self._unknown(keyword))
+            if name in named:
+                raise TypeError(f"{self.name}() got '{name}' twice, once as '{keyword}'")
+            named[name] = value
+        try:
+            bound = self.signature.bind(*args, **named)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        given = frozenset(bound.arguments)
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            if value is REQUIRED:
+                raise TypeError(f"{self.name}(): missing a required argument: '{name}'")
+            if name != "self":
+                bound.arguments[name] = self._convert(name, value)
+        return bound, given
+
+    def _convert(self, name: str, value: Any) -> Any:
+        try:
+            return convert(self.hints.get(name, Any), value)
+        except Mismatch as mismatch:
+            got = type(mismatch.value).__name__
+            raise TypeError(
+                f"{self.name}(): argument '{name}'{mismatch.path} must be {mismatch.expected}, "
+                f"got {got} ({mismatch.value!r:.60})"
+            ) from None
+
+    def _unknown(self, keyword: str) -> str:
+        near = difflib.get_close_matches(keyword, [*self.accepted, *self.aliases], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        return f"{self.name}() has no argument '{keyword}'{hint} It takes: {', '.join(self.accepted)}"
+
+
+def converted(
+    *, aliases: Optional[dict[str, str]] = None, adapt: Optional[Callable[..., Arguments]] = None
+) -> Callable[[Function], Function]:
+    """Decorator: arguments arrive converted to their annotations; a wrong or unknown one is a TypeError.
+
+    `aliases` maps other spellings of keywords to parameter names. `adapt(args, kwargs)` may first rewrite the
+    arguments of another release's form. Arguments of a Record's ``__init__`` become its attributes.
+    """
+
+    def decorate(function: Function) -> Function:
+        binder = _Binder(function, aliases or {})
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            owner, args = (args[:1], args[1:]) if binder.has_self else ((), args)
+            if adapt:
+                args, kwargs = adapt(args, kwargs)
+            bound, given = binder.bind((*owner, *args), kwargs)
+            if owner and isinstance(owner[0], Record):
+                values = {name: value for name, value in bound.arguments.items() if name != "self"}
+                owner[0].__dict__.update(values, _given=given & values.keys())
+            return function(*bound.args, **bound.kwargs)
+
+        return typing.cast(Function, call)
+
+    return decorate
+
+
+class Record:
+    """Read-only attributes, named after the arguments that made the object."""
+
+    _given: frozenset[str] = frozenset()  # names of the arguments that were passed
+
+    @classmethod
+    def of(cls: type[AnyRecord], values: dict[str, Any]) -> AnyRecord:
+        """A record with these attributes, made without calling ``__init__``."""
+        record = cls.__new__(cls)
+        record.__dict__.update(values)
+        return record
+
+    def values(self) -> dict[str, Any]:
+        """Attributes by name."""
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is read-only: make a new one with another {name}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values().items())})"
+
+    if typing.TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph of a model while it is being put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Union
+
+from hugectr import _core, spec
+from hugectr.errors import FileError, HugectrError, InvalidArgumentError
+from hugectr.layers import DenseLayer, GroupDenseLayer, Input, SparseEmbedding
+
+Layer = Union[Input, SparseEmbedding, DenseLayer, GroupDenseLayer]
+
+
+class Graph:
+    """The document that describes a whole model to the core, checked after every addition."""
+
+    def __init__(self, solver: spec.Plain, reader: spec.Plain, optimizer: spec.Plain) -> None:
+        self._document: spec.Plain = {
+            "model_name": solver["model_name"],
+            "solver": solver,
+            "reader": reader,
+            "optimizer": optimizer,
+            "input": None,
+            "embeddings": [],
+            "layers": [],
+            "loss_weights": {},
+        }
+
+    def text(self) -> str:
+        """The document as JSON."""
+        return json.dumps(self._document)
+
+    def embedding_names(self) -> list[str]:
+        """Names of the embeddings, in the order they were added."""
+        return [embedding["name"] for embedding in self._document["embeddings"]]
+
+    def add(self, layer: Layer) -> None:
+        """Adds one part; a part that does not fit raises and leaves the graph as it was."""
+        if isinstance(layer, Input):
+            if self._document["input"]:
+                raise HugectrError("Model.add(): the model already has an Input")
+            self._extend({"input": spec.input_spec(layer)})
+            return
+        if not self._document["input"]:
+            raise HugectrError("Model.add(): the first part of a model is its Input")
+        if isinstance(layer, SparseEmbedding):
+            self._extend({"embeddings": [spec.embedding_spec(layer)]})
+        else:
+            layers = layer.layers() if isinstance(layer, GroupDenseLayer) else [layer]
+            self._extend({"layers": [spec.dense_spec(dense) for dense in layers]})
+
+    def read(self, path: str, include_dense_network: bool) -> None:
+        """Takes input, embeddings and, on request, dense layers from a graph file."""
+        if self._document["input"]:
+            raise HugectrError("Model.construct_from_json(): the model already has parts")
+        try:
+            with open(path, encoding="utf-8") as file:
+                parts = json.loads(_core.graph_from_json(file.read()))
+        except OSError as error:
+            raise FileError(f"Model.construct_from_json(): cannot read {path}: {error.strerror}") from error
+        if not include_dense_network:
+            parts["layers"] = []
+        self._extend(parts)
+
+    def write(self, path: str) -> None:
+        """Saves the graph file."""
+        text = _core.graph_to_json(self.text())
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise FileError(f"Model.graph_to_json(): cannot write {path}: {error.strerror}") from error
+
+    def weigh_losses(self, names: Sequence[str], weights: Sequence[float]) -> None:
+        """Sets the factor of each label's loss."""
+        if len(names) != len(weights):
+            raise InvalidArgumentError(f"Model.compile(): {len(names)} loss_names but {len(weights)} loss_weights")
+        labels = [label["name"] for label in (self._document["input"] or {"labels": []})["labels"]]
+        for name in names:
+            if name not in labels:
+                raise InvalidArgumentError(f'Model.compile(): no label "{name}"; known: {", ".join(labels)}')
+        self._document["loss_weights"] = dict(zip(names, weights))
+
+    def check_complete(self, method: str) -> None:
+        """Raises unless there is an input and at least two layers."""
+        if not self._document["input"] or len(self._document["layers"]) + len(self._document["embeddings"]) < 2:
+            raise HugectrError(f"Model.{method}(): the model needs an Input and at least two layers")
+
+    def _extend(self, parts: spec.Plain) -> None:
+        document = {
+            **self._document,
+            "input": parts.get("input", self._document["input"]),
+            "embeddings": self._document["embeddings"] + parts.get("embeddings", []),
+            "layers": self._document["layers"] + parts.get("layers", []),
+        }
+        _core.check_graph(json.dumps(document))
+        self._document = document

@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model: building, training, evaluation, saving and loading."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Sequence
+from typing import Any, Optional, Union
+
+from hugectr import _core, progress, spec
+from hugectr.arguments import Arguments, converted
+from hugectr.data import DataSourceParams
+from hugectr.enums import Error_t, Tensor_t
+from hugectr.errors import HugectrError, InvalidArgumentError, UnsupportedError
+from hugectr.graph import Graph
+from hugectr.layers import DenseLayer, GroupDenseLayer, Input, SparseEmbedding
+from hugectr.loop import DataReader32, DataReader64, LearningRateScheduler
+from hugectr.optimizer import OptParamsPy
+from hugectr.reader import DataReaderParams
+from hugectr.solver import Solver
+from hugectr.training_cache import EmbeddingTrainingCacheParams
+
+_ADDED = ("input", "sparse_embedding", "dense_layer", "group_dense_layer")
+_CACHE = ("mos", "mos_params", "etc_params")
+_live: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_readers() -> None:
+    for model in list(_live):
+        model._engine = None
+
+
+def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """set_source(source, eval_source) beside set_source(source, keyset, eval_source)."""
+    if len(args) == 2 and "eval_source" not in kwargs:
+        return args[:1], {**kwargs, "eval_source": args[1]}
+    if len(args) == 3:
+        return args[:2], {**kwargs, "eval_source": args[2]}
+    return args, kwargs
+
+
+def _open_arrow(path: str, columns: list[int]) -> Any:
+    from hugectr import arrow  # here, because it brings pyarrow in and only Parquet data need that
+
+    return arrow.open_arrow(path, columns)
+
+
+def _require_local(data_source_params: Optional[DataSourceParams]) -> None:
+    if data_source_params is not None:
+        data_source_params.require_local()
+
+
+class Model:
+    """A click-through-rate model: one Input, sparse embeddings, dense layers and a loss.
+
+    Everything passed in is copied. Before :meth:`compile` the model is a graph that parts are added to; after it, it
+    can be trained, evaluated, saved and loaded.
+
+    Args:
+        solver: What :func:`hugectr.CreateSolver` returned.
+        reader_params: The data sets.
+        opt_params: Optimizer of dense weights, and of embeddings without one of their own.
+        etc: Embedding training cache (not supported yet); also spelled ``mos``, ``mos_params``, ``etc_params``.
+
+    Raises:
+        InvalidArgumentError: A source is missing, or a batch size is not divisible by the number of devices.
+        UnsupportedError: Something is asked for that is not there yet.
+
+    Example::
+
+        model = hugectr.Model(solver, reader, optimizer)
+        model.add(hugectr.Input(label_dim=1, label_name="label", dense_dim=13, dense_name="dense",
+                                data_reader_sparse_param_array=[
+                                    hugectr.DataReaderSparseParam("data1", 2, False, 26)]))
+        model.add(hugectr.SparseEmbedding(...))
+        model.add(hugectr.DenseLayer(...))
+        model.compile()
+        model.summary()
+        model.fit(max_iter=2000, display=200, eval_interval=1000, snapshot=1000000)
+    """
+
+    @converted(aliases=dict.fromkeys(_CACHE, "etc"))
+    def __init__(
+        self,
+        solver: Solver,
+        reader_params: DataReaderParams,
+        opt_params: OptParamsPy,
+        etc: Optional[EmbeddingTrainingCacheParams] = None,
+    ) -> None:
+        if etc is not None:
+            raise UnsupportedError("Model(): the embedding training cache is not supported yet")
+        self._solver = solver
+        self._graph = Graph(spec.solver_spec(solver), spec.reader_spec(reader_params), spec.optimizer_spec(opt_params))
+        self._engine: Optional[_core.Engine] = None
+        _live.add(self)
+
+    # Building
+
+    @converted(aliases=dict.fromkeys(_ADDED, "layer"))
+    def add(self, layer: Union[Input, SparseEmbedding, DenseLayer, GroupDenseLayer]) -> None:
+        """Adds the input, an embedding, a dense layer, a loss or a tower of dense layers.
+
+        Args:
+            layer: The part. The Input comes first; a layer's bottoms exist before it.
+
+        Raises:
+            HugectrError: The part does not fit: an unknown bottom, a top that exists already, a second Input. The
+                model is left as it was.
+        """
+        if self._engine is not None:
+            raise HugectrError("Model.add(): the model is compiled; parts are added before compile()")
+        self._graph.add(layer)
+
+    @converted()
+    def compile(self, loss_names: Sequence[str] = (), loss_weights: Sequence[float] = ()) -> None:
+        """Checks all shapes, allocates memory and initialises the weights.
+
+        Args:
+            loss_names: Labels whose losses get a weight (several labels).
+            loss_weights: Factor of each of those losses; 1 where none is given.
+
+        Raises:
+            InvalidArgumentError: Shapes do not fit, a label is unknown or has no loss, or the graph has a loose end.
+        """
+        if self._engine is not None:
+            raise HugectrError("Model.compile(): the model is compiled already")
+        self._graph.check_complete("compile")
+        self._graph.weigh_losses(loss_names, loss_weights)
+        self._engine = _core.Engine(self._graph.text(), _open_arrow)
+
+    def summary(self) -> None:
+        """Prints inputs, layers and their output shapes; before :meth:`compile`, shapes are not known yet."""
+        self._graph.check_complete("summary")
+        print(self._engine.summary() if self._engine else _core.graph_summary(self._graph.text()), flush=True)
+
+    @converted()
+    def graph_to_json(self, graph_config_file: str) -> None:
+        """Saves the graph: input, embeddings with their optimizers, and layers.
+
+        Args:
+            graph_config_file: JSON file to write.
+
+        Raises:
+            FileError: The file cannot be written.
+        """
+        self._graph.write(graph_config_file)
+
+    @converted()
+    def construct_from_json(self, graph_config_file: str, include_dense_network: bool) -> None:
+        """Takes the graph from a file, instead of the first calls of :meth:`add`.
+
+        Args:
+            graph_config_file: A file of :meth:`graph_to_json` or of an older release; unknown keys are ignored.
+            include_dense_network: Whether to take the dense layers too; otherwise only input and embeddings.
+
+        Raises:
+            FileError: The file cannot be read.
+            InvalidArgumentError: It is not a graph file.
+        """
+        self._graph.read(graph_config_file, include_dense_network)
+
+    # Training and evaluation
+
+    @converted()
+    def fit(
+        self,
+        num_epochs: int = 0,
+        max_iter: int = 2000,
+        display: int = 200,
+        eval_interval: int = 1000,
+        snapshot: int = 10000,
+        snapshot_prefix: str = "",
+        data_source_params: Optional[DataSourceParams] = None,
+    ) -> None:
+        """Trains, evaluates and saves.
+
+        With ``repeat_dataset=True`` it trains `max_iter` iterations, with False `num_epochs` epochs; the other number
+        is ignored. Iterations count from 0, and an action with interval N follows every iteration i > 0 that N
+        divides: with ``max_iter=2000``, ``eval_interval=1000`` evaluates once, and no snapshot is written at the end.
+        It stops early once AUC exceeds its value in ``metrics_spec``. A further call goes on with the same weights
+        and learning-rate step. Ctrl-C stops after the current iteration and leaves the model usable.
+
+        On a terminal one live line shows rate, loss and time left; ``HUGECTR_PROGRESS=0`` or ``1`` overrides that.
+
+        Args:
+            num_epochs: Epochs to train (epoch mode).
+            max_iter: Iterations to train (iteration mode).
+            display: Iterations between two reports of the loss; 0 switches them off.
+            eval_interval: Iterations between two evaluations of ``max_eval_batches`` batches; 0 switches them off.
+            snapshot: Iterations between two snapshots; 0 switches them off.
+            snapshot_prefix: Start of the snapshots' file names, see :meth:`save_params_to_files`.
+            data_source_params: File system; only the local one is supported yet.
+
+        Raises:
+            HugectrError: The model is not compiled, the loss is not finite at a display point, or an embedding's
+                workspace is full.
+            InvalidArgumentError: The number of iterations or epochs is not positive.
+            FileError: Data is missing or damaged, or a snapshot cannot be written.
+        """
+        _require_local(data_source_params)
+        engine = self._compiled("fit")
+        with progress.line(self._solver.batchsize) as update:
+            engine.fit(num_epochs, max_iter, display, eval_interval, snapshot, snapshot_prefix, update)
+
+    def start_data_reading(self) -> None:
+        """Starts both readers on their configured sources; a loop of one's own in iteration mode begins with it."""
+        self._compiled("start_data_reading").start_reading()
+
+    @converted()
+    def train(self, is_first_batch: bool = True) -> bool:
+        """Trains on one batch.
+
+        Args:
+            is_first_batch: Accepted and ignored.
+
+        Returns:
+            False when the data had ended and nothing was trained (epoch mode), else True.
+
+        Raises:
+            HugectrError: Reading has not started.
+        """
+        return bool(self._compiled("train").train())
+
+    @converted(aliases={"eval_batch": "is_first_batch"})
+    def eval(self, is_first_batch: Union[bool, int] = True) -> bool:
+        """Evaluates one batch; its results go into the next :meth:`get_eval_metrics`.
+
+        Args:
+            is_first_batch: Accepted and ignored (``eval_batch`` in release 3.1).
+
+        Returns:
+            False when the data had ended and nothing was evaluated (epoch mode), else True.
+        """
+        return bool(self._compiled("eval").eval())
+
+    def get_current_loss(self) -> float:
+        """Loss of the last training batch, penalties included."""
+        return float(self._compiled("get_current_loss").current_loss())
+
+    def get_eval_metrics(self) -> list[tuple[str, float]]:
+        """Metrics over the batches evaluated since the last call, AUC first: ``[("AUC", 0.79)]``."""
+        return [(str(name), float(value)) for name, value in self._compiled("get_eval_metrics").eval_metrics()]
+
+    @converted()
+    def export_predictions(self, output_prediction_file_name: str, output_label_file_name: str) -> Error_t:
+        """Appends predictions and labels of the last evaluated batch to two text files.
+
+        Values are separated by spaces, label columns of one sample next to each other; ``numpy.loadtxt`` reads them.
+
+        Args:
+            output_prediction_file_name: File for the predictions.
+            output_label_file_name: File for the labels.
+
+        Returns:
+            Error_t.Success, also when there was nothing to write because the last :meth:`eval` found the end.
+        """
+        self._compiled("export_predictions").export_predictions(output_prediction_file_name, output_label_file_name)
+        return Error_t.Success
+
+    def check_overflow(self) -> None:
+        """Raises if an embedding holds more rows than fit its workspace."""
+        self._compiled("check_overflow").check_overflow()
+
+    @converted()
+    def check_out_tensor(self, tensor_name: str, tensor_type: Tensor_t) -> Any:
+        """Values of a tensor (not supported yet)."""
+        raise UnsupportedError("Model.check_out_tensor() is not supported yet")
+
+    # Learning rate
+
+    def get_learning_rate_scheduler(self) -> LearningRateScheduler:
+        """The model's learning-rate schedule."""
+        return LearningRateScheduler(lambda: self._compiled("get_learning_rate_scheduler"))
+
+    @converted()
+    def set_learning_rate(self, lr: float) -> Error_t:
+        """Sets the rate of the next :meth:`train`."""
+        self._compiled("set_learning_rate").set_learning_rate(lr)
+        return Error_t.Success
+
+    @converted()
+    def reset_learning_rate_scheduler(
+        self,
+        base_lr: float,
+        warmup_steps: int = 1,
+        decay_start: int = 0,
+        decay_steps: int = 1,
+        decay_power: float = 2.0,
+        end_lr: float = 0.0,
+    ) -> None:
+        """Starts a new learning-rate schedule at step 0; the arguments are those of :func:`hugectr.CreateSolver`."""
+        engine = self._compiled("reset_learning_rate_scheduler")
+        engine.reset_schedule(base_lr, warmup_steps, decay_start, decay_steps, decay_power, end_lr)
+
+    # Data
+
+    @converted(adapt=_source_pair)
+    def set_source(
+        self, source: Union[str, Sequence[str]], keyset: Union[str, Sequence[str]] = (), *, eval_source: str
+    ) -> None:
+        """Sets other data sets; epoch mode only. The next :meth:`fit` reads them.
+
+        Args:
+            source: Training data, as in :class:`hugectr.DataReaderParams`.
+            keyset: Key sets, for the embedding training cache (not supported yet).
+            eval_source: Evaluation data. Without `keyset` it may also be the second argument.
+
+        Raises:
+            HugectrError: The model trains in iteration mode, or is not compiled.
+        """
+        sources = [source] if isinstance(source, str) else list(source)
+        if keyset or len(sources) != 1:
+            raise UnsupportedError("Model.set_source(): several sources and key sets need the embedding training cache")
+        if self._solver.repeat_dataset:
+            raise HugectrError("Model.set_source(): needs repeat_dataset=False")
+        self._compiled("set_source").set_source(sources[0], eval_source)
+
+    def get_data_reader_train(self) -> Union[DataReader32, DataReader64]:
+        """The reader of training data."""
+        return self._reader(is_training=True)
+
+    def get_data_reader_eval(self) -> Union[DataReader32, DataReader64]:
+        """The reader of evaluation data."""
+        return self._reader(is_training=False)
+
+    # Weights
+
+    @converted()
+    def save_params_to_files(self, prefix: str, iter: int = 0) -> Error_t:
+        """Saves weights and optimizer states.
+
+        Writes ``<prefix>_dense_<iter>.model``, ``<prefix>_opt_dense_<iter>.model`` and for embedding i the directory
+        ``<prefix><i>_sparse_<iter>.model`` and the file ``<prefix><i>_opt_sparse_<iter>.model``. A file is complete
+        or not there at all.
+
+        Args:
+            prefix: Start of the file names; missing directories are created.
+            iter: Number in the file names.
+
+        Returns:
+            Error_t.Success.
+
+        Raises:
+            FileError: A file cannot be written.
+        """
+        self._compiled("save_params_to_files").save(prefix, iter)
+        return Error_t.Success
+
+    @converted()
+    def load_dense_weights(self, dense_model_file: str, data_source_params: Optional[DataSourceParams] = None) -> None:
+        """Loads the weights of the dense layers.
+
+        Raises:
+            FileError: The file is missing or belongs to another model.
+        """
+        _require_local(data_source_params)
+        self._compiled("load_dense_weights").load_dense(dense_model_file)
+
+    @converted()
+    def load_dense_optimizer_states(
+        self, dense_opt_states_file: str, data_source_params: Optional[DataSourceParams] = None
+    ) -> None:
+        """Loads the optimizer state of the dense layers.
+
+        Raises:
+            FileError: The file is missing or belongs to another model.
+        """
+        _require_local(data_source_params)
+        self._compiled("load_dense_optimizer_states").load_dense_optimizer(dense_opt_states_file)
+
+    @converted(aliases={"sparse_embedding_files_map": "sparse_embedding_files"})
+    def load_sparse_weights(
+        self,
+        sparse_embedding_files: Union[Sequence[str], dict[str, str]],
+        data_source_params: Optional[DataSourceParams] = None,
+    ) -> None:
+        """Loads embedding tables.
+
+        Args:
+            sparse_embedding_files: One path per embedding in the order they were added, or a dictionary from
+                embedding name to path for some of them (also spelled ``sparse_embedding_files_map``).
+            data_source_params: File system; only the local one is supported yet.
+
+        Raises:
+            InvalidArgumentError: The list has another length.
+            NotFoundError: No embedding has that name.
+            FileError: A file is missing or does not fit the embedding.
+        """
+        _require_local(data_source_params)
+        files = self._by_embedding("load_sparse_weights", sparse_embedding_files)
+        self._compiled("load_sparse_weights").load_sparse(files)
+
+    @converted(aliases={"sparse_opt_states_files_map": "sparse_opt_states_files"})
+    def load_sparse_optimizer_states(
+        self,
+        sparse_opt_states_files: Union[Sequence[str], dict[str, str]],
+        data_source_params: Optional[DataSourceParams] = None,
+    ) -> None:
+        """Loads optimizer states of embeddings; arguments and errors as in :meth:`load_sparse_weights`."""
+        _require_local(data_source_params)
+        files = self._by_embedding("load_sparse_optimizer_states", sparse_opt_states_files)
+        self._compiled("load_sparse_optimizer_states").load_sparse_optimizer(files)
+
+    def freeze_dense(self) -> None:
+        """Stops training the dense layers."""
+        self._compiled("freeze_dense").freeze_dense(True)
+
+    def unfreeze_dense(self) -> None:
+        """Trains the dense layers again."""
+        self._compiled("unfreeze_dense").freeze_dense(False)
+
+    @converted()
+    def freeze_embedding(self, embedding_name: str = "") -> None:
+        """Stops training one embedding, or all of them when no name is given."""
+        self._compiled("freeze_embedding").freeze_embedding(embedding_name, True)
+
+    @converted()
+    def unfreeze_embedding(self, embedding_name: str = "") -> None:
+        """Trains one embedding again, or all of them when no name is given."""
+        self._compiled("unfreeze_embedding").freeze_embedding(embedding_name, False)
+
+    # Embedding training cache
+
+    def get_embedding_training_cache(self) -> Any:
+        """The embedding training cache (not supported yet)."""
+        raise UnsupportedError("Model: the embedding training cache is not supported yet")
+
+    get_model_oversubscriber = get_embedding_training_cache
+    get_incremental_model = get_embedding_training_cache
+    dump_incremental_model_2kafka = get_embedding_training_cache
+
+    def _compiled(self, method: str) -> _core.Engine:
+        if self._engine is None:
+            raise HugectrError(f"Model.{method}(): call compile() first")
+        return self._engine
+
+    def _reader(self, is_training: bool) -> Union[DataReader32, DataReader64]:
+        kind = DataReader64 if self._solver.i64_input_key else DataReader32
+        return kind(lambda: self._compiled("get_data_reader_train"), is_training)
+
+    def _by_embedding(self, method: str, files: Union[Sequence[str], dict[str, str]]) -> dict[str, str]:
+        if isinstance(files, dict):
+            return files
+        names = self._graph.embedding_names()
+        if len(files) != len(names):
+            raise InvalidArgumentError(f"Model.{method}(): {len(files)} files for {len(names)} embeddings")
+        return dict(zip(names, files))
+
+
+ModelPerfExt = Model  # releases 3.3 to 3.8 had a second class for the DLRM benchmark

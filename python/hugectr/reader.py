@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read, and in which format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional, Union
+
+from hugectr.arguments import REQUIRED, Arguments, Record, converted
+from hugectr.data import DataSourceParams
+from hugectr.enums import Alignment_t, Check_t, DataReaderSparse_t, DataReaderType_t
+from hugectr.errors import InvalidArgumentError
+
+
+class AsyncParam(Record):
+    """Settings of the asynchronous Raw reader.
+
+    Only ``shuffle`` changes what is trained; the rest tunes the original's direct I/O.
+
+    Args:
+        num_threads: Reading threads.
+        num_batches_per_thread: Batches a thread works on at a time.
+        io_block_size: Bytes of one request (from release 4.3: ``max_num_requests_per_thread``).
+        io_depth: Requests in flight.
+        io_alignment: Alignment of requests in bytes.
+        shuffle: Whether training batches come in a random order, derived from the solver's seed.
+        aligned_type: ``Alignment_t.Auto`` pads the dense input to a multiple of 8 in memory.
+        multi_hot_reader, is_dense_float: Options of later releases.
+    """
+
+    @converted(aliases={"max_num_requests_per_thread": "io_block_size"})
+    def __init__(
+        self,
+        num_threads: int,
+        num_batches_per_thread: int,
+        io_block_size: int,
+        io_depth: int,
+        io_alignment: int,
+        shuffle: bool,
+        aligned_type: Alignment_t,
+        multi_hot_reader: bool = True,
+        is_dense_float: bool = True,
+    ) -> None:
+        pass
+
+
+class DataReaderParams(Record):
+    """Data sets of a model. Files are opened when reading starts, not here.
+
+    Args:
+        data_reader_type: Format: Norm, Raw or Parquet; RawAsync reads as Raw.
+        source: Training data: a file list (Norm, Parquet) or the data file (Raw). Of several, the first counts.
+        keyset: Key sets of the sources, for the embedding training cache.
+        eval_source: Evaluation data, like `source`.
+        check_type: Whether Norm files carry check bytes (``Sum``) or not (``Non``).
+        cache_eval_data: Evaluation batches to keep in memory; 0 reads them every time.
+        num_samples: Samples in the training file (Raw); 0 derives it from the file's size.
+        eval_num_samples: The same of the evaluation file.
+        float_label_dense: Raw: labels and dense values are floats. Otherwise they are integers and a dense value v
+            becomes ln(v + 1).
+        num_workers: Reading threads.
+        slot_size_array: Keys of each slot; their running sum is added to the keys of a Parquet data set.
+        async_param: Settings of RawAsync.
+        data_source_params: File system; only the local one is supported yet.
+        read_file_sequentially: Accepted; the order of samples is always deterministic.
+    """
+
+    @converted()
+    def __init__(
+        self,
+        data_reader_type: DataReaderType_t,
+        source: Union[str, Sequence[str]],
+        keyset: Union[str, Sequence[str]] = (),
+        eval_source: str = REQUIRED,
+        check_type: Check_t = REQUIRED,
+        cache_eval_data: int = 0,
+        num_samples: int = 0,
+        eval_num_samples: int = 0,
+        float_label_dense: bool = False,
+        num_workers: int = 12,
+        slot_size_array: Sequence[int] = (),
+        async_param: Optional[AsyncParam] = None,
+        *,
+        data_source_params: Optional[DataSourceParams] = None,
+        read_file_sequentially: bool = False,
+    ) -> None:
+        for name in ("cache_eval_data", "num_samples", "eval_num_samples"):
+            if getattr(self, name) < 0:
+                raise InvalidArgumentError(
+                    f"DataReaderParams(): {name} must not be negative, got {getattr(self, name)}"
+                )
+        if num_workers < 1:
+            raise InvalidArgumentError(f"DataReaderParams(): num_workers must be at least 1, got {num_workers}")
+        if any(size < 0 for size in slot_size_array):
+            raise InvalidArgumentError(f"DataReaderParams(): slot_size_array has a negative size: {slot_size_array}")
+
+
+def _sparse_param_of_3_0(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """Releases 2.3 and 3.0: (type, max_feature_num, max_nnz, slot_num); the input was named elsewhere."""
+    older = ("type", "max_feature_num", "max_nnz", "slot_num")
+    if not (args and isinstance(args[0], DataReaderSparse_t)) and "type" not in kwargs:
+        return args, kwargs
+    values = {**dict(zip(older, args)), **kwargs}
+    if len(args) > len(older) or set(values) != set(older):
+        raise TypeError(f"DataReaderSparseParam() of releases 2.3 and 3.0 takes exactly {', '.join(older)}")
+    # max_feature_num bounds the keys of all slots together; reading needs only the bound of each slot.
+    return ("", values["max_nnz"], False, values["slot_num"]), {}
+
+
+class DataReaderSparseParam(Record):
+    """A group of categorical slots that feeds one or more embeddings.
+
+    Args:
+        top_name: Name of the input for the embeddings (also spelled ``sparse_name``).
+        nnz_per_slot: Most keys a slot can have in a sample: one number for all slots, or one for each.
+        is_fixed_length: Whether every slot always has exactly that many keys.
+        slot_num: Number of slots.
+
+    The form of releases 2.3 and 3.0, ``(type, max_feature_num, max_nnz, slot_num)``, is accepted as well.
+
+    Raises:
+        InvalidArgumentError: A number is not positive, or `nnz_per_slot` has another length than `slot_num`.
+    """
+
+    @converted(aliases={"sparse_name": "top_name"}, adapt=_sparse_param_of_3_0)
+    def __init__(
+        self, top_name: str, nnz_per_slot: Union[int, Sequence[int]], is_fixed_length: bool, slot_num: int
+    ) -> None:
+        where = f'DataReaderSparseParam "{top_name}"'
+        if slot_num < 1:
+            raise InvalidArgumentError(f"{where}: slot_num must be at least 1, got {slot_num}")
+        nnz = [nnz_per_slot] * slot_num if isinstance(nnz_per_slot, int) else list(nnz_per_slot)
+        if len(nnz) != slot_num:
+            raise InvalidArgumentError(f"{where}: nnz_per_slot has {len(nnz)} entries for {slot_num} slots")
+        if min(nnz) < 1:
+            raise InvalidArgumentError(f"{where}: nnz_per_slot must be at least 1, got {min(nnz)}")
+        self.__dict__["nnz_per_slot"] = nnz

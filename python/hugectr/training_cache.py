@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the embedding training cache. A Model does not take them yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hugectr.arguments import Record, converted
+from hugectr.enums import TrainPSType_t
+from hugectr.errors import InvalidArgumentError
+
+
+class HMemCacheConfig(Record):
+    """What :func:`CreateHMemCache` returns."""
+
+
+class EmbeddingTrainingCacheParams(Record):
+    """What :func:`CreateETC` returns."""
+
+
+ModelOversubscriberParams = EmbeddingTrainingCacheParams  # its name in releases 3.1 and 3.2
+
+
+@converted()
+def CreateHMemCache(num_blocks: int, target_hit_rate: float, max_num_evict: int) -> HMemCacheConfig:
+    """Describes the host memory cache of a ``Cached`` table.
+
+    Args:
+        num_blocks: Size in blocks; one block holds what one pass needs.
+        target_hit_rate: Hit rate below which blocks are exchanged.
+        max_num_evict: Most exchanges.
+    """
+    return HMemCacheConfig.of(locals())
+
+
+@converted(aliases={"hcache_configs": "hmem_cache_configs"})
+def CreateETC(
+    ps_types: Sequence[TrainPSType_t],
+    sparse_models: Sequence[str] = (),
+    local_paths: Sequence[str] = (),
+    hmem_cache_configs: Sequence[HMemCacheConfig] = (),
+) -> EmbeddingTrainingCacheParams:
+    """Describes the embedding training cache.
+
+    Args:
+        ps_types: Where each embedding's table lives.
+        sparse_models: Path of each table: read if it exists, written after training.
+        local_paths: Directory for temporary tables, one per process (``Cached`` only).
+        hmem_cache_configs: One cache description, or one per ``Cached`` table (also spelled ``hcache_configs``).
+
+    Raises:
+        InvalidArgumentError: The lengths do not fit.
+    """
+    cached = sum(kind is TrainPSType_t.Cached for kind in ps_types)
+    if not sparse_models:
+        raise InvalidArgumentError("CreateETC(): sparse_models is empty")
+    if cached and len(hmem_cache_configs) not in (1, cached):
+        raise InvalidArgumentError(
+            f"CreateETC(): hmem_cache_configs needs 1 or {cached} entries for {cached} Cached tables, "
+            f"got {len(hmem_cache_configs)}"
+        )
+    return EmbeddingTrainingCacheParams.of(
+        {
+            "ps_types": ps_types,
+            "sparse_models": sparse_models,
+            "local_paths": local_paths,
+            "hmem_cache_configs": hmem_cache_configs,
+        }
+    )
+
+
+@converted()
+def CreateMOS(
+    train_from_scratch: bool,
+    use_host_memory_ps: bool = True,
+    trained_sparse_models: Sequence[str] = (),
+    dest_sparse_models: Sequence[str] = (),
+) -> EmbeddingTrainingCacheParams:
+    """Describes the embedding training cache in the way of releases 3.1 and 3.2.
+
+    Args:
+        train_from_scratch: Whether the tables are new.
+        use_host_memory_ps: True keeps whole tables in memory (``Staged``), False parts of them (``Cached``).
+        trained_sparse_models: Tables to go on with.
+        dest_sparse_models: Where new tables are written.
+
+    Raises:
+        InvalidArgumentError: The list that is needed is empty.
+    """
+    name = "dest_sparse_models" if train_from_scratch else "trained_sparse_models"
+    models = dest_sparse_models if train_from_scratch else trained_sparse_models
+    if not models:
+        raise InvalidArgumentError(f"CreateMOS(): train_from_scratch={train_from_scratch} needs {name}")
+    kind = TrainPSType_t.Staged if use_host_memory_ps else TrainPSType_t.Cached
+    return EmbeddingTrainingCacheParams.of(
+        {"ps_types": [kind] * len(models), "sparse_models": models, "local_paths": [], "hmem_cache_configs": []}
+    )

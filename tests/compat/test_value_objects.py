@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Solver, readers, optimizers and layers: forms of every release, and their checks."""
+
+import re
+from typing import Any
+
+import hugectr
+import pytest
+from hugectr import spec
+from hugectr.errors import InvalidArgumentError, UnsupportedError
+
+READER = dict(
+    data_reader_type=hugectr.DataReaderType_t.Norm, source="a", eval_source="b", check_type=hugectr.Check_t.Sum
+)
+EMBEDDING = dict(
+    embedding_type=hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash,
+    workspace_size_per_gpu_in_mb=1,
+    embedding_vec_size=4,
+    combiner="sum",
+    sparse_embedding_name="e",
+    bottom_name="data",
+)
+
+
+def test_solver_attributes() -> None:
+    solver = hugectr.CreateSolver(batchsize=64, lr=1, vvgpu=((0, 1),), metrics_spec={hugectr.MetricsType.AUC: 0.8})
+    assert (solver.batchsize, solver.lr, solver.vvgpu) == (64, 1.0, [[0, 1]])
+    assert solver.max_eval_batches == 100 and solver.batchsize_eval == 2048
+    assert solver.metrics_spec == {hugectr.MetricsType.AUC: 0.8}
+    assert hugectr.CreateSolver().vvgpu == [[0]]
+    assert hugectr.Solver().values() == {}
+
+
+def test_solver_of_3_1_starts_with_the_seed() -> None:
+    assert hugectr.CreateSolver(7, hugectr.LrPolicy_t.fixed, 0.5).lr == 0.5  # type: ignore[arg-type]
+    assert hugectr.CreateSolver("name", 7).seed == 7
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(use_mixed_precision=True, enable_tf32_compute=True, scaler=1024), "exclude each other"),
+        (dict(use_mixed_precision=True, scaler=100), "128, 256, 512 or 1024, got 100"),
+        (dict(use_overlapped_pipeline=True), "use_overlapped_pipeline needs is_dlrm"),
+        (dict(grouped_all_reduce=True), "grouped_all_reduce needs is_dlrm"),
+        (dict(use_holistic_cuda_graph=True, is_dlrm=True), "needs use_cuda_graph=False"),
+        (dict(batchsize=0), "batchsize must be at least 1, got 0"),
+        (dict(seed=-1), "seed must not be negative, got -1"),
+        (dict(warmup_steps=0), "warmup_steps must be at least 1"),
+        (dict(decay_power=0.5), "decay_power must be at least 1"),
+        (dict(lr=-1.0), "lr must not be negative"),
+        (dict(vvgpu=[[0, 0]]), r"device twice in one row: \[0, 0\]"),
+        (dict(vvgpu=[]), "needs a device in every row"),
+    ],
+)
+def test_solver_checks(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message) as failure:
+        hugectr.CreateSolver(**arguments)
+    assert isinstance(failure.value, RuntimeError) and isinstance(failure.value, ValueError)
+
+
+def test_tuning_options_are_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        hugectr.CreateSolver(use_holistic_cuda_graph=True, use_cuda_graph=False, is_dlrm=True, overlap_lr=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "overlap_lr" in line]
+    assert len(lines) == 1 and "use_cuda_graph, overlap_lr, use_holistic_cuda_graph" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(use_mixed_precision=True, scaler=1024), "use_mixed_precision"),
+        (dict(use_embedding_collection=True), "use_embedding_collection"),
+        (dict(vvgpu=[[0], [1]]), "several nodes"),
+        (dict(data_source_params=hugectr.data.DataSourceParams(use_hdfs=True)), "HDFS"),
+        (dict(training_callbacks=[object()]), "training_callbacks"),
+    ],
+)
+def test_what_a_solver_cannot_ask_for_yet(arguments: dict[str, Any], message: str) -> None:
+    solver = hugectr.CreateSolver(**arguments)
+    with pytest.raises(UnsupportedError, match=message) as failure:
+        spec.solver_spec(solver)
+    assert isinstance(failure.value, NotImplementedError)
+
+
+def test_batch_must_be_divisible_by_devices() -> None:
+    with pytest.raises(InvalidArgumentError, match="batchsize_eval 15 is not divisible by the 2 devices"):
+        spec.solver_spec(hugectr.CreateSolver(batchsize=16, batchsize_eval=15, vvgpu=[[0, 1]]))
+
+
+def test_reader_spec() -> None:
+    assert spec.reader_spec(hugectr.DataReaderParams(**READER))["source"] == ["a"]  # type: ignore[arg-type]
+    asynchronous = hugectr.AsyncParam(32, 4, 716800, 2, 512, True, hugectr.Alignment_t.Non)
+    document = spec.reader_spec(
+        hugectr.DataReaderParams(
+            hugectr.DataReaderType_t.RawAsync,
+            ["a"],
+            eval_source="b",
+            check_type=hugectr.Check_t.Non,
+            num_samples=9,
+            async_param=asynchronous,
+        )
+    )
+    assert (document["data_reader_type"], document["num_samples"], document["shuffle"]) == ("Raw", 0, True)
+
+
+@pytest.mark.parametrize("changed", [dict(source=[]), dict(source=""), dict(eval_source="")])
+def test_reader_needs_sources(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match="needs a source and an eval_source"):
+        spec.reader_spec(hugectr.DataReaderParams(**{**READER, **changed}))
+
+
+def test_sparse_param_forms() -> None:
+    one = hugectr.DataReaderSparseParam("data1", 2, False, 3)
+    two = hugectr.DataReaderSparseParam(sparse_name="data1", nnz_per_slot=[2, 2, 2], is_fixed_length=False, slot_num=3)  # type: ignore[call-arg]
+    assert (
+        one.values()
+        == two.values()
+        == dict(top_name="data1", nnz_per_slot=[2, 2, 2], is_fixed_length=False, slot_num=3)
+    )
+    old = hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, 1, 26)  # type: ignore[arg-type]
+    assert old.nnz_per_slot == [1] * 26
+    old = hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, slot_num=26, max_nnz=1)  # type: ignore[call-arg, arg-type]
+    assert old.slot_num == 26
+    with pytest.raises(TypeError, match="takes exactly type, max_feature_num, max_nnz, slot_num"):
+        hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, 1)  # type: ignore[call-arg, arg-type]
+    with pytest.raises(InvalidArgumentError, match='"wide": nnz_per_slot has 1 entries for 2 slots'):
+        hugectr.DataReaderSparseParam("wide", [1], False, 2)
+
+
+def test_input_forms() -> None:
+    sparse = [hugectr.DataReaderSparseParam("data1", 1, True, 1)]
+    single = hugectr.Input(1, "label", 13, "dense", sparse)
+    assert spec.input_spec(single)["labels"] == [{"name": "label", "dim": 1, "weight": 1.0}]
+    several = [
+        hugectr.Input([1, 2], ["a", "b"], 0, "dense", sparse, label_weights=[0.5, 2]),
+        hugectr.Input([1, 2], ["a", "b"], [0.5, 2], 0, "dense", sparse),  # type: ignore[call-arg, arg-type]
+        hugectr.Input(  # type: ignore[call-arg]
+            label_dims=[1, 2],
+            label_names=["a", "b"],
+            label_weights=[0.5, 2],
+            dense_dim=0,
+            dense_name="dense",
+            data_reader_sparse_param_array=sparse,
+        ),
+    ]
+    for layer in several:
+        assert spec.input_spec(layer)["labels"] == [
+            {"name": "a", "dim": 1, "weight": 0.5},
+            {"name": "b", "dim": 2, "weight": 2.0},
+        ]
+    with pytest.raises(InvalidArgumentError, match="2 label names, 1 label dims"):
+        hugectr.Input([1], ["a", "b"], 0, "dense", sparse)
+    with pytest.raises(InvalidArgumentError, match="used twice: data1"):
+        hugectr.Input(1, "label", 1, "data1", sparse)
+
+
+def test_hybrid_embedding_param_has_eight_or_ten_arguments() -> None:
+    kinds = (hugectr.CommunicationType.IB_NVLink_Hier, hugectr.HybridEmbeddingType.Distributed)
+    eight = hugectr.HybridEmbeddingParam(2, -1, 0.01, 1.3e11, 1.9e11, 1.0, *kinds)
+    ten = hugectr.HybridEmbeddingParam(2, -1, 0.01, 1.3e11, 1.9e11, 1.0, True, False, *kinds)  # type: ignore[call-arg, arg-type]
+    assert eight.communication_type is ten.communication_type is kinds[0]
+    assert not eight.use_train_precompute_indices and ten.use_train_precompute_indices
+    layer = hugectr.SparseEmbedding(
+        **{**EMBEDDING, "embedding_type": hugectr.Embedding_t.HybridSparseEmbedding},  # type: ignore[arg-type]
+        hybrid_embedding_param=eight,
+    )
+    with pytest.raises(UnsupportedError, match='"e": HybridSparseEmbedding'):
+        spec.embedding_spec(layer)
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        (dict(combiner="max"), 'combiner must be "sum" or "mean", got "max"'),
+        (dict(embedding_vec_size=0), "1 to 1024, got 0"),
+        (dict(embedding_vec_size=1025), "1 to 1024, got 1025"),
+        (dict(workspace_size_per_gpu_in_mb=0), "needs a positive workspace_size_per_gpu_in_mb or a slot_size_array"),
+        (dict(slot_size_array=[3, -1]), "negative size"),
+    ],
+)
+def test_embedding_checks(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f'SparseEmbedding "e": .*{message}'):
+        hugectr.SparseEmbedding(**{**EMBEDDING, **changed})
+
+
+def test_embedding_optimizer() -> None:
+    sgd = hugectr.CreateOptimizer(hugectr.Optimizer_t.SGD, update_type=hugectr.Update_t.Local)
+    own = spec.embedding_spec(hugectr.SparseEmbedding(**EMBEDDING, optimizer=sgd))  # type: ignore[arg-type]
+    assert own["optimizer"]["type"] == "SGD" and own["optimizer"]["update_type"] == "Local"
+    for inherited in (None, hugectr.OptParamsPy()):
+        layer = hugectr.SparseEmbedding(**EMBEDDING, optimizer=inherited)  # type: ignore[arg-type]
+        assert spec.embedding_spec(layer)["optimizer"] is None
+
+
+@pytest.mark.parametrize("keyword", ["lambda", "lambda_", "regularizer_lambda"])
+def test_lambda_by_any_name(keyword: str) -> None:
+    layer = hugectr.DenseLayer(
+        layer_type=hugectr.Layer_t.BinaryCrossEntropyLoss,
+        bottom_names=["add", "label"],
+        top_names="loss",
+        use_regularizer=True,
+        regularizer_type=hugectr.Regularizer_t.L2,
+        **{keyword: 0.1},  # type: ignore[arg-type]
+    )
+    assert spec.dense_spec(layer) == {
+        "type": "BinaryCrossEntropyLoss",
+        "bottoms": ["add", "label"],
+        "tops": ["loss"],
+        "params": {"lambda": 0.1, "regularizer_type": "L2", "use_regularizer": True},
+    }
+
+
+def test_dense_layer_passes_on_only_what_was_given() -> None:
+    layer = hugectr.DenseLayer(hugectr.Slice, ["a"], ["b", "c"], ranges=[(0, 2), [2, 5]])  # type: ignore[list-item]
+    assert spec.dense_spec(layer)["params"] == {"ranges": [[0, 2], [2, 5]]}
+    assert spec.dense_spec(hugectr.DenseLayer(hugectr.Layer_t.DotProduct, ["a", "b"], ["c"]))["type"] == (
+        "ElementwiseMultiply"
+    )
+    with pytest.raises(InvalidArgumentError, match=re.escape("DenseLayer(ReLU): top_names is empty")):
+        hugectr.DenseLayer(hugectr.ReLU, ["a"], [])
+
+
+@pytest.mark.parametrize("keyword", ["bottom_name", "bottom_name_list"])
+def test_group_dense_layer_is_a_tower(keyword: str) -> None:
+    group = hugectr.GroupDenseLayer(
+        group_layer_type=hugectr.GroupLayer_t.GroupFusedInnerProduct,
+        top_name_list=["fc1", "fc2", "fc3"],
+        num_outputs=[8, 4, 1],
+        last_act_type=hugectr.Activation_t.Non,
+        **{keyword: ["interaction", "interaction_grad"]},  # type: ignore[arg-type]
+    )
+    layers = [spec.dense_spec(layer) for layer in group.layers()]
+    assert [(layer["bottoms"], layer["tops"]) for layer in layers] == [
+        (["interaction"], ["fc1"]),
+        (["fc1"], ["fc2"]),
+        (["fc2"], ["fc3"]),
+    ]
+    assert [layer["params"]["act_type"] for layer in layers] == ["Relu", "Relu", "Non"]
+    with pytest.raises(InvalidArgumentError, match="3 names and 2 sizes"):
+        hugectr.GroupDenseLayer(hugectr.GroupFusedInnerProduct, "a", ["b", "c", "d"], [1, 2])
+
+
+def test_optimizer_checks() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"beta1 must be in \[0, 1\), got 1.0"):
+        hugectr.CreateOptimizer(beta1=1)
+    with pytest.raises(InvalidArgumentError, match="the optimizer is empty"):
+        spec.optimizer_spec(hugectr.OptParamsPy())
+
+
+def test_training_cache_objects() -> None:
+    cache = hugectr.CreateHMemCache(2, 0.5, 0)
+    for keyword in ("hmem_cache_configs", "hcache_configs"):
+        params = hugectr.CreateETC(
+            ps_types=[hugectr.TrainPSType_t.Staged, hugectr.TrainPSType_t.Cached],
+            sparse_models=["a", "b"],
+            local_paths=["./"],
+            **{keyword: [cache]},  # type: ignore[arg-type]
+        )
+        assert params.hmem_cache_configs[0].target_hit_rate == 0.5
+    with pytest.raises(InvalidArgumentError, match="needs 1 or 1 entries for 1 Cached"):
+        hugectr.CreateETC([hugectr.TrainPSType_t.Cached], ["a"])
+    assert hugectr.CreateMOS(True, dest_sparse_models=["a", "b"]).ps_types == [hugectr.TrainPSType_t.Staged] * 2
+    with pytest.raises(InvalidArgumentError, match="needs trained_sparse_models"):
+        hugectr.CreateMOS(train_from_scratch=False)
+
+
+def test_names_of_features_to_come() -> None:
+    from hugectr.data import DataSource, DataSourceParams
+    from hugectr.inference import CreateInferenceSession, InferenceParams  # type: ignore[attr-defined]
+
+    for name, call in [
+        ("hugectr.inference.InferenceParams", lambda: InferenceParams(model_name="m")),
+        ("hugectr.inference.CreateInferenceSession", lambda: CreateInferenceSession("a.json", None)),
+        ("hugectr.Session", lambda: hugectr.Session(None, "a.json")),  # type: ignore[attr-defined]
+        ("hugectr.EmbeddingCollection", hugectr.EmbeddingCollection),  # type: ignore[attr-defined]
+        ("move_to_local", DataSource(DataSourceParams()).move_to_local),
+    ]:
+        with pytest.raises(UnsupportedError, match=name):
+            call()
+    params = DataSourceParams(use_hdfs=True, namenode="host")
+    params.port = 9001
+    assert (params.use_hdfs, params.namenode, params.port) == (True, "host", 9001)
