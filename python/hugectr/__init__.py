@@ -35,7 +35,7 @@ from hugectr.training_cache import EmbeddingTrainingCacheParams as EmbeddingTrai
 from hugectr.training_cache import HMemCacheConfig as HMemCacheConfig
 from hugectr.training_cache import ModelOversubscriberParams as ModelOversubscriberParams
 
-__version__ = _core.__version__
+__version__ = _core.version
 globals().update(enums.members())
 globals().update({**unsupported.SESSION, **unsupported.TRAINING_CACHE, **unsupported.COLLECTION})
 

@@ -44,7 +44,7 @@ def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
 def _open_arrow(path: str, columns: list[int]) -> Any:
     from hugectr import arrow  # here, because it brings pyarrow in and only Parquet data need that
 
-    return arrow.open_arrow(path, columns)
+    return arrow.open_stream(path, columns)
 
 
 def _require_local(data_source_params: Optional[DataSourceParams]) -> None:
@@ -258,10 +258,6 @@ class Model:
         """
         self._compiled("export_predictions").export_predictions(output_prediction_file_name, output_label_file_name)
         return Error_t.Success
-
-    def check_overflow(self) -> None:
-        """Raises if an embedding holds more rows than fit its workspace."""
-        self._compiled("check_overflow").check_overflow()
 
     @converted()
     def check_out_tensor(self, tensor_name: str, tensor_type: Tensor_t) -> Any:

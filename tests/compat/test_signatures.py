@@ -79,7 +79,6 @@ SIGNATURES = {
     "Model.get_current_loss": "",
     "Model.get_eval_metrics": "",
     "Model.export_predictions": "output_prediction_file_name output_label_file_name",
-    "Model.check_overflow": "",
     "Model.get_embedding_training_cache": "",
     "Model.get_model_oversubscriber": "",
     "Model.get_incremental_model": "",
