@@ -20,6 +20,11 @@ void take_stream(const nb::object& open, const std::string& path, const std::vec
   source->release = nullptr;  // moved: the interface's rule
 }
 
+ctr::ErrorKind error_kind(const nb::python_error& error) {
+  const nb::object type = nb::module_::import_("hugectr.errors").attr("InvalidArgumentError");
+  return error.matches(type) ? ctr::ErrorKind::invalid_argument : ctr::ErrorKind::io;
+}
+
 }  // namespace
 
 ctr::ArrowOpener arrow_opener(nb::object open) {
@@ -35,7 +40,7 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
       take_stream(*held, path, columns, stream);
     } catch (nb::python_error& e) {
       const std::string text = nb::cast<std::string>(nb::str(e.value()));
-      ctr::fail(ctr::ErrorKind::io, "{}", text);
+      ctr::fail(error_kind(e), "{}", text);
     }
   };
 }

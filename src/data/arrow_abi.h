@@ -6,7 +6,7 @@
 // interface.
 #include <cstdint>
 
-extern "C" {
+extern "C" {  // NOLINTBEGIN(readability-identifier-naming)
 
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
@@ -51,4 +51,4 @@ struct ArrowArrayStream {
 
 #endif
 
-}  // extern "C"
+}  // NOLINTEND(readability-identifier-naming)

@@ -20,11 +20,8 @@ std::unique_ptr<Reader> make_reader(const ReaderSpec& spec) {
   require(spec.num_workers > 0, "num_workers must be positive, got {}", spec.num_workers);
   require(spec.prefetch > 0, "a reader prefetches at least one batch, got {}", spec.prefetch);
   switch (spec.format) {
-    case DataFormat::norm:
-      return std::make_unique<PrefetchReader>(spec, &open_norm);
-    case DataFormat::raw:
-      check_raw(spec);
-      return std::make_unique<PrefetchReader>(spec, &open_raw);
+    case DataFormat::norm: return std::make_unique<PrefetchReader>(spec, &open_norm);
+    case DataFormat::raw: check_raw(spec); return std::make_unique<PrefetchReader>(spec, &open_raw);
     case DataFormat::parquet:
       require(static_cast<bool>(spec.open_arrow),
               "Parquet files are opened by the caller: open_arrow is missing");

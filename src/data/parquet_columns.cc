@@ -76,16 +76,10 @@ ArrowColumn::ArrowColumn(const ArrowArray& array, const ArrowColumnType& type, i
   check_extent(array, type.shape == ArrowColumnType::fixed_list ? 1 : 2, first, rows, where);
   reject_nulls(array, first, rows);
   switch (type.shape) {
-    case ArrowColumnType::scalar:
-      open_values(array, first, rows);
-      break;
-    case ArrowColumnType::fixed_list:
-      open_fixed_list(array, first);
-      break;
+    case ArrowColumnType::scalar: open_values(array, first, rows); break;
+    case ArrowColumnType::fixed_list: open_fixed_list(array, first); break;
     case ArrowColumnType::list:
-    case ArrowColumnType::large_list:
-      open_list(array, first);
-      break;
+    case ArrowColumnType::large_list: open_list(array, first); break;
   }
 }
 

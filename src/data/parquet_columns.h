@@ -34,26 +34,16 @@ class ArrowColumn {
   template <class Visit>
   void visit(const Visit& visit) const {
     switch (type_.value) {
-      case ArrowColumnType::i8:
-        return visit(static_cast<const int8_t*>(values_) + value_offset_);
-      case ArrowColumnType::u8:
-        return visit(static_cast<const uint8_t*>(values_) + value_offset_);
-      case ArrowColumnType::i16:
-        return visit(static_cast<const int16_t*>(values_) + value_offset_);
-      case ArrowColumnType::u16:
-        return visit(static_cast<const uint16_t*>(values_) + value_offset_);
-      case ArrowColumnType::i32:
-        return visit(static_cast<const int32_t*>(values_) + value_offset_);
-      case ArrowColumnType::u32:
-        return visit(static_cast<const uint32_t*>(values_) + value_offset_);
-      case ArrowColumnType::i64:
-        return visit(static_cast<const int64_t*>(values_) + value_offset_);
-      case ArrowColumnType::u64:
-        return visit(static_cast<const uint64_t*>(values_) + value_offset_);
-      case ArrowColumnType::f32:
-        return visit(static_cast<const float*>(values_) + value_offset_);
-      case ArrowColumnType::f64:
-        return visit(static_cast<const double*>(values_) + value_offset_);
+      case ArrowColumnType::i8: return visit(static_cast<const int8_t*>(values_) + value_offset_);
+      case ArrowColumnType::u8: return visit(static_cast<const uint8_t*>(values_) + value_offset_);
+      case ArrowColumnType::i16: return visit(static_cast<const int16_t*>(values_) + value_offset_);
+      case ArrowColumnType::u16: return visit(static_cast<const uint16_t*>(values_) + value_offset_);
+      case ArrowColumnType::i32: return visit(static_cast<const int32_t*>(values_) + value_offset_);
+      case ArrowColumnType::u32: return visit(static_cast<const uint32_t*>(values_) + value_offset_);
+      case ArrowColumnType::i64: return visit(static_cast<const int64_t*>(values_) + value_offset_);
+      case ArrowColumnType::u64: return visit(static_cast<const uint64_t*>(values_) + value_offset_);
+      case ArrowColumnType::f32: return visit(static_cast<const float*>(values_) + value_offset_);
+      case ArrowColumnType::f64: return visit(static_cast<const double*>(values_) + value_offset_);
     }
   }
 

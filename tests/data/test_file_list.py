@@ -27,18 +27,18 @@ def labels(folder, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: expected the number of data files, found \"\""),
+        ("", 'line 1: expected the number of data files, found ""'),
         ("\n\n", "line 1: expected the number"),
-        ("abc\nx", "found \"abc\""),
-        ("10abc\nx", "found \"10abc\""),
-        (" 1\nx", "found \" 1\""),
-        ("0\n", "found \"0\""),
-        ("-1\nx", "found \"-1\""),
-        ("1e3\nx", "found \"1e3\""),
+        ("abc\nx", 'found "abc"'),
+        ("10abc\nx", 'found "10abc"'),
+        (" 1\nx", 'found " 1"'),
+        ("0\n", 'found "0"'),
+        ("-1\nx", 'found "-1"'),
+        ("1e3\nx", 'found "1e3"'),
         ("99999999999999999999\nx", "line 1: expected"),
         ("3\ndata/0.data\ndata/1.data", "3 data files announced, 2 found"),
         ("2\ndata/0.data\n \t\r\ndata/1.data", "line 3: empty path; 2 data files announced, 1 found"),
-        ("1\ndata/9.data\n", "line 2: data file \"data/9.data\" does not exist"),
+        ("1\ndata/9.data\n", 'line 2: data file "data/9.data" does not exist'),
     ],
 )
 def test_rejected_lists(folder, text, message):
@@ -48,7 +48,7 @@ def test_rejected_lists(folder, text, message):
 
 
 def test_missing_list():
-    with pytest.raises(FileError, match="cannot open \"/no/list\": No such file"):
+    with pytest.raises(FileError, match='cannot open "/no/list": No such file'):
         make_reader("norm", "/no/list", [("d", [1])]).start()
 
 

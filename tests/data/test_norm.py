@@ -31,8 +31,9 @@ def golden(name: str) -> bytes:
 @pytest.mark.parametrize("i64", [False, True])
 def test_golden_bytes_are_written_and_read(tmp_path, check_sum, i64):
     content = golden(f"norm_{'sum' if check_sum else 'plain'}_{'i64' if i64 else 'u32'}")
-    write_norm(tmp_path / "w", [1, 0], [[0.5, -2], [0, 3]], [[[7], []], [[3, 300], [200]]],
-               check_sum=check_sum, i64=i64)
+    write_norm(
+        tmp_path / "w", [1, 0], [[0.5, -2], [0, 3]], [[[7], []], [[3, 300], [200]]], check_sum=check_sum, i64=i64
+    )
     assert (tmp_path / "w").read_bytes() == content
     assert read_all(open_bytes(tmp_path, content, check_sum, i64_keys=i64)) == SAMPLES
 
@@ -48,7 +49,7 @@ def test_bad_check_byte_drops_one_sample(tmp_path, capfd):
     reader = open_bytes(tmp_path, mutated((0x50, 0x3E)), batch_size=1)
     assert read_all(reader) == SAMPLES[1:]
     assert reader.skipped == 1
-    assert "x.data\": 1 of 2 samples skipped, check byte wrong" in capfd.readouterr().out
+    assert 'x.data": 1 of 2 samples skipped, check byte wrong' in capfd.readouterr().out
 
 
 def test_all_check_bytes_bad_is_an_error(tmp_path):
@@ -63,7 +64,7 @@ def test_samples_before_a_truncation_are_delivered(tmp_path):
     reader = open_bytes(tmp_path, golden("norm_sum_u32")[:-1], batch_size=1)
     reader.start()
     assert samples(reader.next()) == SAMPLES[:1]
-    with pytest.raises(FileError, match="x.data\", sample 1 at offset 106: truncated, 2 records announced, 1 found"):
+    with pytest.raises(FileError, match='x.data", sample 1 at offset 106: truncated, 2 records announced, 1 found'):
         reader.next()
 
 
@@ -130,8 +131,12 @@ def test_reserved_i64_key(tmp_path):
 
 
 def test_key_width_mismatch_gives_a_hint(tmp_path):
-    for content, check_sum, i64 in ((PLAIN, False, True), (golden("norm_plain_i64"), False, False),
-                                    (SUM, True, True), (golden("norm_sum_i64"), True, False)):
+    for content, check_sum, i64 in (
+        (PLAIN, False, True),
+        (golden("norm_plain_i64"), False, False),
+        (SUM, True, True),
+        (golden("norm_sum_i64"), True, False),
+    ):
         reader = open_bytes(tmp_path, content, check_sum, i64_keys=i64)
         reader.start()
         with pytest.raises((FileError, InvalidArgumentError), match="i64_input_key|implied"):
@@ -174,7 +179,7 @@ def test_trailing_bytes_and_empty_files_are_accepted(tmp_path, capfd):
 def test_fixed_length_is_verified(tmp_path):
     reader = open_bytes(tmp_path, PLAIN, False, [("data", [1, 2], True)])
     reader.start()
-    with pytest.raises(InvalidArgumentError, match="sample 1 .*slot 0 of \"data\": 0 keys found, exactly 1 declared"):
+    with pytest.raises(InvalidArgumentError, match='sample 1 .*slot 0 of "data": 0 keys found, exactly 1 declared'):
         reader.next()
 
 
@@ -192,9 +197,9 @@ def test_spec_is_checked():
     ):
         with pytest.raises(InvalidArgumentError, match=message):
             make_reader("norm", "x", SPARSE, **fields)
-    with pytest.raises(InvalidArgumentError, match="sparse input \"d\": slot_num must be positive"):
+    with pytest.raises(InvalidArgumentError, match='sparse input "d": slot_num must be positive'):
         make_reader("norm", "x", [("d", [])])
-    with pytest.raises(InvalidArgumentError, match="sparse input \"d\": nnz_per_slot must be in .*, got 0"):
+    with pytest.raises(InvalidArgumentError, match='sparse input "d": nnz_per_slot must be in .*, got 0'):
         make_reader("norm", "x", [("d", [1, 0])])
 
 
@@ -210,8 +215,11 @@ def test_round_trip(tmp_path, data, check_sum, i64):
     for k in range(3):
         n = int(rng.integers(0 if k else 1, 12))
         labels, dense = rng.random((n, label_dim), np.float32), rng.random((n, dense_dim), np.float32)
-        slots = [[rng.integers(low, high, rng.integers(0, nnz + 1)) for _ in range(n)]
-                 for nnz_per_slot in inputs for nnz in nnz_per_slot]
+        slots = [
+            [rng.integers(low, high, rng.integers(0, nnz + 1)) for _ in range(n)]
+            for nnz_per_slot in inputs
+            for nnz in nnz_per_slot
+        ]
         files.append(tmp_path / f"{k}.data")
         write_norm(files[-1], labels, dense, slots, check_sum=check_sum, i64=i64)
         for i in range(n):
@@ -221,9 +229,17 @@ def test_round_trip(tmp_path, data, check_sum, i64):
                 row = row[len(nnz_per_slot) :]
             expected.append((labels[i].tolist(), dense[i].tolist(), split))
     write_file_list(tmp_path / "list.txt", files)
-    reader = make_reader("norm", tmp_path / "list.txt", [(f"s{i}", nnz) for i, nnz in enumerate(inputs)],
-                         label_dim=label_dim, dense_dim=dense_dim, check_sum=check_sum, i64_keys=i64,
-                         num_workers=workers, batch_size=batch_size)
+    reader = make_reader(
+        "norm",
+        tmp_path / "list.txt",
+        [(f"s{i}", nnz) for i, nnz in enumerate(inputs)],
+        label_dim=label_dim,
+        dense_dim=dense_dim,
+        check_sum=check_sum,
+        i64_keys=i64,
+        num_workers=workers,
+        batch_size=batch_size,
+    )
     assert sorted(read_all(reader)) == sorted(expected)
     if workers == 1:
         assert read_all(reader) == expected

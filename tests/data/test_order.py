@@ -60,7 +60,7 @@ def test_no_sample_at_all_is_an_error(tmp_path, repeat, workers):
     reader.start()
     for _ in range(2):
         assert not reader.at_end()
-        with pytest.raises(FileError, match="list.txt\": no usable sample in the whole data set"):
+        with pytest.raises(FileError, match='list.txt": no usable sample in the whole data set'):
             reader.next()
 
 
@@ -107,7 +107,7 @@ def test_an_error_comes_at_its_place_and_stays(tmp_path):
     reader = reader_of(source, num_workers=2, batch_size=1)
     reader.start()
     got = []
-    with pytest.raises(FileError, match="1.data\", sample 3 .* truncated"):
+    with pytest.raises(FileError, match='1.data", sample 3 .* truncated'):
         while True:
             got += labels(reader.next())
     assert got == [0, 10, 1, 11, 2, 12]

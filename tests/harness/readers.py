@@ -73,8 +73,9 @@ def write_files(folder: Path, contents: dict[str, bytes], name: str = "list.txt"
     return folder / name
 
 
-def write_parquet(folder: Path, tables: Sequence[pa.Table], groups: dict[str, Sequence[int]],
-                  **write_options: Any) -> Path:
+def write_parquet(
+    folder: Path, tables: Sequence[pa.Table], groups: dict[str, Sequence[int]], **write_options: Any
+) -> Path:
     """Writes part_<i>.parquet, _metadata.json and the list. `groups`: column positions of labels, conts, cats."""
     folder.mkdir(exist_ok=True)
     files = [folder / f"part_{i}.parquet" for i in range(len(tables))]
@@ -83,8 +84,10 @@ def write_parquet(folder: Path, tables: Sequence[pa.Table], groups: dict[str, Se
     names = tables[0].column_names
     metadata = {
         "file_stats": [{"file_name": f.name, "num_rows": t.num_rows} for f, t in zip(files, tables)],
-        **{key: [{"col_name": names[i] if i < len(names) else "", "index": i} for i in groups.get(key, ())]
-           for key in ("labels", "conts", "cats")},
+        **{
+            key: [{"col_name": names[i] if i < len(names) else "", "index": i} for i in groups.get(key, ())]
+            for key in ("labels", "conts", "cats")
+        },
     }
     (folder / "_metadata.json").write_text(json.dumps(metadata))
     write_file_list(folder / "list.txt", files)

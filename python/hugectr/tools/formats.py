@@ -28,8 +28,15 @@ def write_file_list(path: PathLike, files: Sequence[PathLike]) -> None:
     Path(path).write_text("".join(f"{line}\n" for line in lines))
 
 
-def write_norm(path: PathLike, labels: ArrayLike, dense: ArrayLike | None, slots: Sequence[Any], *,
-               check_sum: bool = True, i64: bool = False) -> None:
+def write_norm(
+    path: PathLike,
+    labels: ArrayLike,
+    dense: ArrayLike | None,
+    slots: Sequence[Any],
+    *,
+    check_sum: bool = True,
+    i64: bool = False,
+) -> None:
     """Writes one Norm data file.
 
     Args:
@@ -62,8 +69,14 @@ def write_norm(path: PathLike, labels: ArrayLike, dense: ArrayLike | None, slots
         file.write(body.tobytes())
 
 
-def write_raw(path: PathLike | BinaryIO, labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, *,
-              float_label_dense: bool = False) -> None:
+def write_raw(
+    path: PathLike | BinaryIO,
+    labels: ArrayLike,
+    dense: ArrayLike | None,
+    keys: ArrayLike,
+    *,
+    float_label_dense: bool = False,
+) -> None:
     """Writes a Raw data file.
 
     Args:

@@ -98,10 +98,14 @@ class DataGeneratorParams:
         for name in positive:
             _require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
         _require(self.dense_dim >= 0, f"dense_dim must not be negative, got {self.dense_dim}")
-        _require(len(self.slot_size_array) == self.num_slot,
-                 f"slot_size_array has {len(self.slot_size_array)} entries, num_slot is {self.num_slot}")
-        _require(len(self.nnz_array) in (0, self.num_slot),
-                 f"nnz_array has {len(self.nnz_array)} entries, num_slot is {self.num_slot}")
+        _require(
+            len(self.slot_size_array) == self.num_slot,
+            f"slot_size_array has {len(self.slot_size_array)} entries, num_slot is {self.num_slot}",
+        )
+        _require(
+            len(self.nnz_array) in (0, self.num_slot),
+            f"nnz_array has {len(self.nnz_array)} entries, num_slot is {self.num_slot}",
+        )
         _require(min(self.slot_size_array) > 0, f"slot_size_array must be positive, got {self.slot_size_array}")
         _require(min(self.nnz_array, default=1) > 0, f"nnz_array must be positive, got {self.nnz_array}")
         _require(self.alpha > 0 and self.alpha != 1, f"alpha must be positive and not 1, got {self.alpha}")
@@ -110,12 +114,15 @@ class DataGeneratorParams:
     def _validate_keys(self) -> None:
         is_raw = self.format == DataReaderType_t.Raw
         _require(not (is_raw and self.i64_input_key), "Raw requires 32-bit keys: set i64_input_key=False")
-        _require(not (is_raw and max(self.nnz_array, default=1) > 1),
-                 f"Raw files have one key a slot, nnz_array is {self.nnz_array}")
+        _require(
+            not (is_raw and max(self.nnz_array, default=1) > 1),
+            f"Raw files have one key a slot, nnz_array is {self.nnz_array}",
+        )
         largest = (sum if self.format == DataReaderType_t.Norm else max)(self.slot_size_array) - 1
-        _require(self.i64_input_key or largest <= _LARGEST_U32_KEY,
-                 f"slot_size_array leads to key {largest}, 32-bit keys end at {_LARGEST_U32_KEY}: "
-                 "set i64_input_key=True")
+        _require(
+            self.i64_input_key or largest <= _LARGEST_U32_KEY,
+            f"slot_size_array leads to key {largest}, 32-bit keys end at {_LARGEST_U32_KEY}: set i64_input_key=True",
+        )
 
 
 class DataGenerator:
@@ -196,17 +203,13 @@ def _generate_norm(p: DataGeneratorParams, source: str, part: str, count: int, s
 
     def write(file: str, rng: np.random.Generator) -> None:
         labels, dense = _draw_floats(p, rng)
-        slots = [
-            offsets[s] + _draw_keys(p, rng, s, (p.num_samples_per_file, nnz)) for s, nnz in enumerate(_nnz(p))
-        ]
+        slots = [offsets[s] + _draw_keys(p, rng, s, (p.num_samples_per_file, nnz)) for s, nnz in enumerate(_nnz(p))]
         write_norm(file, labels, dense, slots, check_sum=p.check_type == Check_t.Sum, i64=p.i64_input_key)
 
     write_file_list(source, _write_files(source, part, "data", count, seed, write))
 
 
-def _generate_parquet(
-    p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence
-) -> None:
+def _generate_parquet(p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence) -> None:
     if os.path.exists(source):
         os.remove(source)  # a list never names a data set that is half replaced
     labels_end, dense_end = p.label_dim, p.label_dim + p.dense_dim
