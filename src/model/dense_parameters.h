@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "device/arena.h"
+#include "model/graph.h"
+#include "optim/rules.h"
+
+namespace ctr {
+
+// All dense weights of one rank with their gradients, optimizer states and running statistics. Weights are one packed
+// f32 array in layer order: the content of a dense model file.
+class DenseParameters {
+ public:
+  // Also fills the initial values: the same on every rank.
+  DenseParameters(const Graph& graph, Device device, const OptimizerSpec& optimizer, uint64_t seed);
+
+  int64_t count() const { return weights_.whole(DType::f32).numel(); }
+  Tensor weights() const { return weights_.whole(DType::f32); }
+  Tensor gradients() const { return gradients_.whole(DType::f32); }
+  Tensor optimizer_states() const { return optimizer_states_.whole(DType::f32); }  // [state_count * count]
+
+  // Tensors of one node of the graph, in the order its layer declared them.
+  const std::vector<Tensor>& weights_of(size_t node) const { return node_weights_[node]; }
+  const std::vector<Tensor>& gradients_of(size_t node) const { return node_gradients_[node]; }
+  const std::vector<Tensor>& states_of(size_t node) const { return node_states_[node]; }
+
+  void reset_optimizer(const OptimizerSpec& optimizer);
+
+ private:
+  Arena weights_{"dense weights"}, gradients_{"dense gradients"}, states_{"running statistics"},
+      optimizer_states_{"dense optimizer states"};
+  std::vector<std::vector<Tensor>> node_weights_, node_gradients_, node_states_;
+};
+
+}  // namespace ctr

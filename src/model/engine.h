@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/rank_group.h"
+#include "model/spec.h"
+#include "optim/schedule.h"
+
+namespace ctr {
+
+// A compiled model: ranks, readers and schedule. The unit of work is one global batch.
+class Engine {
+ public:
+  // Checks the spec, plans, allocates, initialises. Sources are opened when reading starts, not here.
+  Engine(ModelSpec spec, ArrowOpener open_arrow);
+
+  void start_reading();   // both readers, for iteration mode
+  // One training step. False at the end of the data. An incomplete batch is consumed without an update.
+  bool train();
+  // Evaluates one batch. False at the end of the data.
+  bool evaluate();
+  double current_loss();  // of the last train()
+  // Since the last call; (name, value) in reporting order. With several labels the first entry of a metric is the
+  // mean over labels, then one "name:label" entry each.
+  std::vector<std::pair<std::string, double>> eval_metrics();
+  // Last evaluated batch: text files, values followed by one space each, appended.
+  void export_predictions(const std::string& prediction_file, const std::string& label_file);
+
+  LearningRateSchedule& schedule() { return schedule_; }
+  void reset_schedule(const ScheduleSpec& schedule) { schedule_ = LearningRateSchedule(schedule); }
+  void set_learning_rate(float lr) { learning_rate_ = lr; }
+  float learning_rate() const { return learning_rate_; }
+
+  Reader& train_reader() { return *train_reader_; }
+  Reader& eval_reader() { return *eval_reader_; }
+  void set_source(const std::string& source, const std::string& eval_source);
+
+  void freeze_dense(bool frozen);
+  void freeze_embedding(const std::string& name, bool frozen);  // empty name: all
+  // Layer that first produced a NaN or infinity in the last step; empty when there is none.
+  std::string first_non_finite();
+
+  const ModelSpec& spec() const { return spec_; }
+  RankGroup& ranks() { return *ranks_; }
+  uint64_t seed() const { return seed_; }
+  int embedding_index(const std::string& name) const;  // throws not_found listing the names
+
+ private:
+  ModelSpec spec_;
+  uint64_t seed_;
+  std::unique_ptr<RankGroup> ranks_;
+  std::unique_ptr<Reader> train_reader_, eval_reader_;
+  LearningRateSchedule schedule_;
+  float learning_rate_;
+  int64_t last_eval_rows_ = 0;
+};
+
+}  // namespace ctr

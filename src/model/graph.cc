@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph.h"
+
+#include <algorithm>
+#include <map>
+
+namespace ctr {
+namespace {
+
+class GraphBuilder {
+ public:
+  GraphBuilder(const ModelSpec& spec, int64_t batch) : spec_(spec) { graph_.batch = batch; }
+
+  Graph build(bool complete) {
+    add_inputs();
+    for (size_t i = 0; i < spec_.embeddings.size(); ++i) add_embedding(spec_.embeddings[i]);
+    for (size_t i = 0; i < spec_.layers.size(); ++i) add_layer(i);
+    bind_losses(complete);
+    if (complete) check_complete();
+    return std::move(graph_);
+  }
+
+ private:
+  int add_value(const std::string& name, const Shape& shape, bool needs_grad) {
+    require(!name.empty(), "a tensor name is empty");
+    const int id = static_cast<int>(graph_.values.size());
+    const auto [it, inserted] = by_name_.emplace(name, id);
+    if (!inserted) fail(ErrorKind::invalid_argument, "tensor \"{}\" is defined twice", name);
+    graph_.values.push_back({name, shape, id, needs_grad});
+    return id;
+  }
+
+  void add_inputs() {
+    const InputSpec& input = spec_.input;
+    require(!input.labels.empty(), "the model has no Input: add hugectr.Input(...) first");
+    for (const auto& label : input.labels) {
+      require(label.dim > 0, "label \"{}\": label_dim must be positive, got {}", label.name, label.dim);
+      graph_.labels.push_back(add_value(label.name, {graph_.batch, label.dim}, false));
+    }
+    if (input.dense_dim > 0) graph_.dense = add_value(input.dense_name, {graph_.batch, input.dense_dim}, false);
+    for (size_t i = 0; i < input.sparse.size(); ++i)
+      for (size_t j = 0; j < i; ++j)
+        require(input.sparse[i].name != input.sparse[j].name, "sparse input \"{}\" is defined twice",
+                input.sparse[i].name);
+  }
+
+  void add_embedding(const EmbeddingSpec& e) {
+    std::vector<std::string> known;
+    for (const auto& sparse : spec_.input.sparse) known.push_back(sparse.name);
+    if (std::find(known.begin(), known.end(), e.bottom) == known.end())
+      fail_unknown(fmt::format("sparse input of embedding \"{}\":", e.name), e.bottom, known);
+    require(e.dim >= 1 && e.dim <= 1024, "embedding \"{}\": embedding_vec_size must be in 1..1024, got {}", e.name,
+            e.dim);
+    graph_.embeddings.push_back(add_value(e.name, {graph_.batch, e.slots, e.dim}, true));
+  }
+
+  int find_bottom(size_t layer, const std::string& name) {
+    if (const auto it = by_name_.find(name); it != by_name_.end()) return it->second;
+    for (size_t later = layer; later < spec_.layers.size(); ++later) {
+      const auto& tops = spec_.layers[later].tops;
+      if (std::find(tops.begin(), tops.end(), name) != tops.end())
+        fail(ErrorKind::invalid_argument, "{}: bottom \"{}\" is only produced later, by {}: a cycle, or layers out of order",
+             describe(spec_.layers[layer]), name, describe(spec_.layers[later]));
+    }
+    std::vector<std::string> known;
+    for (const auto& value : graph_.values) known.push_back(value.name);
+    fail_unknown(fmt::format("bottom of {}:", describe(spec_.layers[layer])), name, known);
+  }
+
+  void add_layer(size_t index) {
+    Node node{spec_.layers[index], &find_layer(spec_.layers[index].type)};
+    LayerSpec& spec = node.spec;
+    check_arity(node);
+    if (node.def->is_loss) set_loss_weight(spec);
+    std::vector<Shape> shapes;
+    bool needs_grad = false;
+    for (const auto& bottom : spec.bottoms) {
+      node.inputs.push_back(find_bottom(index, bottom));
+      Value& value = graph_.values[static_cast<size_t>(node.inputs.back())];
+      value.consumed = true;
+      needs_grad |= value.needs_grad;
+      shapes.push_back(value.shape);
+    }
+    infer(node, shapes);
+    needs_grad |= !node.shapes.weights.empty();
+    add_outputs(node, needs_grad);
+    graph_.nodes.push_back(std::move(node));
+  }
+
+  static void check_arity(const Node& node) {
+    const auto n = static_cast<int>(node.spec.bottoms.size());
+    const LayerDef& def = *node.def;
+    const bool fits = n >= def.min_inputs && (def.max_inputs < 0 || n <= def.max_inputs);
+    if (!fits)
+      fail(ErrorKind::invalid_argument, "{}: takes {}{} bottoms, got {}", describe(node.spec), def.min_inputs,
+           def.max_inputs < 0 ? " or more" : def.max_inputs > def.min_inputs ? fmt::format(" to {}", def.max_inputs) : "", n);
+    require(!node.spec.tops.empty(), "{}: needs at least one top name", describe(node.spec));
+    for (const auto& top : node.spec.tops)
+      require(std::find(node.spec.bottoms.begin(), node.spec.bottoms.end(), top) == node.spec.bottoms.end(),
+              "{}: \"{}\" is both bottom and top", describe(node.spec), top);
+  }
+
+  void set_loss_weight(LayerSpec& spec) {
+    for (const auto& label : spec_.input.labels)
+      if (label.name == spec.bottoms.back()) spec.params.set("loss_weight", static_cast<double>(label.weight));
+  }
+
+  static void infer(Node& node, const std::vector<Shape>& shapes) {
+    try {
+      node.layer = node.def->create(node.spec.params);
+      node.shapes = node.layer->infer(shapes);
+    } catch (const Error& e) {
+      std::string inputs;
+      for (size_t i = 0; i < shapes.size(); ++i)
+        inputs += fmt::format("{}\"{}\" {}", i ? ", " : "", node.spec.bottoms[i], to_string(shapes[i]));
+      throw Error(e.kind(), fmt::format("{}: {} (bottoms: {})", describe(node.spec), e.what(), inputs));
+    }
+  }
+
+  void add_outputs(Node& node, bool needs_grad) {
+    auto& tops = node.spec.tops;
+    if (node.def->is_loss) tops.resize(1), tops.push_back(tops[0] + "_prediction");
+    require(tops.size() == node.shapes.outputs.size(), "{}: has {} outputs but {} top names", describe(node.spec),
+            node.shapes.outputs.size(), tops.size());
+    for (size_t i = 0; i < tops.size(); ++i) {
+      const int id = add_value(tops[i], node.shapes.outputs[i], needs_grad && !node.def->is_loss);
+      Value& value = graph_.values[static_cast<size_t>(id)];
+      if (node.shapes.is_view) value.storage = graph_.values[static_cast<size_t>(node.inputs[0])].storage;
+      value.consumed = node.def->is_loss;
+      node.outputs.push_back(id);
+    }
+  }
+
+  void bind_losses(bool complete) {
+    graph_.losses.assign(graph_.labels.size(), -1);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      if (!node.def->is_loss) continue;
+      const auto label = std::find(graph_.labels.begin(), graph_.labels.end(), node.inputs[1]);
+      require(label != graph_.labels.end(), "{}: its second bottom must be a label of the Input, got \"{}\"",
+              describe(node.spec), node.spec.bottoms[1]);
+      int& loss = graph_.losses[static_cast<size_t>(label - graph_.labels.begin())];
+      require(loss < 0, "{}: label \"{}\" already has a loss", describe(node.spec), node.spec.bottoms[1]);
+      loss = static_cast<int>(i);
+    }
+    for (size_t i = 0; complete && i < graph_.losses.size(); ++i)
+      require(graph_.losses[i] >= 0, "label \"{}\" has no loss layer", spec_.input.labels[i].name);
+  }
+
+  // A tensor nobody reads is a mistake in nearly every case; a layer may still leave some of several tops unread.
+  void check_complete() const {
+    for (const Node& node : graph_.nodes) {
+      const bool used = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                    [&](int v) { return graph_.values[static_cast<size_t>(v)].consumed; });
+      require(used, "{}: its output \"{}\" is used by no layer", describe(node.spec), node.spec.tops[0]);
+    }
+    for (const int e : graph_.embeddings) {
+      const Value& value = graph_.values[static_cast<size_t>(e)];
+      require(value.consumed, "embedding \"{}\" is used by no layer", value.name);
+    }
+  }
+
+  const ModelSpec& spec_;
+  Graph graph_;
+  std::map<std::string, int> by_name_;
+};
+
+}  // namespace
+
+Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete) {
+  return GraphBuilder(spec, batch).build(complete);
+}
+
+std::vector<LayerSpec> with_branches(const ModelSpec& spec, const Graph& graph) {
+  std::map<std::string, int64_t> consumers, taken;
+  for (const auto& layer : spec.layers)
+    for (const auto& bottom : layer.bottoms) ++consumers[bottom];
+  std::map<std::string, int64_t> width;
+  for (const auto& value : graph.values) width[value.name] = value.shape.last();
+
+  std::vector<LayerSpec> result;
+  for (LayerSpec layer : spec.layers) {
+    for (auto& bottom : layer.bottoms) {
+      const int64_t n = consumers[bottom];
+      if (n < 2) continue;
+      if (!taken.count(bottom)) {
+        LayerSpec slice{"Slice", {bottom}, {}, params_from_keywords(find_layer("Slice").params, Json(), "Slice")};
+        for (int64_t i = 0; i < n; ++i) slice.tops.push_back(fmt::format("{}_slice{}", bottom, i));
+        slice.params.set("ranges", RangeList(static_cast<size_t>(n), {0, width[bottom]}));
+        result.push_back(std::move(slice));
+      }
+      bottom = fmt::format("{}_slice{}", bottom, taken[bottom]++);
+    }
+    result.push_back(std::move(layer));
+  }
+  return result;
+}
+
+}  // namespace ctr

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/network.h"
+
+#include <cstring>
+
+namespace ctr {
+
+Network::Network(Graph graph, DenseParameters& parameters, Device device, bool training)
+    : graph_(std::move(graph)), plan_(make_plan(graph_, training)), scratch_(device, plan_.scratch_bytes, "scratch") {
+  plan_.values.allocate(device);
+  plan_.gradients.allocate(device);
+  plan_.saved.allocate(device);
+  for (size_t v = 0; v < graph_.values.size(); ++v) {
+    const Shape& shape = graph_.values[v].shape;
+    values_.emplace_back(DType::f32, shape, plan_.values[plan_.value_handle[v]].raw());
+    const int handle = plan_.gradient_handle[v];
+    gradients_.emplace_back(DType::f32, shape, handle < 0 ? nullptr : plan_.gradients[handle].raw());
+  }
+  for (const int v : plan_.zeroed_gradients) zeroed_.push_back(gradients_[static_cast<size_t>(v)]);
+  steps_.reserve(graph_.nodes.size());
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    Step& step = steps_.emplace_back(resolve(i, training));
+    LayerRun& run = step.run;  // its spans must point into the step's final place
+    run.x = step.x, run.y = step.y, run.saved = step.saved, run.scratch = step.scratch;
+    run.d_x = step.d_x, run.d_y = step.d_y;
+    run.w = parameters.weights_of(i), run.d_w = parameters.gradients_of(i), run.state = parameters.states_of(i);
+    run.d_x_mode = plan_.nodes[i].d_x_mode;
+    run.index = static_cast<uint32_t>(i);
+    run.training = training;
+  }
+}
+
+Network::Step Network::resolve(size_t i, bool training) const {
+  const Node& node = graph_.nodes[i];
+  Step step;
+  for (const int v : node.inputs) step.x.push_back(value(v));
+  for (const int v : node.outputs) step.y.push_back(value(v));
+  for (const int handle : plan_.nodes[i].saved) step.saved.push_back(plan_.saved[handle]);
+  for (size_t k = 0; k < plan_.nodes[i].scratch.size(); ++k) {
+    const BufferDef& b = node.shapes.scratch[k];
+    step.scratch.emplace_back(b.dtype, b.shape, scratch_.data() + plan_.nodes[i].scratch[k]);
+  }
+  if (training) {
+    for (const int v : node.inputs) step.d_x.push_back(gradient(v));
+    for (const int v : node.outputs) step.d_y.push_back(gradient(v));
+  }
+  return step;
+}
+
+void Network::forward(Context& ctx) const {
+  for (size_t i = 0; i < steps_.size(); ++i)
+    if (graph_.nodes[i].runs()) graph_.nodes[i].layer->forward(ctx, steps_[i].run);
+}
+
+void Network::backward(Context& ctx) const {
+  for (const Tensor& t : zeroed_) std::memset(t.raw(), 0, t.bytes());
+  for (size_t i = steps_.size(); i-- > 0;)
+    if (plan_.nodes[i].backward) graph_.nodes[i].layer->backward(ctx, steps_[i].run);
+}
+
+Tensor Network::loss(size_t label) const {
+  return value(graph_.nodes[static_cast<size_t>(graph_.losses[label])].outputs[0]);
+}
+
+Tensor Network::prediction(size_t label) const {
+  return value(graph_.nodes[static_cast<size_t>(graph_.losses[label])].outputs[1]);
+}
+
+}  // namespace ctr

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "model/dense_parameters.h"
+#include "model/graph.h"
+#include "model/plan.h"
+
+namespace ctr {
+
+// Runs a planned graph on one rank. All memory is taken at construction; a call allocates nothing.
+class Network {
+ public:
+  Network(Graph graph, DenseParameters& parameters, Device device, bool training);
+
+  void forward(Context& ctx) const;
+  // Fills the weight gradients and the gradients of embedding outputs.
+  void backward(Context& ctx) const;
+
+  const Graph& graph() const { return graph_; }
+  Tensor value(int id) const { return values_[static_cast<size_t>(id)]; }
+  Tensor gradient(int id) const { return gradients_[static_cast<size_t>(id)]; }  // null where there is none
+  Tensor loss(size_t label) const;                                               // [1]
+  Tensor prediction(size_t label) const;                                         // [batch, dim]
+
+ private:
+  struct Step {  // tensors of one node, resolved
+    std::vector<Tensor> x, y, saved, scratch, d_x, d_y;
+    LayerRun run;
+  };
+  Step resolve(size_t node, bool training) const;
+
+  Graph graph_;
+  Plan plan_;
+  Buffer scratch_;
+  std::vector<Tensor> values_, gradients_, zeroed_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace ctr

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/rank.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "optim/dense_update.h"
+
+namespace ctr {
+namespace {
+
+Context make_context(uint64_t seed, const Comm& comm, int threads, const StepState* step) {
+  Context ctx;
+  ctx.threads = threads;
+  ctx.seed = seed;
+  ctx.rank = comm.rank();
+  ctx.world_size = comm.size();
+  ctx.step = step;
+  return ctx;
+}
+
+std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
+  std::vector<Tensor> tensors;
+  for (const int v : network.graph().embeddings) tensors.push_back(gradients ? network.gradient(v) : network.value(v));
+  return tensors;
+}
+
+// Rows of `host` [capacity, width] from `first_row` on, columns [column, column + columns), into `to`.
+void copy_columns(const std::vector<float>& host, int64_t width, int64_t first_row, int64_t column, const Tensor& to) {
+  const int64_t rows = to.shape()[0], columns = to.shape()[1];
+  float* out = to.data<float>();
+  const float* in = host.data() + first_row * width + column;
+  if (columns == width) {
+    std::memcpy(out, in, to.bytes());
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(in + r * width, columns, out + r * columns);
+}
+
+}  // namespace
+
+Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads)
+    : spec_(spec),
+      ctx_(make_context(seed, *comm, threads, &step_)),
+      comm_(std::move(comm)),
+      train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
+      parameters_(train_graph_, ctx_.device, spec.optimizer, seed),
+      train_(std::move(train_graph_), parameters_, ctx_.device, true),
+      evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device, false),
+      embeddings_(make_embedding_group(ctx_, spec.embeddings,
+                                       std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
+      regularizers_(regularizers_of(train_.graph())),
+      keys_(spec.embeddings.size()) {
+  step_.loss_scale = 1.0f;
+  embedding_frozen.assign(spec.embeddings.size(), false);
+  for (const auto& e : spec.embeddings)
+    for (size_t i = 0; i < spec.input.sparse.size(); ++i)
+      if (spec.input.sparse[i].name == e.bottom) sparse_of_embedding_.push_back(i);
+  for (const auto& def : metric_catalog()) {
+    if (!spec.solver.metrics.count(def.name)) continue;
+    auto& per_label = metrics_.emplace_back();
+    for (size_t l = 0; l < spec.input.labels.size(); ++l) per_label.push_back(def.create());
+  }
+  train_outputs_ = embedding_tensors(train_, false);
+  train_d_outputs_ = embedding_tensors(train_, true);
+  evaluate_outputs_ = embedding_tensors(evaluate_, false);
+}
+
+void Rank::stage(const Batch& batch, bool training) {
+  for (size_t e = 0; e < keys_.size(); ++e) keys_[e] = &batch.sparse[sparse_of_embedding_[e]];
+  embeddings_->stage(ctx_, keys_, batch.capacity, training);
+}
+
+void Rank::begin(const Batch& batch, const Network& network, bool training) {
+  const Graph& graph = network.graph();
+  step_.first_sample = ctx_.rank * graph.batch;
+  step_.global_rows = batch.size;
+  step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
+  if (graph.dense >= 0)
+    copy_columns(batch.dense, spec_.input.dense_dim, step_.first_sample, 0, network.value(graph.dense));
+  int64_t column = 0;
+  for (const int label : graph.labels) {
+    copy_columns(batch.labels, spec_.input.label_dim(), step_.first_sample, column, network.value(label));
+    column += network.value(label).shape()[1];
+  }
+  embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_);
+  network.forward(ctx_);
+}
+
+double Rank::label_loss(const Network& network, size_t label) {
+  double loss = network.loss(label).data<float>()[0];
+  if (const RegularizerTerm& term = regularizers_[label]; term.lambda != 0) {
+    double value = 0;
+    regularizer_value(ctx_, parameters_.weights(), term, network.graph().batch, &value);
+    loss += value;
+  }
+  return loss;
+}
+
+void Rank::train(const Batch& batch, float lr) {
+  step_.learning_rate = lr;
+  begin(batch, train_, true);
+  loss_ = 0;
+  for (size_t label = 0; label < regularizers_.size(); ++label) loss_ += label_loss(train_, label);
+  train_.backward(ctx_);
+  embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen);
+  update_dense();
+  ++step_.step;
+}
+
+void Rank::update_dense() {
+  if (dense_frozen || parameters_.count() == 0) return;
+  const Tensor gradients = parameters_.gradients();
+  comm_->all_reduce_sum(ctx_, gradients);
+  for (const RegularizerTerm& term : regularizers_)
+    if (term.lambda != 0)
+      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch, step_.loss_scale);
+  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer, ++dense_step);
+}
+
+void Rank::evaluate(const Batch& batch) {
+  begin(batch, evaluate_, false);
+  for (size_t label = 0; label < regularizers_.size(); ++label) {
+    const Tensor prediction = evaluate_.prediction(label);
+    const Tensor truth = evaluate_.value(evaluate_.graph().labels[label]);
+    MetricInput input;
+    input.rows = step_.rows;
+    input.columns = truth.shape()[1];
+    input.predictions = {prediction.data<float>(), static_cast<size_t>(input.rows * prediction.shape().last())};
+    input.labels = {truth.data<float>(), static_cast<size_t>(input.rows * input.columns)};
+    input.loss = label_loss(evaluate_, label);
+    for (auto& metric : metrics_) metric[label]->update(input);
+  }
+}
+
+void Rank::reset_metrics() {
+  for (auto& metric : metrics_)
+    for (auto& label : metric) label->reset();
+}
+
+void Rank::append_predictions(std::vector<float>& predictions, std::vector<float>& labels) const {
+  const Tensor prediction = evaluate_.prediction(0);
+  const Tensor truth = evaluate_.value(evaluate_.graph().labels[0]);
+  const float* p = prediction.data<float>();
+  const float* t = truth.data<float>();
+  predictions.insert(predictions.end(), p, p + step_.rows * prediction.shape().last());
+  labels.insert(labels.end(), t, t + step_.rows * truth.shape().last());
+}
+
+std::string Rank::first_non_finite() const {
+  auto finite = [](const Tensor& t) {
+    const float* data = t.data<float>();
+    return std::all_of(data, data + t.numel(), [](float v) { return std::isfinite(v); });
+  };
+  const Graph& graph = train_.graph();
+  for (size_t v = 0; v < graph.values.size(); ++v)
+    if (!finite(train_.value(static_cast<int>(v)))) return graph.values[v].name;
+  return "";
+}
+
+}  // namespace ctr

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "metrics/metric.h"
+#include "model/network.h"
+#include "model/regularizer.h"
+
+namespace ctr {
+
+// One rank of a model: a replica of the dense network, a shard of the embeddings, a part of every batch.
+class Rank {
+ public:
+  Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads);
+
+  // Finds embedding rows and checks that new ones fit; changes nothing. Must succeed on all ranks before a step.
+  void stage(const Batch& batch, bool training);
+  void train(const Batch& batch, float lr);
+  void evaluate(const Batch& batch);  // forward, then metrics
+
+  // Loss of the last train(), mean over this rank's rows, all labels, with regularizers.
+  double loss() const { return loss_; }
+  int64_t rows() const { return step_.rows; }
+  double metric_value(size_t metric, size_t label) { return metrics_[metric][label]->value(*comm_); }
+  void reset_metrics();
+
+  // Valid rows of the last evaluated batch: predictions and labels of the first label.
+  void append_predictions(std::vector<float>& predictions, std::vector<float>& labels) const;
+  // Name of the first layer whose output of the last train() is not finite; empty when there is none.
+  std::string first_non_finite() const;
+
+  Context& context() { return ctx_; }
+  Comm& comm() { return *comm_; }
+  DenseParameters& parameters() { return parameters_; }
+  EmbeddingGroup& embeddings() { return *embeddings_; }
+  const Graph& graph() const { return train_.graph(); }
+
+  int64_t dense_step = 0;  // updates the dense optimizer has made
+  bool dense_frozen = false;
+  std::vector<bool> embedding_frozen;
+
+ private:
+  void begin(const Batch& batch, const Network& network, bool training);
+  void update_dense();
+  double label_loss(const Network& network, size_t label);
+
+  ModelSpec spec_;
+  StepState step_;
+  Context ctx_;
+  std::unique_ptr<Comm> comm_;
+  Graph train_graph_;
+  DenseParameters parameters_;
+  Network train_, evaluate_;
+  std::unique_ptr<EmbeddingGroup> embeddings_;
+  std::vector<size_t> sparse_of_embedding_;
+  std::vector<RegularizerTerm> regularizers_;
+  std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
+  std::vector<const CsrKeys*> keys_;
+  std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
+  double loss_ = 0;
+};
+
+}  // namespace ctr

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "data/reader.h"
+#include "model/spec.h"
+
+namespace ctr {
+
+// How a model's data is read: batch sizes, modes, workers and key offsets.
+ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOpener& open_arrow);
+ReaderSpec eval_reader_spec(const ModelSpec& spec, const ArrowOpener& open_arrow);
+
+}  // namespace ctr

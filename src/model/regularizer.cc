@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/regularizer.h"
+
+#include <cmath>
+
+#include "base/parallel.h"
+#include "base/vectorize.h"
+
+namespace ctr {
+namespace {
+
+void value_cpu(Context&, const Tensor& weights, RegularizerTerm term, int64_t n, double* value) {
+  const float* w = weights.data<float>();
+  double sum = 0;
+  for (int64_t i = 0; i < weights.numel(); ++i) sum += term.l2 ? 0.5 * w[i] * w[i] : std::fabs(w[i]);
+  *value = sum * term.lambda / static_cast<double>(n);
+}
+
+CTR_VECTORIZE void add_l2(const float* w, float* g, int64_t n, float c) {
+  for (int64_t i = 0; i < n; ++i) g[i] += c * w[i];
+}
+CTR_VECTORIZE void add_l1(const float* w, float* g, int64_t n, float c) {
+  for (int64_t i = 0; i < n; ++i) g[i] += w[i] > 0 ? c : w[i] < 0 ? -c : 0.0f;
+}
+
+void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term, int64_t n,
+                  float scale) {
+  const float* w = weights.data<float>();
+  float* g = gradient.data<float>();
+  const float c = scale * term.lambda / static_cast<float>(n);
+  parallel_for(ctx.threads, weights.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    (term.l2 ? add_l2 : add_l1)(w + begin, g + begin, end - begin, c);
+  });
+}
+
+}  // namespace
+
+constinit Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)> regularizer_value{
+    "regularizer.value", Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)>::CpuSlot{DType::f32, value_cpu}};
+constinit Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)> regularizer_gradient{
+    "regularizer.gradient",
+    Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>::CpuSlot{DType::f32, gradient_cpu}};
+
+std::vector<RegularizerTerm> regularizers_of(const Graph& graph) {
+  std::vector<RegularizerTerm> terms;
+  for (const int loss : graph.losses) {
+    RegularizerTerm& term = terms.emplace_back();
+    const Params& p = graph.nodes[static_cast<size_t>(loss)].spec.params;
+    if (!p.flag("use_regularizer")) continue;
+    term = {p.text("regularizer_type") == "L2", p.real("lambda")};
+  }
+  return terms;
+}
+
+}  // namespace ctr

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "model/graph.h"
+
+namespace ctr {
+
+// L1: R = (lambda / n) sum |w|.  L2: R = (lambda / 2n) sum w^2.  n: rows of one rank's batch; w: every dense weight.
+struct RegularizerTerm {
+  bool l2 = false;
+  float lambda = 0;
+};
+
+// One term per label, lambda 0 where the label's loss has none.
+std::vector<RegularizerTerm> regularizers_of(const Graph& graph);
+
+extern Kernel<void(const Tensor& weights, RegularizerTerm, int64_t n, double* value)> regularizer_value;
+// gradient += scale * dR / dw, with sign(0) = 0
+extern Kernel<void(const Tensor& weights, const Tensor& gradient, RegularizerTerm, int64_t n, float scale)>
+    regularizer_gradient;
+
+}  // namespace ctr

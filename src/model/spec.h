@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/reader.h"
+#include "embedding/embedding.h"
+#include "layers/params.h"
+#include "optim/rules.h"
+#include "optim/schedule.h"
+
+namespace ctr {
+
+struct SolverSpec {
+  uint64_t seed = 0;  // 0: draw one and log it
+  ScheduleSpec schedule;
+  int64_t max_eval_batches = 100;
+  int64_t batch_size_eval = 2048;  // global, as is batch_size
+  int64_t batch_size = 2048;
+  std::vector<std::vector<int>> vvgpu = {{0}};
+  bool repeat_dataset = true;
+  bool use_mixed_precision = false;
+  float scaler = 1.0f;
+  std::map<std::string, double> metrics = {{"AUC", 1.0}};  // name -> stopping threshold (AUC only)
+  bool i64_input_key = false;
+  bool drop_incomplete_eval_batch = false;
+};
+
+struct LabelSpec {
+  std::string name;
+  int64_t dim = 1;
+  float weight = 1.0f;
+};
+
+struct InputSpec {
+  std::vector<LabelSpec> labels;  // their columns follow each other in the data, in this order
+  std::string dense_name;
+  int64_t dense_dim = 0;
+  std::vector<SparseInputSpec> sparse;
+  int64_t label_dim() const;
+};
+
+struct LayerSpec {
+  std::string type;  // canonical name
+  std::vector<std::string> bottoms, tops;
+  Params params;
+};
+
+struct DataSpec {
+  DataFormat format = DataFormat::norm;
+  std::vector<std::string> sources;
+  std::string eval_source;
+  bool check_sum = false;
+  int64_t num_samples = 0;
+  int64_t eval_num_samples = 0;
+  bool float_label_dense = false;
+  int num_workers = 12;
+  std::vector<int64_t> slot_size_array;
+};
+
+// Everything a model is made of, as plain data. The front of any era produces one of these.
+struct ModelSpec {
+  std::string name;
+  SolverSpec solver;
+  DataSpec data;
+  OptimizerSpec optimizer;  // of dense weights, and of embeddings without their own
+  InputSpec input;
+  std::vector<EmbeddingSpec> embeddings;
+  std::vector<LayerSpec> layers;
+
+  int ranks() const;  // devices of vvgpu, all nodes
+};
+
+std::string describe(const LayerSpec& layer);  // `layer "fc1" (InnerProduct)`
+
+std::string_view name_of(EmbeddingType type);
+EmbeddingType parse_embedding_type(std::string_view name);
+std::string_view name_of(Combiner combiner);
+Combiner parse_combiner(std::string_view name);
+
+}  // namespace ctr

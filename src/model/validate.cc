@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/validate.h"
+
+#include "base/log.h"
+
+namespace ctr {
+namespace {
+
+void validate_devices(const SolverSpec& solver, int ranks) {
+  require(ranks > 0, "vvgpu: needs at least one device");
+  if (solver.vvgpu.size() > 1)
+    fail(ErrorKind::unsupported, "vvgpu with {} rows: training on several machines is not implemented yet",
+         solver.vvgpu.size());
+  for (const auto& row : solver.vvgpu)
+    for (size_t i = 0; i < row.size(); ++i)
+      for (size_t j = 0; j < i; ++j) require(row[i] != row[j], "vvgpu: device {} appears twice in one row", row[i]);
+  if (ranks > 1) log::warn_once(fmt::format("No GPU back end: vvgpu makes {} CPU ranks in this process", ranks));
+}
+
+void validate_batch(const char* name, int64_t batch, int ranks) {
+  require(batch > 0, "{} must be positive, got {}", name, batch);
+  require(batch % ranks == 0, "{} = {} is not divisible by the {} devices of vvgpu", name, batch, ranks);
+}
+
+}  // namespace
+
+void validate(const ModelSpec& spec) {
+  const SolverSpec& solver = spec.solver;
+  const int ranks = spec.ranks();
+  validate_devices(solver, ranks);
+  validate_batch("batchsize", solver.batch_size, ranks);
+  validate_batch("batchsize_eval", solver.batch_size_eval, ranks);
+  if (solver.use_mixed_precision)
+    fail(ErrorKind::unsupported, "use_mixed_precision is not implemented yet on a CPU");
+  require(!spec.data.sources.empty() && !spec.data.sources.front().empty(), "DataReaderParams: source is empty");
+  require(!spec.data.eval_source.empty(), "DataReaderParams: eval_source is empty");
+  require(spec.layers.size() >= 2, "a model needs an Input and at least two dense layers, got {}", spec.layers.size());
+}
+
+}  // namespace ctr
