@@ -29,14 +29,6 @@ std::string sibling(const fs::path& target, const char* suffix) {
   return (target.parent_path() / fmt::format(".{}{}", target.filename().string(), suffix)).string();
 }
 
-void sync_directory(const fs::path& directory, const std::string& shown) {
-  const std::string path = directory.empty() ? "." : directory.string();
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) fail_system("open the directory of", shown);
-  // Some network file systems cannot sync a directory.
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) fail_system("write the directory of", shown);
-}
-
 void rename_or_fail(const std::string& from, const std::string& to, const std::string& shown) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail_system("replace", shown);
 }
@@ -69,6 +61,14 @@ void swap_in(const std::string& temporary, const fs::path& target, const std::st
 
 }  // namespace
 
+void sync_directory(const std::string& directory) {
+  const std::string path = directory.empty() ? "." : directory;
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) fail_system("open the directory", path);
+  // Some network file systems cannot sync a directory.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) fail_system("write the directory", path);
+}
+
 void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill) {
   const fs::path target(path);
   const std::string temporary = sibling(target, ".tmp");
@@ -78,7 +78,7 @@ void write_atomically(const std::string& path, const std::function<void(OutputFi
     file.close();
     rename_or_fail(temporary, path, path);
   });
-  sync_directory(target.parent_path(), path);
+  sync_directory(target.parent_path().string());
 }
 
 void write_directory_atomically(const std::string& path,
@@ -93,10 +93,10 @@ void write_directory_atomically(const std::string& path,
   or_remove(temporary, [&] {
     if (::mkdir(temporary.c_str(), 0777) != 0) fail_system("create", path);
     fill(temporary);
-    sync_directory(temporary, path);
+    sync_directory(temporary);
     swap_in(temporary, target, path);
   });
-  sync_directory(target.parent_path(), path);
+  sync_directory(target.parent_path().string());
   remove_all(temporary);  // the old content after an exchange
   remove_all(old);
 }

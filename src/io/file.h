@@ -78,6 +78,8 @@ void write_directory_atomically(const std::string& path,
 // Undoes a directory replacement that a crash interrupted. Call before reading.
 void recover_directory(const std::string& path);
 
+void sync_directory(const std::string& directory);  // makes names created or renamed in it durable; "" is "."
+
 bool exists(const std::string& path);
 bool is_directory(const std::string& path);
 void make_directories(const std::string& path);

@@ -5,7 +5,8 @@
 
 namespace ctr {
 
-DenseParameters::DenseParameters(const Graph& graph, Device device, const OptimizerSpec& optimizer, uint64_t seed) {
+DenseParameters::DenseParameters(const Graph& graph, Device device, const OptimizerSpec& optimizer,
+                                 uint64_t seed) {
   std::vector<std::vector<int>> weight_handles, state_handles;
   for (const Node& node : graph.nodes) {
     auto& weights = weight_handles.emplace_back();

@@ -9,8 +9,8 @@
 
 namespace ctr {
 
-// All dense weights of one rank with their gradients, optimizer states and running statistics. Weights are one packed
-// f32 array in layer order: the content of a dense model file.
+// All dense weights of one rank with their gradients, optimizer states and running statistics. Weights are
+// one packed f32 array in layer order: the content of a dense model file.
 class DenseParameters {
  public:
   // Also fills the initial values: the same on every rank.

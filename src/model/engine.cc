@@ -39,7 +39,8 @@ Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
       train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
       schedule_(spec_.solver.schedule),
-      learning_rate_(spec_.solver.schedule.base_lr) {
+      learning_rate_(spec_.solver.schedule.base_lr),
+      sparse_orders_(spec_.embeddings.size()) {
   for (size_t e = 0; e < spec_.embeddings.size(); ++e)
     log::info("max_vocabulary_size_per_gpu_={}", row_capacity(spec_.embeddings[e], 0, ranks_->size()));
 }
@@ -52,7 +53,8 @@ void Engine::start_reading() {
 bool Engine::train() {
   if (!train_reader_->started())
     fail(ErrorKind::invalid_argument,
-         "train(): data reading has not started; call start_data_reading(), or set_source() of the training reader");
+         "train(): data reading has not started; call start_data_reading(), or set_source() of the training "
+         "reader");
   const Batch* batch = train_reader_->next();
   if (!batch) return false;
   if (batch->size < batch->capacity) {
@@ -67,7 +69,8 @@ bool Engine::train() {
 bool Engine::evaluate() {
   if (!eval_reader_->started())
     fail(ErrorKind::invalid_argument,
-         "eval(): data reading has not started; call start_data_reading(), or set_source() of the evaluation reader");
+         "eval(): data reading has not started; call start_data_reading(), or set_source() of the evaluation "
+         "reader");
   const Batch* batch = eval_reader_->next();
   last_eval_rows_ = batch ? batch->size : 0;
   if (!batch) return false;

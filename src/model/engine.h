@@ -18,14 +18,14 @@ class Engine {
   // Checks the spec, plans, allocates, initialises. Sources are opened when reading starts, not here.
   Engine(ModelSpec spec, ArrowOpener open_arrow);
 
-  void start_reading();   // both readers, for iteration mode
+  void start_reading();  // both readers, for iteration mode
   // One training step. False at the end of the data. An incomplete batch is consumed without an update.
   bool train();
   // Evaluates one batch. False at the end of the data.
   bool evaluate();
   double current_loss();  // of the last train()
-  // Since the last call; (name, value) in reporting order. With several labels the first entry of a metric is the
-  // mean over labels, then one "name:label" entry each.
+  // Since the last call; (name, value) in reporting order. With several labels the first entry of a metric is
+  // the mean over labels, then one "name:label" entry each.
   std::vector<std::pair<std::string, double>> eval_metrics();
   // Last evaluated batch: text files, values followed by one space each, appended.
   void export_predictions(const std::string& prediction_file, const std::string& label_file);
@@ -48,6 +48,8 @@ class Engine {
   RankGroup& ranks() { return *ranks_; }
   uint64_t seed() const { return seed_; }
   int embedding_index(const std::string& name) const;  // throws not_found listing the names
+  // Keys of the sparse model last loaded into an embedding, in file order: optimizer state files follow it.
+  TableDump& sparse_order(int e) { return sparse_orders_[static_cast<size_t>(e)]; }
 
  private:
   ModelSpec spec_;
@@ -57,6 +59,7 @@ class Engine {
   LearningRateSchedule schedule_;
   float learning_rate_;
   int64_t last_eval_rows_ = 0;
+  std::vector<TableDump> sparse_orders_;
 };
 
 }  // namespace ctr

@@ -37,7 +37,8 @@ class GraphBuilder {
       require(label.dim > 0, "label \"{}\": label_dim must be positive, got {}", label.name, label.dim);
       graph_.labels.push_back(add_value(label.name, {graph_.batch, label.dim}, false));
     }
-    if (input.dense_dim > 0) graph_.dense = add_value(input.dense_name, {graph_.batch, input.dense_dim}, false);
+    if (input.dense_dim > 0)
+      graph_.dense = add_value(input.dense_name, {graph_.batch, input.dense_dim}, false);
     for (size_t i = 0; i < input.sparse.size(); ++i)
       for (size_t j = 0; j < i; ++j)
         require(input.sparse[i].name != input.sparse[j].name, "sparse input \"{}\" is defined twice",
@@ -49,8 +50,8 @@ class GraphBuilder {
     for (const auto& sparse : spec_.input.sparse) known.push_back(sparse.name);
     if (std::find(known.begin(), known.end(), e.bottom) == known.end())
       fail_unknown(fmt::format("sparse input of embedding \"{}\":", e.name), e.bottom, known);
-    require(e.dim >= 1 && e.dim <= 1024, "embedding \"{}\": embedding_vec_size must be in 1..1024, got {}", e.name,
-            e.dim);
+    require(e.dim >= 1 && e.dim <= 1024, "embedding \"{}\": embedding_vec_size must be in 1..1024, got {}",
+            e.name, e.dim);
     graph_.embeddings.push_back(add_value(e.name, {graph_.batch, e.slots, e.dim}, true));
   }
 
@@ -59,7 +60,8 @@ class GraphBuilder {
     for (size_t later = layer; later < spec_.layers.size(); ++later) {
       const auto& tops = spec_.layers[later].tops;
       if (std::find(tops.begin(), tops.end(), name) != tops.end())
-        fail(ErrorKind::invalid_argument, "{}: bottom \"{}\" is only produced later, by {}: a cycle, or layers out of order",
+        fail(ErrorKind::invalid_argument,
+             "{}: bottom \"{}\" is only produced later, by {}: a cycle, or layers out of order",
              describe(spec_.layers[layer]), name, describe(spec_.layers[later]));
     }
     std::vector<std::string> known;
@@ -93,7 +95,10 @@ class GraphBuilder {
     const bool fits = n >= def.min_inputs && (def.max_inputs < 0 || n <= def.max_inputs);
     if (!fits)
       fail(ErrorKind::invalid_argument, "{}: takes {}{} bottoms, got {}", describe(node.spec), def.min_inputs,
-           def.max_inputs < 0 ? " or more" : def.max_inputs > def.min_inputs ? fmt::format(" to {}", def.max_inputs) : "", n);
+           def.max_inputs < 0                ? " or more"
+           : def.max_inputs > def.min_inputs ? fmt::format(" to {}", def.max_inputs)
+                                             : "",
+           n);
     require(!node.spec.tops.empty(), "{}: needs at least one top name", describe(node.spec));
     for (const auto& top : node.spec.tops)
       require(std::find(node.spec.bottoms.begin(), node.spec.bottoms.end(), top) == node.spec.bottoms.end(),
@@ -102,7 +107,8 @@ class GraphBuilder {
 
   void set_loss_weight(LayerSpec& spec) {
     for (const auto& label : spec_.input.labels)
-      if (label.name == spec.bottoms.back()) spec.params.set("loss_weight", static_cast<double>(label.weight));
+      if (label.name == spec.bottoms.back())
+        spec.params.set("loss_weight", static_cast<double>(label.weight));
   }
 
   static void infer(Node& node, const std::vector<Shape>& shapes) {
@@ -120,8 +126,8 @@ class GraphBuilder {
   void add_outputs(Node& node, bool needs_grad) {
     auto& tops = node.spec.tops;
     if (node.def->is_loss) tops.resize(1), tops.push_back(tops[0] + "_prediction");
-    require(tops.size() == node.shapes.outputs.size(), "{}: has {} outputs but {} top names", describe(node.spec),
-            node.shapes.outputs.size(), tops.size());
+    require(tops.size() == node.shapes.outputs.size(), "{}: has {} outputs but {} top names",
+            describe(node.spec), node.shapes.outputs.size(), tops.size());
     for (size_t i = 0; i < tops.size(); ++i) {
       const int id = add_value(tops[i], node.shapes.outputs[i], needs_grad && !node.def->is_loss);
       Value& value = graph_.values[static_cast<size_t>(id)];
@@ -147,7 +153,8 @@ class GraphBuilder {
       require(graph_.losses[i] >= 0, "label \"{}\" has no loss layer", spec_.input.labels[i].name);
   }
 
-  // A tensor nobody reads is a mistake in nearly every case; a layer may still leave some of several tops unread.
+  // A tensor nobody reads is a mistake in nearly every case; a layer may still leave some of several tops
+  // unread.
   void check_complete() const {
     for (const Node& node : graph_.nodes) {
       const bool used = std::any_of(node.outputs.begin(), node.outputs.end(),
@@ -184,7 +191,8 @@ std::vector<LayerSpec> with_branches(const ModelSpec& spec, const Graph& graph) 
       const int64_t n = consumers[bottom];
       if (n < 2) continue;
       if (!taken.count(bottom)) {
-        LayerSpec slice{"Slice", {bottom}, {}, params_from_keywords(find_layer("Slice").params, Json(), "Slice")};
+        LayerSpec slice{
+            "Slice", {bottom}, {}, params_from_keywords(find_layer("Slice").params, Json(), "Slice")};
         for (int64_t i = 0; i < n; ++i) slice.tops.push_back(fmt::format("{}_slice{}", bottom, i));
         slice.params.set("ranges", RangeList(static_cast<size_t>(n), {0, width[bottom]}));
         result.push_back(std::move(slice));

@@ -14,8 +14,8 @@ namespace ctr {
 struct Value {
   std::string name;
   Shape shape;
-  int storage = 0;            // index of the value that owns the memory
-  bool needs_grad = false;    // a trainable weight or embedding lies upstream
+  int storage = 0;          // index of the value that owns the memory
+  bool needs_grad = false;  // a trainable weight or embedding lies upstream
   bool consumed = false;
 };
 
@@ -28,7 +28,8 @@ struct Node {
   bool runs() const { return !shapes.is_view; }
 };
 
-// A model's dense network with names bound and shapes known for `batch` samples of one rank. Immutable once built.
+// A model's dense network with names bound and shapes known for `batch` samples of one rank. Immutable once
+// built.
 struct Graph {
   int64_t batch = 0;
   std::vector<Value> values;
@@ -38,11 +39,13 @@ struct Graph {
   std::vector<int> embeddings;  // values, one per ModelSpec::embeddings
   std::vector<int> losses;      // nodes, in the order of labels
 
-  const Value& storage_of(int value) const { return values[static_cast<size_t>(values[static_cast<size_t>(value)].storage)]; }
+  const Value& storage_of(int value) const {
+    return values[static_cast<size_t>(values[static_cast<size_t>(value)].storage)];
+  }
 };
 
-// Throws invalid_argument or not_found, naming layer and tensor. `complete` also asks for what only a finished model
-// has: one loss per label, and no dead layer.
+// Throws invalid_argument or not_found, naming layer and tensor. `complete` also asks for what only a
+// finished model has: one loss per label, and no dead layer.
 Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete = true);
 
 // The layers with the copies (Slice) that earlier releases inserted for a tensor consumed several times: what

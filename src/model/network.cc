@@ -6,7 +6,9 @@
 namespace ctr {
 
 Network::Network(Graph graph, DenseParameters& parameters, Device device, bool training)
-    : graph_(std::move(graph)), plan_(make_plan(graph_, training)), scratch_(device, plan_.scratch_bytes, "scratch") {
+    : graph_(std::move(graph)),
+      plan_(make_plan(graph_, training)),
+      scratch_(device, plan_.scratch_bytes, "scratch") {
   plan_.values.allocate(device);
   plan_.gradients.allocate(device);
   plan_.saved.allocate(device);
@@ -23,7 +25,8 @@ Network::Network(Graph graph, DenseParameters& parameters, Device device, bool t
     LayerRun& run = step.run;  // its spans must point into the step's final place
     run.x = step.x, run.y = step.y, run.saved = step.saved, run.scratch = step.scratch;
     run.d_x = step.d_x, run.d_y = step.d_y;
-    run.w = parameters.weights_of(i), run.d_w = parameters.gradients_of(i), run.state = parameters.states_of(i);
+    run.w = parameters.weights_of(i), run.d_w = parameters.gradients_of(i),
+    run.state = parameters.states_of(i);
     run.d_x_mode = plan_.nodes[i].d_x_mode;
     run.index = static_cast<uint32_t>(i);
     run.training = training;

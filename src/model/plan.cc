@@ -13,7 +13,8 @@ size_t storage(const Graph& graph, int value) {
 void place_values(const Graph& graph, Plan& plan) {
   std::vector<int> handle(graph.values.size(), -1);
   for (size_t v = 0; v < graph.values.size(); ++v)
-    if (graph.values[v].storage == static_cast<int>(v)) handle[v] = plan.values.add(DType::f32, graph.values[v].shape);
+    if (graph.values[v].storage == static_cast<int>(v))
+      handle[v] = plan.values.add(DType::f32, graph.values[v].shape);
   for (size_t v = 0; v < graph.values.size(); ++v)
     plan.value_handle.push_back(handle[storage(graph, static_cast<int>(v))]);
 }
@@ -27,7 +28,8 @@ void place_buffers(const Graph& graph, Plan& plan) {
       offset += (static_cast<size_t>(b.shape.numel()) * size_of(b.dtype) + kLine - 1) / kLine * kLine;
     }
     plan.scratch_bytes = std::max(plan.scratch_bytes, offset);
-    for (const auto& b : graph.nodes[i].shapes.saved) plan.nodes[i].saved.push_back(plan.saved.add(b.dtype, b.shape));
+    for (const auto& b : graph.nodes[i].shapes.saved)
+      plan.nodes[i].saved.push_back(plan.saved.add(b.dtype, b.shape));
   }
 }
 
@@ -42,7 +44,9 @@ void place_gradients(const Graph& graph, Plan& plan) {
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
     if (!node.runs()) continue;
-    auto arrives = [&](int v) { return graph.values[static_cast<size_t>(v)].needs_grad && written[storage(graph, v)]; };
+    auto arrives = [&](int v) {
+      return graph.values[static_cast<size_t>(v)].needs_grad && written[storage(graph, v)];
+    };
     NodePlan& np = plan.nodes[i];
     np.backward = node.def->is_loss || std::any_of(node.outputs.begin(), node.outputs.end(), arrives);
     if (!np.backward) continue;
@@ -51,7 +55,9 @@ void place_gradients(const Graph& graph, Plan& plan) {
     for (const int v : node.inputs) {
       const size_t s = storage(graph, v);
       const bool wanted = graph.values[static_cast<size_t>(v)].needs_grad;
-      np.d_x_mode.push_back(!wanted ? GradMode::skip : written[s] ? GradMode::accumulate : GradMode::overwrite);
+      np.d_x_mode.push_back(!wanted      ? GradMode::skip
+                            : written[s] ? GradMode::accumulate
+                                         : GradMode::overwrite);
       if (wanted) written[s] = true;
     }
   }

@@ -9,20 +9,20 @@
 namespace ctr {
 
 struct NodePlan {
-  bool backward = false;            // a gradient arrives here and something upstream wants it
+  bool backward = false;  // a gradient arrives here and something upstream wants it
   std::vector<GradMode> d_x_mode;
-  std::vector<int> saved;           // handles in Plan::saved
-  std::vector<size_t> scratch;      // byte offsets in one region that all nodes share, one after the other
+  std::vector<int> saved;       // handles in Plan::saved
+  std::vector<size_t> scratch;  // byte offsets in one region that all nodes share, one after the other
 };
 
 // Where every tensor of a graph lives and who writes each gradient first: pure arithmetic on shapes.
 struct Plan {
   Arena values{"activations"}, gradients{"activation gradients"}, saved{"saved for backward"};
   size_t scratch_bytes = 0;
-  std::vector<int> value_handle;         // by value, the handle of its storage
-  std::vector<int> gradient_handle;      // by value, the handle of its storage's gradient; -1 without one
+  std::vector<int> value_handle;     // by value, the handle of its storage
+  std::vector<int> gradient_handle;  // by value, the handle of its storage's gradient; -1 without one
   std::vector<NodePlan> nodes;
-  std::vector<int> zeroed_gradients;     // storages that nobody writes but somebody reads
+  std::vector<int> zeroed_gradients;  // storages that nobody writes but somebody reads
 };
 
 // Evaluation plans have neither gradients nor saved buffers that outlive a layer.

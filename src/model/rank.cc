@@ -22,12 +22,14 @@ Context make_context(uint64_t seed, const Comm& comm, int threads, const StepSta
 
 std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
   std::vector<Tensor> tensors;
-  for (const int v : network.graph().embeddings) tensors.push_back(gradients ? network.gradient(v) : network.value(v));
+  for (const int v : network.graph().embeddings)
+    tensors.push_back(gradients ? network.gradient(v) : network.value(v));
   return tensors;
 }
 
 // Rows of `host` [capacity, width] from `first_row` on, columns [column, column + columns), into `to`.
-void copy_columns(const std::vector<float>& host, int64_t width, int64_t first_row, int64_t column, const Tensor& to) {
+void copy_columns(const std::vector<float>& host, int64_t width, int64_t first_row, int64_t column,
+                  const Tensor& to) {
   const int64_t rows = to.shape()[0], columns = to.shape()[1];
   float* out = to.data<float>();
   const float* in = host.data() + first_row * width + column;
@@ -47,7 +49,8 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int
       train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
       parameters_(train_graph_, ctx_.device, spec.optimizer, seed),
       train_(std::move(train_graph_), parameters_, ctx_.device, true),
-      evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device, false),
+      evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device,
+                false),
       embeddings_(make_embedding_group(ctx_, spec.embeddings,
                                        std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
       regularizers_(regularizers_of(train_.graph())),
@@ -115,8 +118,10 @@ void Rank::update_dense() {
   comm_->all_reduce_sum(ctx_, gradients);
   for (const RegularizerTerm& term : regularizers_)
     if (term.lambda != 0)
-      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch, step_.loss_scale);
-  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer, ++dense_step);
+      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch,
+                           step_.loss_scale);
+  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer,
+               ++dense_step);
 }
 
 void Rank::evaluate(const Batch& batch) {
@@ -127,7 +132,8 @@ void Rank::evaluate(const Batch& batch) {
     MetricInput input;
     input.rows = step_.rows;
     input.columns = truth.shape()[1];
-    input.predictions = {prediction.data<float>(), static_cast<size_t>(input.rows * prediction.shape().last())};
+    input.predictions = {prediction.data<float>(),
+                         static_cast<size_t>(input.rows * prediction.shape().last())};
     input.labels = {truth.data<float>(), static_cast<size_t>(input.rows * input.columns)};
     input.loss = label_loss(evaluate_, label);
     for (auto& metric : metrics_) metric[label]->update(input);

@@ -16,14 +16,17 @@ class Rank {
  public:
   Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads);
 
-  // Finds embedding rows and checks that new ones fit; changes nothing. Must succeed on all ranks before a step.
+  // Finds embedding rows and checks that new ones fit; changes nothing. Must succeed on all ranks before a
+  // step.
   void stage(const Batch& batch, bool training);
   void train(const Batch& batch, float lr);
   void evaluate(const Batch& batch);  // forward, then metrics
 
   // Loss of the last train(), mean over this rank's rows, all labels, with regularizers.
   double loss() const { return loss_; }
-  int64_t rows() const { return step_.rows; }
+  // Steps trained so far: keys the dropout masks.
+  int64_t training_step() const { return step_.step; }
+  void set_training_step(int64_t step) { step_.step = step; }
   double metric_value(size_t metric, size_t label) { return metrics_[metric][label]->value(*comm_); }
   void reset_metrics();
 

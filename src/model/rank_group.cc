@@ -70,7 +70,8 @@ void RankGroup::run(const std::function<void(Rank&)>& work) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return pending_ == 0; });
   }
-  // A rank that was only released by a peer's failure reports `internal`; the cause is whatever else was thrown.
+  // A rank that was only released by a peer's failure reports `internal`; the cause is whatever else was
+  // thrown.
   std::exception_ptr cause;
   for (auto& error : errors_) {
     const std::exception_ptr e = std::exchange(error, nullptr);

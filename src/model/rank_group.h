@@ -13,7 +13,8 @@
 
 namespace ctr {
 
-// The ranks of this process and their host threads: rank 0 runs on the caller's thread, the others on their own.
+// The ranks of this process and their host threads: rank 0 runs on the caller's thread, the others on their
+// own.
 class RankGroup {
  public:
   RankGroup(const ModelSpec& spec, uint64_t seed);
@@ -21,8 +22,8 @@ class RankGroup {
   RankGroup(const RankGroup&) = delete;
   RankGroup& operator=(const RankGroup&) = delete;
 
-  // Calls work(rank) on every rank at the same time and waits for all. When ranks fail, peers waiting for them in a
-  // collective are released and the first cause is thrown.
+  // Calls work(rank) on every rank at the same time and waits for all. When ranks fail, peers waiting for
+  // them in a collective are released and the first cause is thrown.
   void run(const std::function<void(Rank&)>& work);
 
   Rank& operator[](int rank) { return *ranks_[static_cast<size_t>(rank)]; }

@@ -6,25 +6,27 @@
 namespace ctr {
 namespace {
 
-// Cardinality per slot of the whole data set, from the embeddings' own arrays; empty unless every slot has one.
+// Cardinality per slot of the whole data set, from the embeddings' own arrays; empty unless every slot has
+// one.
 std::vector<int64_t> slot_sizes_of_embeddings(const ModelSpec& spec) {
   std::vector<int64_t> sizes;
   for (const auto& input : spec.input.sparse) {
-    const auto owner = std::find_if(spec.embeddings.begin(), spec.embeddings.end(), [&](const EmbeddingSpec& e) {
-      return e.bottom == input.name && !e.slot_size_array.empty();
-    });
+    const auto owner = std::find_if(
+        spec.embeddings.begin(), spec.embeddings.end(),
+        [&](const EmbeddingSpec& e) { return e.bottom == input.name && !e.slot_size_array.empty(); });
     if (owner == spec.embeddings.end()) return {};
     sizes.insert(sizes.end(), owner->slot_size_array.begin(), owner->slot_size_array.end());
   }
   return sizes;
 }
 
-// Raw files hold keys local to their slot. A one-hot table places slots itself; a hash table needs keys that no two
-// slots share, so the reader adds the offsets. Parquet readers add offsets whenever they are given sizes.
+// Raw files hold keys local to their slot. A one-hot table places slots itself; a hash table needs keys that
+// no two slots share, so the reader adds the offsets. Parquet readers add offsets whenever they are given
+// sizes.
 void set_offsets(const ModelSpec& spec, ReaderSpec& reader) {
-  const bool one_hot = std::any_of(spec.embeddings.begin(), spec.embeddings.end(), [](const EmbeddingSpec& e) {
-    return e.type == EmbeddingType::localized_one_hot;
-  });
+  const bool one_hot =
+      std::any_of(spec.embeddings.begin(), spec.embeddings.end(),
+                  [](const EmbeddingSpec& e) { return e.type == EmbeddingType::localized_one_hot; });
   reader.slot_size_array = spec.data.slot_size_array;
   if (reader.format == DataFormat::raw && reader.slot_size_array.empty())
     reader.slot_size_array = slot_sizes_of_embeddings(spec);

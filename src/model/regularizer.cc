@@ -23,8 +23,8 @@ CTR_VECTORIZE void add_l1(const float* w, float* g, int64_t n, float c) {
   for (int64_t i = 0; i < n; ++i) g[i] += w[i] > 0 ? c : w[i] < 0 ? -c : 0.0f;
 }
 
-void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term, int64_t n,
-                  float scale) {
+void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term,
+                  int64_t n, float scale) {
   const float* w = weights.data<float>();
   float* g = gradient.data<float>();
   const float c = scale * term.lambda / static_cast<float>(n);
@@ -36,10 +36,12 @@ void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, R
 }  // namespace
 
 constinit Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)> regularizer_value{
-    "regularizer.value", Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)>::CpuSlot{DType::f32, value_cpu}};
+    "regularizer.value",
+    Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)>::CpuSlot{DType::f32, value_cpu}};
 constinit Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)> regularizer_gradient{
     "regularizer.gradient",
-    Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>::CpuSlot{DType::f32, gradient_cpu}};
+    Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>::CpuSlot{DType::f32,
+                                                                                         gradient_cpu}};
 
 std::vector<RegularizerTerm> regularizers_of(const Graph& graph) {
   std::vector<RegularizerTerm> terms;

@@ -8,7 +8,8 @@
 
 namespace ctr {
 
-// L1: R = (lambda / n) sum |w|.  L2: R = (lambda / 2n) sum w^2.  n: rows of one rank's batch; w: every dense weight.
+// L1: R = (lambda / n) sum |w|.  L2: R = (lambda / 2n) sum w^2.  n: rows of one rank's batch; w: every dense
+// weight.
 struct RegularizerTerm {
   bool l2 = false;
   float lambda = 0;

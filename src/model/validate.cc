@@ -13,8 +13,10 @@ void validate_devices(const SolverSpec& solver, int ranks) {
          solver.vvgpu.size());
   for (const auto& row : solver.vvgpu)
     for (size_t i = 0; i < row.size(); ++i)
-      for (size_t j = 0; j < i; ++j) require(row[i] != row[j], "vvgpu: device {} appears twice in one row", row[i]);
-  if (ranks > 1) log::warn_once(fmt::format("No GPU back end: vvgpu makes {} CPU ranks in this process", ranks));
+      for (size_t j = 0; j < i; ++j)
+        require(row[i] != row[j], "vvgpu: device {} appears twice in one row", row[i]);
+  if (ranks > 1)
+    log::warn_once(fmt::format("No GPU back end: vvgpu makes {} CPU ranks in this process", ranks));
 }
 
 void validate_batch(const char* name, int64_t batch, int ranks) {
@@ -32,9 +34,11 @@ void validate(const ModelSpec& spec) {
   validate_batch("batchsize_eval", solver.batch_size_eval, ranks);
   if (solver.use_mixed_precision)
     fail(ErrorKind::unsupported, "use_mixed_precision is not implemented yet on a CPU");
-  require(!spec.data.sources.empty() && !spec.data.sources.front().empty(), "DataReaderParams: source is empty");
+  require(!spec.data.sources.empty() && !spec.data.sources.front().empty(),
+          "DataReaderParams: source is empty");
   require(!spec.data.eval_source.empty(), "DataReaderParams: eval_source is empty");
-  require(spec.layers.size() >= 2, "a model needs an Input and at least two dense layers, got {}", spec.layers.size());
+  require(spec.layers.size() >= 2, "a model needs an Input and at least two dense layers, got {}",
+          spec.layers.size());
 }
 
 }  // namespace ctr

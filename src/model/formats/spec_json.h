@@ -7,8 +7,9 @@
 
 namespace ctr {
 
-// The document the Python front hands over: {"model_name", "solver", "reader", "optimizer", "input", "embeddings",
-// "layers", "loss_weights"}, members named as the arguments of the public interface. Missing members keep defaults.
+// The document the Python front hands over: {"model_name", "solver", "reader", "optimizer", "input",
+// "embeddings", "layers", "loss_weights"}, members named as the arguments of the public interface. Missing
+// members keep defaults.
 ModelSpec spec_from_json(const std::string& text);
 
 }  // namespace ctr

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/checkpoint.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "io/transaction.h"
+#include "model/formats/dense_files.h"
+#include "model/formats/sparse_files.h"
+
+namespace ctr {
+namespace {
+
+RankDumps dump_ranks(Engine& engine, int e, bool with_states) {
+  RankDumps dumps(static_cast<size_t>(engine.ranks().size()));
+  engine.ranks().run([&](Rank& rank) {
+    dumps[static_cast<size_t>(rank.context().rank)] = rank.embeddings().export_rows(e, with_states);
+  });
+  return dumps;
+}
+
+// Keys of all ranks, in the order of the files.
+TableDump concatenate_keys(const RankDumps& ranks) {
+  TableDump all;
+  for (const TableDump& dump : ranks) {
+    all.keys.insert(all.keys.end(), dump.keys.begin(), dump.keys.end());
+    all.slot_ids.insert(all.slot_ids.end(), dump.slot_ids.begin(), dump.slot_ids.end());
+  }
+  return all;
+}
+
+void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
+                    int64_t iteration) {
+  const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
+  const RankDumps dumps = dump_ranks(engine, e, true);
+  transaction.add_directory(
+      fmt::format("{}{}_sparse_{}.model", prefix, e, iteration),
+      [&](const std::string& directory) { write_sparse_directory(directory, spec, dumps); });
+  const std::string optimizer = fmt::format("{}{}_opt_sparse_{}.model", prefix, e, iteration);
+  transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, dumps); });
+  transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
+    std::vector<int64_t> last_steps;
+    for (const TableDump& dump : dumps)
+      last_steps.insert(last_steps.end(), dump.last_steps.begin(), dump.last_steps.end());
+    write_steps(file, engine.ranks()[0].embeddings().optimizer_step(e), last_steps);
+  });
+}
+
+void save_dense(Engine& engine, Transaction& transaction, const std::string& prefix, int64_t iteration) {
+  Rank& rank = engine.ranks()[0];
+  const Tensor weights = rank.parameters().weights(), states = rank.parameters().optimizer_states();
+  const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
+  transaction.add_file(path, [&](OutputFile& file) { file.write(weights.raw(), weights.bytes()); });
+  if (has_statistics(rank.graph()))
+    transaction.add_file(path + ".ntp.json",
+                         [&](OutputFile& file) { write_statistics(file, rank.graph(), rank.parameters()); });
+  const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
+  transaction.add_file(optimizer, [&](OutputFile& file) { file.write(states.raw(), states.bytes()); });
+  transaction.add_file(optimizer + ".step",
+                       [&](OutputFile& file) { write_steps(file, rank.dense_step, {rank.training_step()}); });
+}
+
+}  // namespace
+
+void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration) {
+  Transaction transaction(fmt::format("{}_{}", prefix, iteration));
+  for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
+    save_embedding(engine, transaction, e, prefix, iteration);
+  save_dense(engine, transaction, prefix, iteration);
+  transaction.commit();
+  log::info("Dumping sparse weights to files, successful");
+  log::info("Dumping sparse optimzer states to files, successful");
+  log::info("Dumping dense weights to file, successful");
+  log::info("Dumping dense optimizer states to file, successful");
+  if (has_statistics(engine.ranks()[0].graph())) log::info("Dumping untrainable weights to file, successful");
+}
+
+void load_dense_weights(Engine& engine, const std::string& path) {
+  recover_transactions(path);
+  const auto values = read_dense_weights(path, engine.ranks()[0].parameters().count());
+  for (int r = 0; r < engine.ranks().size(); ++r)
+    read_statistics(path + ".ntp.json", engine.ranks()[r].graph(), engine.ranks()[r].parameters());
+  for (int r = 0; r < engine.ranks().size(); ++r)
+    std::copy(values.begin(), values.end(), engine.ranks()[r].parameters().weights().data<float>());
+}
+
+void load_dense_optimizer(Engine& engine, const std::string& path) {
+  recover_transactions(path);
+  const auto values =
+      read_dense_optimizer(path, engine.spec().optimizer, engine.ranks()[0].parameters().count());
+  const auto steps = read_steps(path + ".step");
+  for (int r = 0; r < engine.ranks().size(); ++r) {
+    Rank& rank = engine.ranks()[r];
+    std::copy(values.begin(), values.end(), rank.parameters().optimizer_states().data<float>());
+    rank.dense_step = steps.empty() ? 0 : steps[0];
+    rank.set_training_step(steps.size() < 2 ? 0 : steps[1]);
+  }
+}
+
+void load_sparse_weights(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
+  std::vector<std::pair<int, TableDump>> loaded;
+  for (const auto& [name, path] : path_by_embedding) {
+    const int e = engine.embedding_index(name);
+    recover_transactions(path);
+    loaded.emplace_back(e, read_sparse(path, engine.spec().embeddings[static_cast<size_t>(e)],
+                                       engine.spec().solver.i64_input_key));
+  }
+  for (auto& [e, dump] : loaded) {
+    engine.ranks().run([&, e = e](Rank& rank) { rank.embeddings().import_rows(e, dump); });
+    engine.sparse_order(e) = {std::move(dump.keys), std::move(dump.slot_ids), {}, {}, {}};
+  }
+}
+
+void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
+  for (const auto& [name, path] : path_by_embedding) {
+    const int e = engine.embedding_index(name);
+    const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
+    recover_transactions(path);
+    const TableDump& loaded = engine.sparse_order(e);
+    const TableDump order = loaded.keys.empty() ? concatenate_keys(dump_ranks(engine, e, false)) : loaded;
+    TableDump dump = read_sparse_optimizer(path, spec, order, engine.ranks().size());
+    const auto steps = read_steps(path + ".step");
+    if (steps.size() == order.keys.size() + 1) dump.last_steps.assign(steps.begin() + 1, steps.end());
+    engine.ranks().run([&, e = e](Rank& rank) {
+      rank.embeddings().import_states(e, dump);
+      rank.embeddings().set_optimizer_step(e, steps.empty() ? 0 : steps[0]);
+    });
+  }
+}
+
+}  // namespace ctr

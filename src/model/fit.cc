@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/fit.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/log.h"
+#include "model/checkpoint.h"
+
+namespace ctr {
+namespace {
+
+class Timer {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  void restart() { start_ = Clock::now(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+class FitLoop {
+ public:
+  FitLoop(Engine& engine, const FitOptions& options, const FitHook& hook)
+      : engine_(engine), solver_(engine.spec().solver), options_(options), hook_(hook) {}
+
+  void run() {
+    check();
+    log_start();
+    const bool hit = solver_.repeat_dataset ? run_iterations() : run_epochs();
+    if (!hit) log_finish();
+    report(FitProgress::Event::finished);
+  }
+
+ private:
+  void check() const {
+    if (solver_.repeat_dataset)
+      require(options_.max_iter > 0, "fit(): max_iter must be positive when repeat_dataset is True, got {}",
+              options_.max_iter);
+    else
+      require(options_.num_epochs > 0,
+              "fit(): num_epochs must be positive when repeat_dataset is False, got {}", options_.num_epochs);
+  }
+
+  bool run_iterations() {
+    engine_.start_reading();
+    total_ = options_.max_iter;
+    while (iteration_ < options_.max_iter) {
+      iterate();
+      if (hit_) return true;
+    }
+    return false;
+  }
+
+  bool run_epochs() {
+    const DataSpec& data = engine_.spec().data;
+    engine_.eval_reader().start(data.eval_source);
+    for (; epoch_ < options_.num_epochs; ++epoch_) {
+      log::plain(fmt::format("{0}Epoch {1}{0}", std::string(35, '-'), epoch_));
+      engine_.train_reader().start(data.sources.front());
+      while (iterate()) {
+        if (hit_) return true;
+      }
+      if (hit_) return true;
+      if (epoch_ == 0) total_ = iteration_ * options_.num_epochs;
+    }
+    return false;
+  }
+
+  // One iteration in the order scripts rely on. The call that finds the end of the data counts as one as
+  // well.
+  bool iterate() {
+    const float lr = engine_.schedule().next();
+    engine_.set_learning_rate(lr);
+    const bool trained = engine_.train();
+    if (due(options_.display)) display(lr);
+    if (due(options_.eval_interval)) evaluate();
+    if (!hit_ && due(options_.snapshot)) save_checkpoint(engine_, options_.snapshot_prefix, iteration_);
+    if (!hit_) ++iteration_;
+    report(FitProgress::Event::step);
+    return trained;
+  }
+
+  bool due(int64_t interval) const { return interval > 0 && iteration_ > 0 && iteration_ % interval == 0; }
+
+  void display(float lr) {
+    const double loss = engine_.current_loss();
+    if (!std::isfinite(loss))
+      fail(ErrorKind::invalid_argument,
+           "Train Runtime error: Loss cannot converge: it is {} at iteration {}; the first tensor that is "
+           "not finite is "
+           "\"{}\"",
+           loss, iteration_, engine_.first_non_finite());
+    log::info("Iter: {} Time({} iters): {:.6g}s Loss: {:.6g} lr:{:.6g}", iteration_, options_.display,
+              display_timer_.seconds(), loss, lr);
+    display_timer_.restart();
+  }
+
+  void evaluate() {
+    const Timer timer;
+    for (int64_t i = 0; i < solver_.max_eval_batches; ++i) {
+      if (!engine_.evaluate()) {
+        engine_.eval_reader().start();
+        break;
+      }
+      report(FitProgress::Event::step);
+    }
+    FitProgress progress = now(FitProgress::Event::evaluation);
+    progress.metrics = engine_.eval_metrics();
+    for (const auto& [name, value] : progress.metrics) {
+      log::info("Evaluation, {}: {:.6g}", name, value);
+      const auto threshold = solver_.metrics.find(name);
+      const bool passed = name == "AUC" && threshold != solver_.metrics.end() && threshold->second < 1.0 &&
+                          value >= threshold->second;
+      if (passed) log_hit(threshold->second);
+    }
+    hook_(progress);
+    if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", solver_.max_eval_batches, timer.seconds());
+  }
+
+  FitProgress now(FitProgress::Event event) const {
+    return {event, iteration_, total_, epoch_, timer_.seconds()};
+  }
+  void report(FitProgress::Event event) const { hook_(now(event)); }
+
+  void log_start() const {
+    const ModelSpec& spec = engine_.spec();
+    log::plain(
+        "=====================================================Model "
+        "Fit=====================================================");
+    if (solver_.repeat_dataset)
+      log::info("Use non-epoch mode with number of iterations: {}", options_.max_iter);
+    else
+      log::info("Use epoch mode with number of epochs: {}", options_.num_epochs);
+    log::info("Training batchsize: {}, evaluation batchsize: {}", solver_.batch_size,
+              solver_.batch_size_eval);
+    log::info("Evaluation interval: {}, snapshot interval: {}", options_.eval_interval, options_.snapshot);
+    const Rank& rank = engine_.ranks()[0];
+    log::info("Dense network trainable: {}", rank.dense_frozen ? "False" : "True");
+    std::vector<std::pair<std::string, bool>> trainable;
+    for (size_t e = 0; e < spec.embeddings.size(); ++e)
+      trainable.emplace_back(spec.embeddings[e].name, !rank.embedding_frozen[e]);
+    std::sort(trainable.begin(), trainable.end());
+    for (const auto& [name, value] : trainable)
+      log::info("Sparse embedding {} trainable: {}", name, value ? "True" : "False");
+    log::info("Use mixed precision: {}, scaler: {:.6f}, use cuda graph: False",
+              solver_.use_mixed_precision ? "True" : "False", solver_.scaler);
+    const ScheduleSpec& s = solver_.schedule;
+    log::info("lr: {:.6f}, warmup_steps: {}, end_lr: {:.6f}", s.base_lr, s.warmup_steps, s.end_lr);
+    log::info("decay_start: {}, decay_steps: {}, decay_power: {:.6f}", s.decay_start, s.decay_steps,
+              s.decay_power);
+    log::info("Training source file: {}", spec.data.sources.front());
+    log::info("Evaluation source file: {}", spec.data.eval_source);
+  }
+
+  void log_hit(double threshold) {
+    hit_ = true;
+    const double speed = static_cast<double>(iteration_ * solver_.batch_size) / timer_.seconds();
+    const std::string where = solver_.repeat_dataset
+                                  ? fmt::format("{} / {} iterations with", iteration_, options_.max_iter)
+                                  : fmt::format("{} / {} epochs {} global iterations with", epoch_,
+                                                options_.num_epochs, iteration_);
+    log::info("Hit target accuracy AUC {:.6f} at {} batchsize {} in {:.2f}s. Average speed {:.6f} records/s.",
+              threshold, where, solver_.batch_size, timer_.seconds(), speed);
+  }
+
+  void log_finish() const {
+    if (solver_.repeat_dataset)
+      log::info("Finish {} iterations with batchsize: {} in {:.2f}s.", options_.max_iter, solver_.batch_size,
+                timer_.seconds());
+    else
+      log::info("Finish {} epochs {} global iterations with batchsize {} in {:.2f}s.", options_.num_epochs,
+                iteration_, solver_.batch_size, timer_.seconds());
+  }
+
+  Engine& engine_;
+  const SolverSpec& solver_;
+  const FitOptions& options_;
+  const FitHook& hook_;
+  Timer timer_, display_timer_;
+  int64_t iteration_ = 0, total_ = 0, epoch_ = 0;
+  bool hit_ = false;
+};
+
+}  // namespace
+
+void fit(Engine& engine, const FitOptions& options, const FitHook& hook) {
+  FitLoop(engine, options, hook).run();
+}
+
+}  // namespace ctr

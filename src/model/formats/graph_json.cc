@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/formats/graph_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "model/graph.h"
+
+namespace ctr {
+namespace {
+
+// One name as a string, several as a list.
+Json names_to_json(const std::vector<std::string>& names) {
+  return names.size() == 1 ? Json(names[0]) : Json(names);
+}
+
+Json data_entry(const InputSpec& input) {
+  std::vector<std::string> names;
+  std::vector<int64_t> dims;
+  for (const auto& label : input.labels) names.push_back(label.name), dims.push_back(label.dim);
+  Json sparse = Json::array();
+  for (const auto& s : input.sparse)
+    sparse.push_back({{"top", s.name},
+                      {"type", "DistributedSlot"},
+                      {"nnz_per_slot", s.nnz_per_slot},
+                      {"is_fixed_length", s.is_fixed_length},
+                      {"slot_num", s.slots()}});
+  return {{"type", "Data"},
+          {"label",
+           {{"top", names_to_json(names)}, {"label_dim", dims.size() == 1 ? Json(dims[0]) : Json(dims)}}},
+          {"dense", {{"top", input.dense_name}, {"dense_dim", input.dense_dim}}},
+          {"sparse", std::move(sparse)}};
+}
+
+Json optimizer_entry(const OptimizerSpec& o) {
+  Json entry{{"type", name_of(o.type)}, {"update_type", name_of(o.update)}};
+  auto real = [](float v) { return static_cast<double>(v); };
+  switch (o.type) {
+    case OptimizerType::adam:
+      entry["adam_hparam"] = {
+          {"beta1", real(o.beta1)}, {"beta2", real(o.beta2)}, {"epsilon", real(o.epsilon)}};
+      break;
+    case OptimizerType::adagrad:
+      entry["adagrad_hparam"] = {{"initial_accu_value", real(o.initial_accumulator)},
+                                 {"epsilon", real(o.epsilon)}};
+      break;
+    case OptimizerType::momentum_sgd:
+      entry["momentum_sgd_hparam"] = {{"momentum_factor", real(o.momentum)}};
+      break;
+    case OptimizerType::nesterov:
+      entry["nesterov_hparam"] = {{"momentum_factor", real(o.momentum)}};
+      break;
+    case OptimizerType::sgd:
+      entry["sgd_hparam"] = {{"atomic_update", o.atomic_update}};
+      break;
+  }
+  return entry;
+}
+
+Json embedding_entry(const EmbeddingSpec& e, int ranks) {
+  Json hparam{{"workspace_size_per_gpu_in_mb", e.workspace_mb},
+              {"max_vocabulary_size_global", row_capacity(e, 0, ranks) * ranks},
+              {"embedding_vec_size", e.dim},
+              {"combiner", name_of(e.combiner)}};
+  if (!e.slot_size_array.empty()) hparam["slot_size_array"] = e.slot_size_array;
+  return {{"type", name_of(e.type)},
+          {"bottom", e.bottom},
+          {"top", e.name},
+          {"sparse_embedding_hparam", std::move(hparam)},
+          {"optimizer", optimizer_entry(e.optimizer)}};
+}
+
+// Reads members of one entry; errors give the full path, as in `layers[3].fc_param.num_output`.
+class Entry {
+ public:
+  Entry(const Json& json, std::string path) : json_(json), path_(std::move(path)) {
+    require(json_.is_object(), "graph file: {} must be an object", path_);
+  }
+  bool has(const char* key) const { return json_.contains(key) && !json_[key].is_null(); }
+  const Json& at(const char* key) const {
+    if (!has(key)) fail(ErrorKind::invalid_argument, "graph file: {}.{} is missing", path_, key);
+    return json_[key];
+  }
+  Entry child(const char* key) const { return {at(key), path_ + "." + key}; }
+  template <class T>
+  T get(const char* key) const {
+    const Json* value = &at(key);
+    if (value->is_array() && value->size() == 1 && !std::is_same_v<T, std::vector<int64_t>>)
+      value = &(*value)[0];
+    try {
+      return value->get<T>();
+    } catch (const Json::exception&) {
+      fail(ErrorKind::invalid_argument, "graph file: {}.{} has the wrong type: {}", path_, key,
+           value->dump());
+    }
+  }
+  template <class T>
+  T get(const char* key, T missing) const {
+    return has(key) ? get<T>(key) : missing;
+  }
+  // A name or a list of names.
+  std::vector<std::string> names(const char* key) const {
+    return at(key).is_array() ? get_list<std::string>(key) : std::vector{get<std::string>(key)};
+  }
+  std::vector<int64_t> integers(const char* key) const {
+    return at(key).is_array() ? get_list<int64_t>(key) : std::vector{get<int64_t>(key)};
+  }
+  const Json& json() const { return json_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  template <class T>
+  std::vector<T> get_list(const char* key) const {
+    try {
+      return at(key).get<std::vector<T>>();
+    } catch (const Json::exception&) {
+      fail(ErrorKind::invalid_argument, "graph file: {}.{} has the wrong type: {}", path_, key,
+           at(key).dump());
+    }
+  }
+  const Json& json_;
+  std::string path_;
+};
+
+std::vector<int64_t> read_nnz(const Entry& sparse, int64_t slots) {
+  std::vector<int64_t> nnz;
+  if (sparse.has("nnz_per_slot"))
+    nnz = sparse.integers("nnz_per_slot");
+  else  // releases before 3.1
+    nnz = {sparse.get<int64_t>("max_nnz", sparse.get<int64_t>("max_feature_num_per_sample", 1))};
+  if (nnz.size() == 1) nnz.resize(static_cast<size_t>(slots), nnz[0]);
+  require(static_cast<int64_t>(nnz.size()) == slots,
+          "graph file: {}.nnz_per_slot has {} entries for {} slots", sparse.path(), nnz.size(), slots);
+  return nnz;
+}
+
+Json read_data_entry(const Entry& data) {
+  Json labels = Json::array(), sparse_inputs = Json::array();
+  const Entry label = data.child("label");
+  const auto names = label.names("top");
+  const auto dims = label.integers("label_dim");
+  require(names.size() == dims.size(), "graph file: {}: {} names but {} dimensions", label.path(),
+          names.size(), dims.size());
+  for (size_t i = 0; i < names.size(); ++i) labels.push_back({{"name", names[i]}, {"dim", dims[i]}});
+  const Json& list = data.at("sparse");
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Entry sparse(list[i], fmt::format("{}.sparse[{}]", data.path(), i));
+    const auto slots = sparse.get<int64_t>("slot_num");
+    require(slots > 0 && slots < (1 << 24), "graph file: {}.slot_num must be positive, got {}", sparse.path(),
+            slots);
+    const Json fixed = sparse.has("is_fixed_length") ? sparse.at("is_fixed_length") : Json(false);
+    sparse_inputs.push_back({{"name", sparse.get<std::string>("top")},
+                             {"nnz_per_slot", read_nnz(sparse, slots)},
+                             {"is_fixed_length", fixed.is_number() ? fixed != 0 : fixed == true}});
+  }
+  const Entry dense = data.child("dense");
+  return {{"labels", std::move(labels)},
+          {"dense_name", dense.get<std::string>("top")},
+          {"dense_dim", dense.get<int64_t>("dense_dim")},
+          {"sparse", std::move(sparse_inputs)}};
+}
+
+Json read_optimizer_entry(const Entry& optimizer) {
+  Json result{{"type", optimizer.get<std::string>("type")},
+              {"update_type", optimizer.get<std::string>("update_type")}};
+  for (const char* group :
+       {"adam_hparam", "adagrad_hparam", "momentum_sgd_hparam", "nesterov_hparam", "sgd_hparam"})
+    if (optimizer.has(group))
+      for (const auto& [key, value] : optimizer.at(group).items()) result[key] = value;
+  return result;
+}
+
+Json read_embedding_entry(const Entry& e) {
+  const Entry hparam = e.child("sparse_embedding_hparam");
+  require(hparam.has("workspace_size_per_gpu_in_mb") || hparam.has("slot_size_array"),
+          "graph file: {} needs workspace_size_per_gpu_in_mb or slot_size_array", hparam.path());
+  const Json& combiner = hparam.at("combiner");
+  Json result{{"type", e.get<std::string>("type")},
+              {"name", e.get<std::string>("top")},
+              {"bottom", e.get<std::string>("bottom")},
+              {"workspace_size_per_gpu_in_mb", hparam.get<int64_t>("workspace_size_per_gpu_in_mb", 0)},
+              {"embedding_vec_size", hparam.get<int64_t>("embedding_vec_size")},
+              {"combiner", combiner.is_number() ? Json(combiner.dump()) : combiner}};
+  if (hparam.has("slot_size_array")) result["slot_size_array"] = hparam.integers("slot_size_array");
+  if (e.has("optimizer")) result["optimizer"] = read_optimizer_entry(e.child("optimizer"));
+  return result;
+}
+
+Json params_as_keywords(const Params& params) {
+  Json keywords = Json::object();
+  for (const auto& [keyword, value] : params.values())
+    std::visit([&, &key = keyword](const auto& v) { keywords[key] = v; }, value);
+  return keywords;
+}
+
+Json read_layer_entry(const Entry& entry) {
+  LayerSpec layer{entry.get<std::string>("type"), entry.names("bottom"), entry.names("top"), {}};
+  const LayerDef& def = find_layer(layer.type);
+  layer.type = def.name;
+  layer.params = params_from_graph(def.params, entry.json(), entry.path());
+  return {{"type", layer.type},
+          {"bottoms", layer.bottoms},
+          {"tops", layer.tops},
+          {"params", params_as_keywords(layer.params)}};
+}
+
+bool is_embedding(const Entry& entry) {
+  const auto type = entry.get<std::string>("type");
+  return type.find("SparseEmbedding") != std::string::npos;
+}
+
+}  // namespace
+
+std::string graph_to_json(const ModelSpec& spec) {
+  const Graph graph = build_graph(spec, 1, false);
+  Json layers = Json::array({data_entry(spec.input)});
+  for (const auto& e : spec.embeddings) layers.push_back(embedding_entry(e, spec.ranks()));
+  for (const LayerSpec& layer : with_branches(spec, graph)) {
+    Json entry{
+        {"type", layer.type}, {"bottom", names_to_json(layer.bottoms)}, {"top", names_to_json(layer.tops)}};
+    params_to_graph(find_layer(layer.type).params, layer.params, entry);
+    layers.push_back(std::move(entry));
+  }
+  Json document{{"layers", std::move(layers)}};
+  if (!spec.name.empty()) document["model_name"] = spec.name;
+  return document.dump(2);
+}
+
+std::string graph_from_json(const std::string& text) {
+  const Json document = Json::parse(text, nullptr, false);
+  require(document.is_object() && document.contains("layers") && document["layers"].is_array() &&
+              !document["layers"].empty(),
+          "graph file: not a JSON object with a non-empty list \"layers\"");
+  const Json& layers = document["layers"];
+  const Entry data(layers[0], "layers[0]");
+  require(data.get<std::string>("type") == "Data",
+          "graph file: layers[0] must have type \"Data\", got \"{}\"", data.get<std::string>("type"));
+  Json result{{"input", read_data_entry(data)}, {"embeddings", Json::array()}, {"layers", Json::array()}};
+  if (document.contains("model_name")) result["model_name"] = document["model_name"];
+  for (size_t i = 1; i < layers.size(); ++i) {
+    const Entry entry(layers[i], fmt::format("layers[{}]", i));
+    if (!is_embedding(entry)) {
+      result["layers"].push_back(read_layer_entry(entry));
+      continue;
+    }
+    require(result["layers"].empty(), "graph file: {} is an embedding after a dense layer", entry.path());
+    result["embeddings"].push_back(read_embedding_entry(entry));
+  }
+  return result.dump();
+}
+
+}  // namespace ctr
