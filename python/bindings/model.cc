@@ -9,6 +9,7 @@
 
 #include "arrow_opener.h"
 #include "bind.h"
+#include "device/memory.h"
 #include "model/checkpoint.h"
 #include "model/engine.h"
 #include "model/fit.h"
@@ -67,7 +68,7 @@ ctr::Reader& reader(Engine& engine, bool train) {
   return train ? engine.train_reader() : engine.eval_reader();
 }
 
-// Weights of the dense network as (layer, name, array view): for tests and inspection.
+// Weights of the dense network as (layer, name, array): for tests and inspection.
 nb::list dense_weights(Engine& engine) {
   nb::list result;
   ctr::Rank& rank = engine.ranks()[0];

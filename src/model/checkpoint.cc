@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/checkpoint.h"
 
-#include <algorithm>
-
 #include "base/log.h"
+#include "device/memory.h"
 #include "io/transaction.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
@@ -48,14 +47,19 @@ void save_embedding(Engine& engine, Transaction& transaction, int e, const std::
 
 void save_dense(Engine& engine, Transaction& transaction, const std::string& prefix, int64_t iteration) {
   Rank& rank = engine.ranks()[0];
-  const Tensor weights = rank.parameters().weights(), states = rank.parameters().optimizer_states();
+  const Context& ctx = rank.context();
+  const std::vector<float> weights = to_host(ctx, rank.parameters().weights());
+  const std::vector<float> states = to_host(ctx, rank.parameters().optimizer_states());
   const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
-  transaction.add_file(path, [&](OutputFile& file) { file.write(weights.raw(), weights.bytes()); });
+  transaction.add_file(path,
+                       [&](OutputFile& file) { file.write(weights.data(), weights.size() * sizeof(float)); });
   if (has_statistics(rank.graph()))
-    transaction.add_file(path + ".ntp.json",
-                         [&](OutputFile& file) { write_statistics(file, rank.graph(), rank.parameters()); });
+    transaction.add_file(path + ".ntp.json", [&](OutputFile& file) {
+      write_statistics(file, ctx, rank.graph(), rank.parameters());
+    });
   const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
-  transaction.add_file(optimizer, [&](OutputFile& file) { file.write(states.raw(), states.bytes()); });
+  transaction.add_file(optimizer,
+                       [&](OutputFile& file) { file.write(states.data(), states.size() * sizeof(float)); });
   transaction.add_file(optimizer + ".step",
                        [&](OutputFile& file) { write_steps(file, rank.dense_step, {rank.training_step()}); });
 }
@@ -78,10 +82,11 @@ void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteratio
 void load_dense_weights(Engine& engine, const std::string& path) {
   recover_transactions(path);
   const auto values = read_dense_weights(path, engine.ranks()[0].parameters().count());
-  for (int r = 0; r < engine.ranks().size(); ++r)
-    read_statistics(path + ".ntp.json", engine.ranks()[r].graph(), engine.ranks()[r].parameters());
-  for (int r = 0; r < engine.ranks().size(); ++r)
-    std::copy(values.begin(), values.end(), engine.ranks()[r].parameters().weights().data<float>());
+  for (int r = 0; r < engine.ranks().size(); ++r) {
+    Rank& rank = engine.ranks()[r];
+    read_statistics(path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
+    copy_to_device(rank.context(), rank.parameters().weights(), values.data());
+  }
 }
 
 void load_dense_optimizer(Engine& engine, const std::string& path) {
@@ -91,7 +96,7 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
   const auto steps = read_steps(path + ".step");
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
-    std::copy(values.begin(), values.end(), rank.parameters().optimizer_states().data<float>());
+    copy_to_device(rank.context(), rank.parameters().optimizer_states(), values.data());
     rank.dense_step = steps.empty() ? 0 : steps[0];
     rank.set_training_step(steps.size() < 2 ? 0 : steps[1]);
   }

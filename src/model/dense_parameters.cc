@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/dense_parameters.h"
 
-#include <algorithm>
+#include "device/memory.h"
 
 namespace ctr {
 
-DenseParameters::DenseParameters(const Graph& graph, Device device, const OptimizerSpec& optimizer,
-                                 uint64_t seed) {
+DenseParameters::DenseParameters(const Context& ctx, const Graph& graph, const OptimizerSpec& optimizer) {
   std::vector<std::vector<int>> weight_handles, state_handles;
   for (const Node& node : graph.nodes) {
     auto& weights = weight_handles.emplace_back();
@@ -17,35 +16,45 @@ DenseParameters::DenseParameters(const Graph& graph, Device device, const Optimi
     auto& states = state_handles.emplace_back();
     for (const auto& s : node.shapes.states) states.push_back(states_.add(DType::f32, s.shape));
   }
-  weights_.allocate(device);
-  gradients_.allocate(device);
-  states_.allocate(device);
+  weights_.allocate(ctx.device);
+  gradients_.allocate(ctx.device);
+  states_.allocate(ctx.device);
   optimizer_states_.add(DType::f32, {state_count(optimizer.type) * count()});
-  optimizer_states_.allocate(device);
+  optimizer_states_.allocate(ctx.device);
 
   uint32_t tensor_index = 0;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const LayerShapes& shapes = graph.nodes[i].shapes;
     auto& weights = node_weights_.emplace_back();
     auto& gradients = node_gradients_.emplace_back();
-    for (size_t k = 0; k < shapes.weights.size(); ++k) {
-      weights.push_back(weights_[weight_handles[i][k]]);
-      gradients.push_back(gradients_[weight_handles[i][k]]);
-      initialize(shapes.weights[k].initializer, seed, tensor_index++, weights.back());
-    }
     auto& states = node_states_.emplace_back();
-    for (size_t k = 0; k < shapes.states.size(); ++k) {
-      states.push_back(states_[state_handles[i][k]]);
-      std::fill_n(states.back().data<float>(), states.back().numel(), shapes.states[k].initial);
+    for (const int handle : weight_handles[i]) {
+      weights.push_back(weights_[handle]);
+      gradients.push_back(gradients_[handle]);
     }
+    for (const int handle : state_handles[i]) states.push_back(states_[handle]);
+    initialize_node(ctx, graph.nodes[i].shapes, i, tensor_index);
   }
-  reset_optimizer(optimizer);
+  std::vector<float> initial;
+  for (int s = 0; s < state_count(optimizer.type); ++s)
+    initial.insert(initial.end(), static_cast<size_t>(count()), initial_state(optimizer, s));
+  if (!initial.empty()) copy_to_device(ctx, optimizer_states(), initial.data());
 }
 
-void DenseParameters::reset_optimizer(const OptimizerSpec& optimizer) {
-  float* states = optimizer_states().data<float>();
-  for (int s = 0; s < state_count(optimizer.type); ++s)
-    std::fill_n(states + s * count(), count(), initial_state(optimizer, s));
+void DenseParameters::initialize_node(const Context& ctx, const LayerShapes& shapes, size_t node,
+                                      uint32_t& tensor_index) {
+  std::vector<float> host;
+  for (size_t k = 0; k < shapes.weights.size(); ++k) {
+    const Tensor& to = node_weights_[node][k];
+    host.resize(static_cast<size_t>(to.numel()));
+    initialize(shapes.weights[k].initializer, ctx.seed, tensor_index++,
+               Tensor(DType::f32, to.shape(), host.data()));
+    copy_to_device(ctx, to, host.data());
+  }
+  for (size_t k = 0; k < shapes.states.size(); ++k) {
+    const Tensor& to = node_states_[node][k];
+    host.assign(static_cast<size_t>(to.numel()), shapes.states[k].initial);
+    copy_to_device(ctx, to, host.data());
+  }
 }
 
 }  // namespace ctr

@@ -13,8 +13,8 @@ namespace ctr {
 // one packed f32 array in layer order: the content of a dense model file.
 class DenseParameters {
  public:
-  // Also fills the initial values: the same on every rank.
-  DenseParameters(const Graph& graph, Device device, const OptimizerSpec& optimizer, uint64_t seed);
+  // Also fills the initial values, drawn from ctx.seed: the same on every rank.
+  DenseParameters(const Context& ctx, const Graph& graph, const OptimizerSpec& optimizer);
 
   int64_t count() const { return weights_.whole(DType::f32).numel(); }
   Tensor weights() const { return weights_.whole(DType::f32); }
@@ -26,9 +26,9 @@ class DenseParameters {
   const std::vector<Tensor>& gradients_of(size_t node) const { return node_gradients_[node]; }
   const std::vector<Tensor>& states_of(size_t node) const { return node_states_[node]; }
 
-  void reset_optimizer(const OptimizerSpec& optimizer);
-
  private:
+  void initialize_node(const Context& ctx, const LayerShapes& shapes, size_t node, uint32_t& tensor_index);
+
   Arena weights_{"dense weights"}, gradients_{"dense gradients"}, states_{"running statistics"},
       optimizer_states_{"dense optimizer states"};
   std::vector<std::vector<Tensor>> node_weights_, node_gradients_, node_states_;

@@ -70,7 +70,9 @@ class GraphBuilder {
   }
 
   void add_layer(size_t index) {
-    Node node{spec_.layers[index], &find_layer(spec_.layers[index].type)};
+    Node node;
+    node.spec = spec_.layers[index];
+    node.def = &find_layer(node.spec.type);
     LayerSpec& spec = node.spec;
     check_arity(node);
     if (node.def->is_loss) set_loss_weight(spec);
@@ -191,9 +193,9 @@ std::vector<LayerSpec> with_branches(const ModelSpec& spec, const Graph& graph) 
       const int64_t n = consumers[bottom];
       if (n < 2) continue;
       if (!taken.count(bottom)) {
-        LayerSpec slice{
-            "Slice", {bottom}, {}, params_from_keywords(find_layer("Slice").params, Json(), "Slice")};
+        LayerSpec slice{"Slice", {bottom}, {}, {}};
         for (int64_t i = 0; i < n; ++i) slice.tops.push_back(fmt::format("{}_slice{}", bottom, i));
+        for (const ParamDef& def : find_layer("Slice").params) slice.params.set(def.keyword, def.initial);
         slice.params.set("ranges", RangeList(static_cast<size_t>(n), {0, width[bottom]}));
         result.push_back(std::move(slice));
       }

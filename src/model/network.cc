@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/network.h"
 
-#include <cstring>
+#include "device/memory.h"
 
 namespace ctr {
 
@@ -56,7 +56,7 @@ void Network::forward(Context& ctx) const {
 }
 
 void Network::backward(Context& ctx) const {
-  for (const Tensor& t : zeroed_) std::memset(t.raw(), 0, t.bytes());
+  for (const Tensor& t : zeroed_) fill_zero(ctx, t);
   for (size_t i = steps_.size(); i-- > 0;)
     if (plan_.nodes[i].backward) graph_.nodes[i].layer->backward(ctx, steps_[i].run);
 }

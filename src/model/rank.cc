@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "device/memory.h"
 #include "optim/dense_update.h"
 
 namespace ctr {
@@ -27,19 +27,6 @@ std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
   return tensors;
 }
 
-// Rows of `host` [capacity, width] from `first_row` on, columns [column, column + columns), into `to`.
-void copy_columns(const std::vector<float>& host, int64_t width, int64_t first_row, int64_t column,
-                  const Tensor& to) {
-  const int64_t rows = to.shape()[0], columns = to.shape()[1];
-  float* out = to.data<float>();
-  const float* in = host.data() + first_row * width + column;
-  if (columns == width) {
-    std::memcpy(out, in, to.bytes());
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(in + r * width, columns, out + r * columns);
-}
-
 }  // namespace
 
 Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads)
@@ -47,7 +34,7 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int
       ctx_(make_context(seed, *comm, threads, &step_)),
       comm_(std::move(comm)),
       train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
-      parameters_(train_graph_, ctx_.device, spec.optimizer, seed),
+      parameters_(ctx_, train_graph_, spec.optimizer),
       train_(std::move(train_graph_), parameters_, ctx_.device, true),
       evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device,
                 false),
@@ -55,7 +42,8 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int
                                        std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
       regularizers_(regularizers_of(train_.graph())),
       keys_(spec.embeddings.size()) {
-  step_.loss_scale = 1.0f;
+  for (size_t i = 0; i < 2 * regularizers_.size(); ++i) regularizer_values_.add(DType::f32, {1});
+  regularizer_values_.allocate(ctx_.device);
   embedding_frozen.assign(spec.embeddings.size(), false);
   for (const auto& e : spec.embeddings)
     for (size_t i = 0; i < spec.input.sparse.size(); ++i)
@@ -81,31 +69,56 @@ void Rank::begin(const Batch& batch, const Network& network, bool training) {
   step_.global_rows = batch.size;
   step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
   if (graph.dense >= 0)
-    copy_columns(batch.dense, spec_.input.dense_dim, step_.first_sample, 0, network.value(graph.dense));
-  int64_t column = 0;
-  for (const int label : graph.labels) {
-    copy_columns(batch.labels, spec_.input.label_dim(), step_.first_sample, column, network.value(label));
-    column += network.value(label).shape()[1];
-  }
+    copy_to_device(ctx_, network.value(graph.dense),
+                   batch.dense.data() + step_.first_sample * spec_.input.dense_dim);
+  load_labels(batch, network);
   embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_);
   network.forward(ctx_);
 }
 
-double Rank::label_loss(const Network& network, size_t label) {
-  double loss = network.loss(label).data<float>()[0];
-  if (const RegularizerTerm& term = regularizers_[label]; term.lambda != 0) {
-    double value = 0;
-    regularizer_value(ctx_, parameters_.weights(), term, network.graph().batch, &value);
-    loss += value;
+// Each label is a range of columns of the batch's label rows.
+void Rank::load_labels(const Batch& batch, const Network& network) {
+  const int64_t width = spec_.input.label_dim();
+  int64_t column = 0;
+  for (const int label : network.graph().labels) {
+    const Tensor& to = network.value(label);
+    const int64_t rows = to.shape()[0], columns = to.shape()[1];
+    const float* from = batch.labels.data() + step_.first_sample * width + column;
+    if (columns != width) {
+      label_staging_.resize(static_cast<size_t>(rows * columns));
+      for (int64_t r = 0; r < rows; ++r)
+        std::copy_n(from + r * width, columns, label_staging_.data() + r * columns);
+      from = label_staging_.data();
+    }
+    copy_to_device(ctx_, to, from);
+    column += columns;
   }
-  return loss;
+}
+
+void Rank::compute_regularizers(const Network& network) {
+  const size_t first = &network == &train_ ? 0 : regularizers_.size();
+  for (size_t label = 0; label < regularizers_.size(); ++label)
+    if (regularizers_[label].lambda != 0)
+      regularizer_value(ctx_, parameters_.weights(), regularizer_values_[static_cast<int>(first + label)],
+                        regularizers_[label], network.graph().batch);
+}
+
+double Rank::label_loss(const Network& network, size_t label) const {
+  const size_t first = &network == &train_ ? 0 : regularizers_.size();
+  return to_host(ctx_, network.loss(label))[0] +
+         to_host(ctx_, regularizer_values_[static_cast<int>(first + label)])[0];
+}
+
+double Rank::loss() const {
+  double sum = 0;
+  for (size_t label = 0; label < regularizers_.size(); ++label) sum += label_loss(train_, label);
+  return sum;
 }
 
 void Rank::train(const Batch& batch, float lr) {
   step_.learning_rate = lr;
   begin(batch, train_, true);
-  loss_ = 0;
-  for (size_t label = 0; label < regularizers_.size(); ++label) loss_ += label_loss(train_, label);
+  compute_regularizers(train_);
   train_.backward(ctx_);
   embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen);
   update_dense();
@@ -126,6 +139,7 @@ void Rank::update_dense() {
 
 void Rank::evaluate(const Batch& batch) {
   begin(batch, evaluate_, false);
+  compute_regularizers(evaluate_);
   for (size_t label = 0; label < regularizers_.size(); ++label) {
     const Tensor prediction = evaluate_.prediction(label);
     const Tensor truth = evaluate_.value(evaluate_.graph().labels[label]);
@@ -148,16 +162,15 @@ void Rank::reset_metrics() {
 void Rank::append_predictions(std::vector<float>& predictions, std::vector<float>& labels) const {
   const Tensor prediction = evaluate_.prediction(0);
   const Tensor truth = evaluate_.value(evaluate_.graph().labels[0]);
-  const float* p = prediction.data<float>();
-  const float* t = truth.data<float>();
-  predictions.insert(predictions.end(), p, p + step_.rows * prediction.shape().last());
-  labels.insert(labels.end(), t, t + step_.rows * truth.shape().last());
+  const std::vector<float> p = to_host(ctx_, prediction), t = to_host(ctx_, truth);
+  predictions.insert(predictions.end(), p.begin(), p.begin() + step_.rows * prediction.shape().last());
+  labels.insert(labels.end(), t.begin(), t.begin() + step_.rows * truth.shape().last());
 }
 
 std::string Rank::first_non_finite() const {
-  auto finite = [](const Tensor& t) {
-    const float* data = t.data<float>();
-    return std::all_of(data, data + t.numel(), [](float v) { return std::isfinite(v); });
+  auto finite = [&](const Tensor& t) {
+    const std::vector<float> values = to_host(ctx_, t);
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
   };
   const Graph& graph = train_.graph();
   for (size_t v = 0; v < graph.values.size(); ++v)

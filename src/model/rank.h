@@ -22,8 +22,8 @@ class Rank {
   void train(const Batch& batch, float lr);
   void evaluate(const Batch& batch);  // forward, then metrics
 
-  // Loss of the last train(), mean over this rank's rows, all labels, with regularizers.
-  double loss() const { return loss_; }
+  // Loss of the last train(), mean over this rank's rows, all labels, with regularizers. Read back on demand.
+  double loss() const;
   // Steps trained so far: keys the dropout masks.
   int64_t training_step() const { return step_.step; }
   void set_training_step(int64_t step) { step_.step = step; }
@@ -47,8 +47,10 @@ class Rank {
 
  private:
   void begin(const Batch& batch, const Network& network, bool training);
+  void load_labels(const Batch& batch, const Network& network);
   void update_dense();
-  double label_loss(const Network& network, size_t label);
+  void compute_regularizers(const Network& network);
+  double label_loss(const Network& network, size_t label) const;
 
   ModelSpec spec_;
   StepState step_;
@@ -63,7 +65,9 @@ class Rank {
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
-  double loss_ = 0;
+  std::vector<float> label_staging_, host_predictions_, host_labels_;
+  Arena regularizer_values_{
+      "regularizers"};  // [labels] of the training network, then of the evaluation network
 };
 
 }  // namespace ctr

@@ -9,11 +9,11 @@
 namespace ctr {
 namespace {
 
-void value_cpu(Context&, const Tensor& weights, RegularizerTerm term, int64_t n, double* value) {
+void value_cpu(Context&, const Tensor& weights, const Tensor& value, RegularizerTerm term, int64_t n) {
   const float* w = weights.data<float>();
   double sum = 0;
   for (int64_t i = 0; i < weights.numel(); ++i) sum += term.l2 ? 0.5 * w[i] * w[i] : std::fabs(w[i]);
-  *value = sum * term.lambda / static_cast<double>(n);
+  value.data<float>()[0] = static_cast<float>(sum * term.lambda / static_cast<double>(n));
 }
 
 CTR_VECTORIZE void add_l2(const float* w, float* g, int64_t n, float c) {
@@ -35,13 +35,11 @@ void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, R
 
 }  // namespace
 
-constinit Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)> regularizer_value{
-    "regularizer.value",
-    Kernel<void(const Tensor&, RegularizerTerm, int64_t, double*)>::CpuSlot{DType::f32, value_cpu}};
-constinit Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)> regularizer_gradient{
-    "regularizer.gradient",
-    Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>::CpuSlot{DType::f32,
-                                                                                         gradient_cpu}};
+using ValueKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
+using GradientKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>;
+constinit ValueKernel regularizer_value{"regularizer.value", ValueKernel::CpuSlot{DType::f32, value_cpu}};
+constinit GradientKernel regularizer_gradient{"regularizer.gradient",
+                                              GradientKernel::CpuSlot{DType::f32, gradient_cpu}};
 
 std::vector<RegularizerTerm> regularizers_of(const Graph& graph) {
   std::vector<RegularizerTerm> terms;

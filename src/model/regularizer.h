@@ -18,7 +18,8 @@ struct RegularizerTerm {
 // One term per label, lambda 0 where the label's loss has none.
 std::vector<RegularizerTerm> regularizers_of(const Graph& graph);
 
-extern Kernel<void(const Tensor& weights, RegularizerTerm, int64_t n, double* value)> regularizer_value;
+// value [1]
+extern Kernel<void(const Tensor& weights, const Tensor& value, RegularizerTerm, int64_t n)> regularizer_value;
 // gradient += scale * dR / dw, with sign(0) = 0
 extern Kernel<void(const Tensor& weights, const Tensor& gradient, RegularizerTerm, int64_t n, float scale)>
     regularizer_gradient;

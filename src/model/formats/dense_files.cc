@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "device/memory.h"
 
 namespace ctr {
 namespace {
@@ -27,9 +28,9 @@ void warn_if_not_finite(const std::string& path, const std::vector<float>& value
   if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
 }
 
-std::string fixed_list(const Tensor& t) {
+std::string fixed_list(const std::vector<float>& values) {
   std::string text;
-  for (int64_t i = 0; i < t.numel(); ++i) text += fmt::format("{}{:.6f}", i ? ", " : "", t.data<float>()[i]);
+  for (const float v : values) text += fmt::format("{}{:.6f}", text.empty() ? "" : ", ", v);
   return text;
 }
 
@@ -73,21 +74,23 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
 
 bool has_statistics(const Graph& graph) { return !nodes_with_statistics(graph).empty(); }
 
-void write_statistics(OutputFile& file, const Graph& graph, const DenseParameters& parameters) {
+void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
+                      const DenseParameters& parameters) {
   std::string text = "{\n  \"layers\": [\n";
   const auto nodes = nodes_with_statistics(graph);
   for (const size_t i : nodes) {
     text += fmt::format("    {{\n      \"type\": \"{}\"", graph.nodes[i].spec.type);
     for (size_t k = 0; k < graph.nodes[i].shapes.states.size(); ++k)
       text += fmt::format(",\n      \"{}\": [{}]", graph.nodes[i].shapes.states[k].name,
-                          fixed_list(parameters.states_of(i)[k]));
+                          fixed_list(to_host(ctx, parameters.states_of(i)[k])));
     text += fmt::format("\n    }}{}\n", i == nodes.back() ? "" : ",");
   }
   text += "  ]\n}\n";
   file.write(text.data(), text.size());
 }
 
-void read_statistics(const std::string& path, const Graph& graph, const DenseParameters& parameters) {
+void read_statistics(const std::string& path, const Context& ctx, const Graph& graph,
+                     const DenseParameters& parameters) {
   const auto nodes = nodes_with_statistics(graph);
   if (nodes.empty()) return;
   if (!exists(path)) {
@@ -119,7 +122,7 @@ void read_statistics(const std::string& path, const Graph& graph, const DensePar
       loaded.emplace_back(to, std::move(values));
     }
   }
-  for (const auto& [to, values] : loaded) std::copy(values.begin(), values.end(), to.data<float>());
+  for (const auto& [to, values] : loaded) copy_to_device(ctx, to, values.data());
 }
 
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {

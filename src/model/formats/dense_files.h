@@ -18,9 +18,11 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
                                         int64_t count);
 
 // Running statistics, 6 decimals: {"layers": [{"type", "mean", "var"}]}.
-void write_statistics(OutputFile& file, const Graph& graph, const DenseParameters& parameters);
+void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
+                      const DenseParameters& parameters);
 // Overwrites the statistics when the file exists; tells so in the log when it does not.
-void read_statistics(const std::string& path, const Graph& graph, const DenseParameters& parameters);
+void read_statistics(const std::string& path, const Context& ctx, const Graph& graph,
+                     const DenseParameters& parameters);
 bool has_statistics(const Graph& graph);
 
 // Step counters beside an optimizer file: little-endian i64, the optimizer's step first. Missing: all zero.

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "model/spec.h"
+
 namespace ctr {
 namespace {
 

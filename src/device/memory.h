@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/tensor.h"
+#include "device/context.h"
+
+namespace ctr {
+
+// What a back end's memory can do. The CPU's is built in; a device back end registers its own when it is
+// loaded.
+struct MemoryBackend {
+  void* (*allocate)(int index,
+                    size_t bytes);  // zeroed, aligned to 256 bytes at least; null when out of memory
+  void (*release)(int index, void* data);
+  // In stream order of ctx. Host memory may be reused when the call returns.
+  void (*copy_to_device)(const Context& ctx, void* to, const void* host, size_t bytes);
+  void (*copy_to_host)(const Context& ctx, void* host, const void* from, size_t bytes);  // waits for the data
+  void (*fill_zero)(const Context& ctx, void* data, size_t bytes);
+  void (*synchronize)(const Context& ctx);
+};
+
+void register_memory_backend(Backend backend, const MemoryBackend& functions);
+bool has_backend(Backend backend);
+const MemoryBackend& memory_backend(Device device);  // throws unsupported
+
+inline void copy_to_device(const Context& ctx, const Tensor& to, const void* host) {
+  memory_backend(ctx.device).copy_to_device(ctx, to.raw(), host, to.bytes());
+}
+inline void copy_to_host(const Context& ctx, void* host, const Tensor& from) {
+  memory_backend(ctx.device).copy_to_host(ctx, host, from.raw(), from.bytes());
+}
+inline std::vector<float> to_host(const Context& ctx, const Tensor& from) {
+  std::vector<float> host(static_cast<size_t>(from.numel()));
+  if (from.data<float>()) copy_to_host(ctx, host.data(), from);
+  return host;
+}
+inline void fill_zero(const Context& ctx, const Tensor& t) {
+  memory_backend(ctx.device).fill_zero(ctx, t.raw(), t.bytes());
+}
+
+}  // namespace ctr
