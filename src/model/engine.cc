@@ -61,9 +61,13 @@ bool Engine::train() {
     log::info("train drop incomplete batch. batchsize:{}", batch->size);
     return true;
   }
-  ranks_->run([&](Rank& rank) { rank.stage(*batch, true); });
-  ranks_->run([&](Rank& rank) { rank.train(*batch, learning_rate_); });
+  train_on(*batch);
   return true;
+}
+
+void Engine::train_on(const Batch& batch) {
+  ranks_->run([&](Rank& rank) { rank.stage(batch, true); });
+  ranks_->run([&](Rank& rank) { rank.train(batch, learning_rate_); });
 }
 
 bool Engine::evaluate() {

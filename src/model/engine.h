@@ -21,6 +21,7 @@ class Engine {
   void start_reading();  // both readers, for iteration mode
   // One training step. False at the end of the data. An incomplete batch is consumed without an update.
   bool train();
+  void train_on(const Batch& batch);  // a full batch that the caller holds
   // Evaluates one batch. False at the end of the data.
   bool evaluate();
   double current_loss();  // of the last train()

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/transaction.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace ctr {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TransactionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("transaction_" + std::to_string(::getpid()));
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::string at(const std::string& name) const { return (root_ / name).string(); }
+  static void put(OutputFile& file, const std::string& text) { file.write(text.data(), text.size()); }
+  static void create(const std::string& path, const std::string& text) {
+    OutputFile file(path);
+    put(file, text);
+    file.close();
+  }
+  static std::string content(const std::string& path) { return read_file(path, 1000); }
+
+  void add_both(Transaction& t, const std::string& text) const {
+    t.add_file(at("a"), [&](OutputFile& f) { put(f, text); });
+    t.add_directory(at("d"), [&](const std::string& directory) { create(directory + "/x", text); });
+  }
+
+  fs::path root_;
+};
+
+TEST_F(TransactionTest, CommitReplacesFilesAndDirectories) {
+  for (const char* text : {"old", "new"}) {
+    Transaction t(at("save"));
+    add_both(t, text);
+    t.commit();
+    EXPECT_EQ(content(at("a")), text);
+    EXPECT_EQ(content(at("d/x")), text);
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()),
+            2);  // nothing left behind
+}
+
+TEST_F(TransactionTest, WithoutCommitTheOldContentStays) {
+  create(at("a"), "old");
+  {
+    Transaction t(at("save"));
+    add_both(t, "new");
+  }
+  EXPECT_EQ(content(at("a")), "old");
+  EXPECT_FALSE(exists(at("d")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()), 1);
+}
+
+TEST_F(TransactionTest, AnErrorWhileFillingLeavesEverything) {
+  create(at("a"), "old");
+  Transaction t(at("save"));
+  EXPECT_THROW(t.add_file(at("a"), [](OutputFile&) { fail(ErrorKind::io, "disk full"); }), Error);
+  EXPECT_EQ(content(at("a")), "old");
+}
+
+TEST_F(TransactionTest, RecoveryCompletesAJournaledCommit) {
+  create(at("a"), "old");
+  create(at("a.tmp"), "new");
+  fs::create_directories(at("d"));
+  create(at("d/x"), "old");
+  fs::create_directories(at("d.tmp"));
+  create(at("d.tmp/x"), "new");
+  create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nd.tmp\td\nend\n");
+  recover_transactions(at("d"));
+  EXPECT_EQ(content(at("a")), "new");
+  EXPECT_EQ(content(at("d/x")), "new");
+  EXPECT_FALSE(exists(at("save.journal")));
+}
+
+TEST_F(TransactionTest, RecoveryIgnoresForeignAndCutJournals) {
+  create(at("a"), "old");
+  create(at("a.tmp"), "new");
+  create(at("cut.journal"), "hugectr transaction 1\na.tmp\ta\n");
+  create(at("outside.journal"), "hugectr transaction 1\n../a.tmp\t../a\nend\n");
+  create(at("foreign.journal"), "something else");
+  recover_transactions(at("a"));
+  EXPECT_EQ(content(at("a")), "old");
+  EXPECT_TRUE(exists(at("foreign.journal")));
+}
+
+TEST_F(TransactionTest, KindOfTheTargetMustNotChange) {
+  fs::create_directories(at("a"));
+  Transaction t(at("save"));
+  EXPECT_THROW(t.add_file(at("a"), [](OutputFile&) {}), Error);
+}
+
+}  // namespace
+}  // namespace ctr
