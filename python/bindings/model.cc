@@ -125,7 +125,7 @@ void bind_model(nb::module_& m) {
       .def(
           "__init__",
           [](Engine* self, const std::string& spec, nb::object open_arrow) {
-            ctr::ArrowOpener opener = make_arrow_opener(std::move(open_arrow));
+            ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
             nb::gil_scoped_release release;
             new (self) Engine(ctr::spec_from_json(spec), std::move(opener));
           },
