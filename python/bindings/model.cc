@@ -2,6 +2,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -57,6 +58,12 @@ class FitObserver {
   nb::object progress_;
   std::chrono::steady_clock::time_point last_{};
 };
+
+// Joins the reader threads without the interpreter's lock: one of them may be waiting for it to open a file.
+void destroy(Engine* engine) {
+  nb::gil_scoped_release release;
+  delete engine;
+}
 
 void fit(Engine& engine, const ctr::FitOptions& options, nb::object progress) {
   FitObserver observer(engine, std::move(progress));
@@ -123,12 +130,11 @@ void bind_model(nb::module_& m) {
 
   nb::class_<Engine>(m, "Engine", "A compiled model. Driven by hugectr.Model.")
       .def(
-          "__init__",
-          [](Engine* self, const std::string& spec, nb::object open_arrow) {
+          nb::new_([](const std::string& spec, nb::object open_arrow) {
             ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
             nb::gil_scoped_release release;
-            new (self) Engine(ctr::spec_from_json(spec), std::move(opener));
-          },
+            return std::shared_ptr<Engine>(new Engine(ctr::spec_from_json(spec), std::move(opener)), destroy);
+          }),
           nb::arg("spec"), nb::arg("open_arrow").none() = nb::none())
       .def("summary", [](Engine& e) { return ctr::summary(e.spec()); })
       .def("seed", &Engine::seed)
