@@ -47,6 +47,7 @@ find_missing() {
   want nlohmann-json3-dev have_header nlohmann/json.hpp
   want libfmt-dev have_header fmt/format-inl.h
   want libdnnl-dev have_header dnnl.h
+  want ocl-icd-opencl-dev have_header CL/cl.h # its CMake package asks for it
   want libgtest-dev have_header gtest/gtest.h
   [ -x .venv/bin/python ] || want "python3 python3-venv python3-dev" find_python >/dev/null
   if [ "$1" = --lint ]; then
