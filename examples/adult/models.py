@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wide & Deep, DeepFM and DCN for the Adult data: about 20,000 parameters each."""
+"""Wide & Deep, DeepFM and DCN for the Adult data: 25,000 to 31,000 parameters each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIDDEN = [128, 64]
 
 def build(name: str, train: ParquetDataSet, test: ParquetDataSet, seed: int) -> hugectr.Model:
     """A compiled model that is ready to train."""
-    steps = EPOCHS * (train.num_rows // BATCH_SIZE)
+    steps = EPOCHS * (train.num_rows // BATCH_SIZE + 2)  # the incomplete batch and the end of the data count too
     solver = hugectr.CreateSolver(
         model_name=name,
         seed=seed,
