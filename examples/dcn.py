@@ -22,9 +22,9 @@ generator_params = DataGeneratorParams(
 DataGenerator(generator_params).generate()
 
 solver = hugectr.CreateSolver(
-    max_eval_batches=8,
-    batchsize_eval=2048,
-    batchsize=2048,
+    max_eval_batches=16,
+    batchsize_eval=1024,
+    batchsize=1024,
     lr=0.001,
     vvgpu=[[0]],
     repeat_dataset=True,
@@ -121,4 +121,4 @@ model.add(
 )
 model.compile()
 model.summary()
-model.fit(max_iter=201, display=50, eval_interval=100, snapshot=200, snapshot_prefix="output/dcn/dcn_")
+model.fit(max_iter=201, display=50, eval_interval=100, snapshot=200, snapshot_prefix="output/dcn/dcn")

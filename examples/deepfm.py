@@ -22,7 +22,7 @@ generator_params = DataGeneratorParams(
 DataGenerator(generator_params).generate()
 
 solver = hugectr.CreateSolver(
-    max_eval_batches=8, batchsize_eval=2048, batchsize=2048, lr=0.001, vvgpu=[[0]], repeat_dataset=True
+    max_eval_batches=16, batchsize_eval=1024, batchsize=1024, lr=0.001, vvgpu=[[0]], repeat_dataset=True
 )
 reader = hugectr.DataReaderParams(
     data_reader_type=generator_params.format,
@@ -165,4 +165,4 @@ model.add(
 )
 model.compile()
 model.summary()
-model.fit(max_iter=201, display=50, eval_interval=100, snapshot=200, snapshot_prefix="output/deepfm/deepfm_")
+model.fit(max_iter=201, display=50, eval_interval=100, snapshot=200, snapshot_prefix="output/deepfm/deepfm")

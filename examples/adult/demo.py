@@ -94,7 +94,7 @@ def predict(model: hugectr.Model, folder: Path) -> tuple[Floats, Floats]:
 
 def train_one(name: str, data: tuple[ParquetDataSet, ParquetDataSet], output: Path, seed: int) -> Run:
     """Trains a model, saves it, loads it into a fresh one and makes sure that both predict the same."""
-    run, prefix = Run(name), output / name.replace(" ", "").replace("&", "_and_").lower() / "model_"
+    run, prefix = Run(name), output / name.replace(" ", "").replace("&", "_and_").lower() / "model"
     model = build(name, *data, seed)
     train(model, data[0], run)
     run.predictions, run.labels = predict(model, output)

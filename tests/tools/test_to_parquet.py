@@ -290,8 +290,12 @@ values = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["a", "b"]))
 
 
 @settings(max_examples=50, deadline=None)
-@given(train=st.lists(values, min_size=1, max_size=30), test=st.lists(values, min_size=1, max_size=30),
-       chunk=st.integers(1, 10), order=st.randoms())
+@given(
+    train=st.lists(values, min_size=1, max_size=30),
+    test=st.lists(values, min_size=1, max_size=30),
+    chunk=st.integers(1, 10),
+    order=st.randoms(),
+)
 def test_ids_are_a_function_of_the_values(train, test, chunk, order, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ids")
     whole = pa.table({"y": pa.array([0] * len(train)), "c": pa.array(train, pa.string())})

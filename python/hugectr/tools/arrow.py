@@ -65,8 +65,9 @@ def to_float(values: pa.Array, column: str) -> Floats:
     kind = values.type
     if pa.types.is_boolean(kind):
         values = values.cast(pa.uint8())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-              or pa.types.is_null(kind)):
+    elif not (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
+    ):
         example = next((value for value in values.to_pylist() if value is not None), None)
         raise InvalidArgumentError(f'column "{column}": expected numbers, got {kind}, for example {example!r}')
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))

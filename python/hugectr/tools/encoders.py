@@ -33,14 +33,20 @@ class LabelEncoder:
         column = batch[self.name]
         if not self.is_text:
             values = to_float(column, self.name)
-            _reject(~np.isfinite(values), first_row,
-                    lambda row: f'label "{self.name}": expected a finite number, got {values[row]}')
+            _reject(
+                ~np.isfinite(values),
+                first_row,
+                lambda row: f'label "{self.name}": expected a finite number, got {values[row]}',
+            )
             return pa.array(values if self.threshold is None else values >= self.threshold).cast(pa.float32())
         texts, indices = distinct(column, self.name)
         labels = np.array([self._label(text) for text in texts])
         expected = "a value" if self.values is None else "one of " + ", ".join(map(repr, self.values))
-        _reject(np.isnan(labels)[indices], first_row,
-                lambda row: f'label "{self.name}": expected {expected}, got {texts[indices[row]]!r}')
+        _reject(
+            np.isnan(labels)[indices],
+            first_row,
+            lambda row: f'label "{self.name}": expected {expected}, got {texts[indices[row]]!r}',
+        )
         return pa.array(labels[indices], pa.float32())
 
     def _label(self, text: str | None) -> float:
@@ -62,16 +68,27 @@ class NumericEncoder:
     def encode(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
         values = to_float(batch[self.name], self.name)
         if self.missing is None:
-            _reject(np.isnan(values), first_row,
-                    lambda row: f'column "{self.name}": a value is missing; say what stands in for it with '
-                                f'Numeric("{self.name}", missing=...)')
+            _reject(
+                np.isnan(values),
+                first_row,
+                lambda row: (
+                    f'column "{self.name}": a value is missing; say what stands in for it with '
+                    f'Numeric("{self.name}", missing=...)'
+                ),
+            )
         else:
             values = np.where(np.isnan(values), self.missing, values)
-        _reject(np.isinf(values), first_row,
-                lambda row: f'column "{self.name}": expected a finite number, got {values[row]}')
+        _reject(
+            np.isinf(values),
+            first_row,
+            lambda row: f'column "{self.name}": expected a finite number, got {values[row]}',
+        )
         if self.log:
-            _reject(values <= -1, first_row,
-                    lambda row: f'column "{self.name}": scale "log" needs values above -1, got {values[row]}')
+            _reject(
+                values <= -1,
+                first_row,
+                lambda row: f'column "{self.name}": scale "log" needs values above -1, got {values[row]}',
+            )
             values = np.log1p(values)
         return pa.array((values - self.offset) * self.factor, pa.float32())
 
@@ -103,9 +120,14 @@ class Vocabulary:
         if not self.is_list:
             return pa.array(self._ids(values))
         flat, lengths = flatten_lists(values, self.nnz if self.cut else None)
-        _reject(lengths > self.nnz, first_row,
-                lambda row: f'column "{self.name}": expected lists of at most {self.nnz} entries, got {lengths[row]}; '
-                            f'Categorical("{self.name}", max_length=...) cuts longer ones')
+        _reject(
+            lengths > self.nnz,
+            first_row,
+            lambda row: (
+                f'column "{self.name}": expected lists of at most {self.nnz} entries, got {lengths[row]}; '
+                f'Categorical("{self.name}", max_length=...) cuts longer ones'
+            ),
+        )
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(self._ids(flat)))
 

@@ -86,8 +86,9 @@ class VocabularyLearner:
         spec = self._spec
         frequent = [(-count, text) for text, count in self._counts.items() if count >= spec.min_frequency]
         ids = {text: FIRST + i for i, (_, text) in enumerate(sorted(frequent))}
-        return Vocabulary(spec.name, spec.columns, ids, spec.max_length or self._longest, self._is_list,
-                          spec.max_length is not None)
+        return Vocabulary(
+            spec.name, spec.columns, ids, spec.max_length or self._longest, self._is_list, spec.max_length is not None
+        )
 
 
 class BinsLearner:
@@ -120,8 +121,9 @@ def categorical_learner(spec: CategoricalColumn) -> VocabularyLearner | BinsLear
     return BinsLearner(spec) if isinstance(spec, Bins) else VocabularyLearner(spec)
 
 
-def learn(batches: Iterable[pa.RecordBatch], numeric: Sequence[Numeric], categorical: Sequence[CategoricalColumn]
-          ) -> tuple[tuple[NumericEncoder, ...], tuple[CategoricalEncoder, ...]]:
+def learn(
+    batches: Iterable[pa.RecordBatch], numeric: Sequence[Numeric], categorical: Sequence[CategoricalColumn]
+) -> tuple[tuple[NumericEncoder, ...], tuple[CategoricalEncoder, ...]]:
     numeric_learners = [NumericLearner(spec) for spec in numeric]
     categorical_learners = [categorical_learner(spec) for spec in categorical]
     for batch in batches:

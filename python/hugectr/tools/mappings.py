@@ -70,8 +70,7 @@ class Mappings:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         groups = {
-            group.name: [_to_json(column) for column in getattr(self, group.name)]
-            for group in dataclasses.fields(self)
+            group.name: [_to_json(column) for column in getattr(self, group.name)] for group in dataclasses.fields(self)
         }
         text = json.dumps({"version": FORMAT_VERSION, **groups}, indent=1, ensure_ascii=False)
         Path(path).write_text(text, encoding="utf-8")
@@ -95,8 +94,11 @@ class Mappings:
             raise FileError(f'"{path}" is not a mappings file: {error}') from error
 
 
-def columns_of(labels: Sequence[LabelEncoder], numeric: Sequence[Numeric | NumericEncoder],
-               categorical: Sequence[CategoricalColumn | CategoricalEncoder]) -> dict[str, pa.DataType]:
+def columns_of(
+    labels: Sequence[LabelEncoder],
+    numeric: Sequence[Numeric | NumericEncoder],
+    categorical: Sequence[CategoricalColumn | CategoricalEncoder],
+) -> dict[str, pa.DataType]:
     """The columns that a source must have, and whether they are read as numbers or as text where both are possible."""
     real = [column.name for column in numeric]
     text = [column.name for column in labels if column.is_text]

@@ -59,16 +59,24 @@ class ParquetDataSet:
     def column_names(self) -> list[str]:
         return self.mappings.column_names
 
-    def apply(self, source: Any, path: str | os.PathLike[str], *, labeled: bool = True,
-              rows_per_file: int = ROWS_PER_FILE) -> ParquetDataSet:
+    def apply(
+        self, source: Any, path: str | os.PathLike[str], *, labeled: bool = True, rows_per_file: int = ROWS_PER_FILE
+    ) -> ParquetDataSet:
         """Writes another source with the same mappings. Without labels, zeros stand for them."""
         return _apply(self.mappings, source, Path(path), labeled, rows_per_file)
 
 
-def to_parquet(source: Any, path: str | os.PathLike[str], *, labels: Labels | None = None, numeric: Numerics = (),
-               categorical: Sequence[CategoricalSpec] = (), min_frequency: int = 1,
-               mappings: Mappings | ParquetDataSet | str | os.PathLike[str] | None = None,
-               rows_per_file: int = ROWS_PER_FILE) -> ParquetDataSet:
+def to_parquet(
+    source: Any,
+    path: str | os.PathLike[str],
+    *,
+    labels: Labels | None = None,
+    numeric: Numerics = (),
+    categorical: Sequence[CategoricalSpec] = (),
+    min_frequency: int = 1,
+    mappings: Mappings | ParquetDataSet | str | os.PathLike[str] | None = None,
+    rows_per_file: int = ROWS_PER_FILE,
+) -> ParquetDataSet:
     """Writes a table as a Parquet data set: part_<i>.parquet, _file_list.txt, _metadata.json and mappings.json.
 
     `source` is a pandas or Polars frame, a pyarrow Table, Dataset or RecordBatchReader, any object with
