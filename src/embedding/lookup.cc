@@ -4,20 +4,27 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "optim/row_width.h"
 
 namespace ctr {
 namespace {
 
 constexpr int64_t kGrain = 512;  // bags worth one thread
 constexpr int64_t kAhead = 16;   // keys whose rows are asked for early
-constexpr int64_t kMaxDim = 1024;
 
 void store(float v, float& out) { out = v; }
 void store(float v, bf16& out) { out = to_bf16(v); }
 
+template <class Width>
+void add(float* __restrict sum, const float* __restrict x, Width n) {
+  for (int64_t k = 0; k < n; ++k) sum[k] += x[k];
+}
+
+template <class Width>
 struct Gather {
   const float* table;
-  int64_t stride, dim;
+  int64_t stride;
+  Width dim;
   std::span<const uint32_t> rows;
 
   const float* row(int64_t i) const { return table + rows[i] * stride; }
@@ -34,18 +41,16 @@ struct Gather {
     for (int64_t i = begin; i < end; ++i) {
       prefetch(i + kAhead);
       if (rows[i] == kNoRow) continue;
-      const float* w = row(i);
-#pragma GCC ivdep
-      for (int64_t k = 0; k < dim; ++k) sum[k] += w[k];
+      add(sum, row(i), dim);
     }
   }
 };
 
-template <class T>
-void combine(Context& ctx, const Gather& gather, const Bags& bags, const float* factors, T* out) {
-  const int64_t dim = gather.dim;
+template <class Width, class T>
+void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, T* out) {
+  const Width dim = gather.dim;
   parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
-    float scratch[kMaxDim];
+    float scratch[kMaxRowWidth];
     for (int64_t bag = begin; bag < end; ++bag) {
       T* target = out + bag * dim;
       float* sum = scratch;
@@ -76,8 +81,10 @@ void with_output(const Tensor& out, F&& f) {
 
 void combine_rows(Context& ctx, const Table& table, const Bags& bags, std::span<const uint32_t> rows,
                   const float* factors, const Tensor& out) {
-  const Gather gather{table.rows(), table.layout().stride(), table.layout().dim, rows};
-  with_output(out, [&](auto* p) { combine(ctx, gather, bags, factors, p); });
+  with_width(table.layout().dim, [&](auto dim) {
+    const Gather<decltype(dim)> gather{table.rows(), table.layout().stride(), dim, rows};
+    with_output(out, [&](auto* p) { combine(ctx, gather, bags, factors, p); });
+  });
 }
 
 void scale_rows(Context& ctx, const Tensor& in, const float* factors, const Tensor& out) {

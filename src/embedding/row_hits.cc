@@ -72,10 +72,6 @@ void RowHits::scatter(Context& ctx, const Bags& bags, std::span<const uint32_t> 
   });
 }
 
-int RowHits::part_of(uint32_t row) const {
-  return static_cast<int>(cut_ == Cut::spread ? row & (parts_ - 1) : row >> (row_bits_ - part_bits_));
-}
-
 // Radix sort by the bits of the row that the part leaves open.
 void RowHits::sort_part(int p) {
   const int64_t begin = begins_[p], n = begins_[p + 1] - begin;

@@ -23,7 +23,9 @@ class RowHits {
   Range rows(int p) const;  // Cut::ranges
 
  private:
-  int part_of(uint32_t row) const;
+  int part_of(uint32_t row) const {
+    return static_cast<int>(cut_ == Cut::spread ? row & (parts_ - 1) : row >> (row_bits_ - part_bits_));
+  }
   void scatter(Context& ctx, const Bags& bags, std::span<const uint32_t> rows);
   void sort_part(int p);
 

@@ -31,7 +31,7 @@ HashTable::HashTable(int64_t max_rows)
 }
 
 // Bit i is set where entry i carries the tag.
-uint32_t HashTable::matches(const Bucket& b, uint8_t tag) {
+inline uint32_t HashTable::matches(const Bucket& b, uint8_t tag) {
 #ifdef __SSE2__  // reads the tags and, as four more bytes, the count
   const __m128i tags = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.tags));
   const int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(static_cast<char>(tag))));
@@ -43,7 +43,7 @@ uint32_t HashTable::matches(const Bucket& b, uint8_t tag) {
 }
 
 // The row of `key`; else kNoRow and, on request, the bucket to put it in.
-uint32_t HashTable::search(int64_t key, uint64_t hash, Bucket** free_bucket) const {
+inline uint32_t HashTable::search(int64_t key, uint64_t hash, Bucket** free_bucket) const {
   const auto stored = keys(size_);
   for (uint64_t i = home(hash);; i = next(i)) {
     Bucket& b = *bucket(i);
@@ -121,7 +121,7 @@ void HashTable::clear() {
   std::memset(buckets_.data(), 0, buckets_.bytes());
 }
 
-void HashTable::place(uint64_t hash, uint32_t row) {
+inline void HashTable::place(uint64_t hash, uint32_t row) {
   uint64_t i = home(hash);
   while (bucket(i)->count == kWidth) i = next(i);
   Bucket& b = *bucket(i);

@@ -4,14 +4,14 @@
 #include <algorithm>
 
 #include "optim/lazy_adam.h"
+#include "optim/row_width.h"
 
 namespace ctr {
 namespace {
 
-constexpr int64_t kMaxDim = 1024;
-constexpr int64_t kAhead = 8;  // hits whose memory is asked for early
+constexpr int64_t kAhead = 16;  // hits whose memory is asked for early
 
-constexpr float kZeros[kMaxDim] = {};
+constexpr float kZeros[kMaxRowWidth] = {};
 
 float load(float v) { return v; }
 float load(bf16 v) { return to_float(v); }
@@ -20,18 +20,23 @@ void prefetch(const void* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i);
 }
 
-template <class T>
+template <class T, class Width>
+void add_scaled(float* __restrict sum, const T* __restrict x, float factor, Width n) {
+  for (int64_t k = 0; k < n; ++k) sum[k] += factor * load(x[k]);
+}
+
+template <class T, class Width>
 class Updater {
  public:
-  explicit Updater(const RowUpdate& u)
-      : u_(u), d_bags_(u.d_bags.data<T>()), dim_(u.layout.dim), stride_(u.layout.stride()) {}
+  Updater(const RowUpdate& u, Width width)
+      : u_(u), d_bags_(u.d_bags.data<T>()), dim_(width), stride_(u.layout.stride()) {}
 
   // step(row, gradient) updates one row.
   template <class Step>
   void run(std::span<const RowHit> hits, Range all, const Step& step) const {
     const bool every = updates_every_row(u_.optimizer);
     const int64_t n = std::ssize(hits);
-    float gradient[kMaxDim];
+    float gradient[kMaxRowWidth];
     int64_t next = all.begin;
     for (int64_t i = 0; i < n;) {
       const int64_t row = hits[i].row;
@@ -58,38 +63,43 @@ class Updater {
       }
       const T* d = d_bags_ + hits[i].bag * dim_;
       const float factor = u_.bag_factors ? u_.bag_factors[hits[i].bag] : 1.0f;
-      for (int64_t k = 0; k < dim_; ++k) gradient[k] += factor * load(d[k]);
+      add_scaled(gradient, d, factor, dim_);
     }
     return i;
   }
 
   const RowUpdate& u_;
   const T* d_bags_;
-  int64_t dim_, stride_;
+  Width dim_;
+  int64_t stride_;
 };
 
-template <class T>
-void update_lazily(const RowUpdate& u, std::span<const RowHit> hits) {
+// The rule on each element of a row; vector, gradient and states do not overlap.
+template <class Width, class Step>
+void apply(float* __restrict w, const float* __restrict g, float* __restrict s, Width n, const Step& step) {
+  for (int64_t k = 0; k < n; ++k) step(w[k], g[k], s + k);
+}
+
+template <class T, class Width>
+void update_lazily(const RowUpdate& u, std::span<const RowHit> hits, Width dim) {
   const RowLayout& layout = u.layout;
   const StepConstants& c = u.constants;
-  Updater<T>(u).run(hits, {}, [&](float* w, const float* g) {
+  Updater<T, Width>(u, dim).run(hits, {}, [&](float* w, const float* g) {
     const SkippedSteps skipped = skipped_steps(u.optimizer.beta1, u.optimizer.beta2, c, layout.last_step(w));
-    float* s = layout.state(w, 0);
-#pragma GCC ivdep
-    for (int64_t k = 0; k < layout.dim; ++k)
-      LazyAdamRule::step(w[k], g[k] * c.grad_scale, s + k, layout.dim, c, skipped);
+    apply(w, g, layout.state(w, 0), dim, [&](float& wk, float gk, float* sk) {
+      LazyAdamRule::step(wk, gk * c.grad_scale, sk, dim, c, skipped);
+    });
     layout.set_last_step(w, c.step);
   });
 }
 
-template <class T>
-void update(const RowUpdate& u, std::span<const RowHit> hits, Range all) {
-  if (u.layout.has_last_step) return update_lazily<T>(u, hits);
+template <class T, class Width>
+void update(const RowUpdate& u, std::span<const RowHit> hits, Range all, Width dim) {
+  if (u.layout.has_last_step) return update_lazily<T>(u, hits, dim);
   with_rule(u.optimizer.type, [&](auto rule) {
-    Updater<T>(u).run(hits, all, [&, c = u.constants, dim = u.layout.dim](float* w, const float* g) {
-      float* s = w + dim;
-#pragma GCC ivdep
-      for (int64_t k = 0; k < dim; ++k) rule.step(w[k], g[k] * c.grad_scale, s + k, dim, c);
+    Updater<T, Width>(u, dim).run(hits, all, [&, c = u.constants](float* w, const float* g) {
+      apply(w, g, w + dim, dim,
+            [&](float& wk, float gk, float* sk) { rule.step(wk, gk * c.grad_scale, sk, dim, c); });
     });
   });
 }
@@ -108,8 +118,10 @@ bool updates_every_row(const OptimizerSpec& o) {
 }
 
 void update_rows(const RowUpdate& u, std::span<const RowHit> hits, Range all) {
-  if (u.d_bags.dtype() == DType::bf16) return update<bf16>(u, hits, all);
-  update<float>(u, hits, all);
+  with_width(u.layout.dim, [&](auto dim) {
+    if (u.d_bags.dtype() == DType::bf16) return update<bf16>(u, hits, all, dim);
+    update<float>(u, hits, all, dim);
+  });
 }
 
 }  // namespace ctr
