@@ -51,7 +51,7 @@ class EmbeddingGroup {
 
   // Finds the rows of this rank's keys in the whole batch; `inputs[e]` belongs to embedding e. In training,
   // verifies that unseen keys fit. Changes nothing, so that an error on any rank leaves every table as it
-  // was.
+  // was. The inputs stay as they are until the step ends.
   virtual void stage(Context&, std::span<const CsrKeys* const> inputs, int64_t batch, bool training) = 0;
   // Inserts the staged unseen keys (training), gathers, combines, exchanges. outputs[e]: [batch / ranks,
   // slots, dim].

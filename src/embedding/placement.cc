@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "optim/row_update.h"
+#include "optim/row_width.h"
+
 namespace ctr {
 namespace {
 
-constexpr int64_t kMaxDim = 1024;
-
 // Bytes a row is charged with: its vector and states; LazyGlobal's last step counts as one more state.
 int64_t row_bytes(const EmbeddingSpec& spec) {
-  const int64_t states =
-      state_count(spec.optimizer.type) + (spec.optimizer.update == UpdateType::lazy_global);
-  return (1 + states) * spec.dim * static_cast<int64_t>(sizeof(float));
+  const RowLayout layout(spec.optimizer, spec.dim);
+  return (1 + layout.states + layout.has_last_step) * spec.dim * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t slot_rows(const EmbeddingSpec& spec, int rank, int world_size) {
@@ -68,8 +68,8 @@ float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
 }
 
 void validate(const EmbeddingSpec& spec) {
-  require(spec.dim >= 1 && spec.dim <= kMaxDim,
-          "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxDim,
+  require(spec.dim >= 1 && spec.dim <= kMaxRowWidth,
+          "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxRowWidth,
           spec.dim);
   require(spec.slots >= 1, "embedding \"{}\": the input \"{}\" has no slots", spec.name, spec.bottom);
   if (spec.type == EmbeddingType::localized_one_hot ||
