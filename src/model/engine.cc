@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "model/passes.h"
 #include "model/readers.h"
 #include "model/validate.h"
 
@@ -35,7 +36,7 @@ void append_text(const std::string& path, const std::vector<float>& values) {
 Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
     : spec_(std::move(spec)),
       seed_((validate(spec_), choose_seed(spec_.solver.seed))),
-      ranks_(std::make_unique<RankGroup>(spec_, seed_)),
+      ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
       train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
       schedule_(spec_.solver.schedule),

@@ -2,6 +2,7 @@
 #include "model/validate.h"
 
 #include "base/log.h"
+#include "model/graph.h"
 
 namespace ctr {
 namespace {
@@ -39,6 +40,7 @@ void validate(const ModelSpec& spec) {
   require(!spec.data.eval_source.empty(), "DataReaderParams: eval_source is empty");
   require(spec.layers.size() >= 2, "a model needs an Input and at least two dense layers, got {}",
           spec.layers.size());
+  build_graph(spec, solver.batch_size / ranks);
 }
 
 }  // namespace ctr

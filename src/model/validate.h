@@ -5,7 +5,8 @@
 
 namespace ctr {
 
-// What can be said about a spec without building anything. Throws invalid_argument or unsupported.
+// Everything that can be wrong with a spec, found before memory is taken. Throws what build_graph() throws,
+// and unsupported for features that are not there yet.
 void validate(const ModelSpec& spec);
 
 }  // namespace ctr
