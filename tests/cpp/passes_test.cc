@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/passes.h"
+
+#include <gtest/gtest.h>
+
+#include "model/dense_parameters.h"
+#include "model/formats/spec_json.h"
+#include "model/graph.h"
+
+namespace ctr {
+namespace {
+
+ModelSpec model(const std::string& second_user) {
+  return spec_from_json(R"({
+    "input": {"labels": [{"name": "label"}], "dense_name": "dense", "dense_dim": 3, "sparse": []},
+    "layers": [
+      {"type": "InnerProduct", "bottoms": ["dense"], "tops": ["fc1"], "params": {"num_output": 4}},
+      {"type": "ReLU", "bottoms": ["fc1"], "tops": ["relu1"]},)" +
+                        second_user + R"(
+      {"type": "InnerProduct", "bottoms": ["relu1"], "tops": ["fc2"], "params": {"num_output": 1}},
+      {"type": "BinaryCrossEntropyLoss", "bottoms": ["fc2", "label"], "tops": ["loss"]}]})");
+}
+
+TEST(Fuse, InnerProductAndReluBecomeOneLayerWithTheSameWeights) {
+  const ModelSpec plain = model("");
+  const ModelSpec fused = fuse(plain);
+  ASSERT_EQ(fused.layers.size(), plain.layers.size() - 1);
+  EXPECT_EQ(fused.layers[0].type, "FusedInnerProduct");
+  EXPECT_EQ(fused.layers[0].tops, std::vector<std::string>{"relu1"});
+
+  Context ctx;
+  ctx.seed = 7;
+  const DenseParameters a(ctx, build_graph(plain, 2), {}), b(ctx, build_graph(fused, 2), {});
+  ASSERT_EQ(a.count(), b.count());
+  for (int64_t i = 0; i < a.count(); ++i)
+    EXPECT_EQ(a.weights().data<float>()[i], b.weights().data<float>()[i]);
+}
+
+TEST(Fuse, ASecondReaderOfTheProductKeepsItApart) {
+  const ModelSpec plain = model(R"({"type": "Sigmoid", "bottoms": ["fc1"], "tops": ["sigmoid"]},)");
+  EXPECT_EQ(fuse(plain).layers.size(), plain.layers.size());
+}
+
+}  // namespace
+}  // namespace ctr
