@@ -35,6 +35,7 @@ class InnerProduct : public Layer {
             {"bias",
              {1, num_output_},
              choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
+    shapes.flops = 2.0 * static_cast<double>(x.numel()) * n;
     if (relu_) shapes.scratch = {{DType::f32, y}};
     return shapes;
   }

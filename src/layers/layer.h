@@ -38,6 +38,7 @@ struct LayerShapes {
   std::vector<BufferDef> scratch = {};  // alive within one call only
   // Every output is input 0 under another shape: the planner shares the storage and never calls the layer.
   bool is_view = false;
+  double flops = 0;  // of one forward pass where a matrix product dominates: for the profile
 };
 
 // How backward writes the gradient of one input: not at all, as its first writer, or on top of other

@@ -31,6 +31,10 @@ class FitLoop {
     log_start();
     const bool hit = solver_.repeat_dataset ? run_iterations() : run_epochs();
     if (!hit) log_finish();
+    if (const Profile* profile = engine_.ranks()[0].profile()) {
+      log::plain(profile->report(engine_.ranks()[0].context()));
+      profile->write_trace();
+    }
     report(FitProgress::Event::finished);
   }
 

@@ -50,15 +50,31 @@ Network::Step Network::resolve(size_t i, bool training) const {
   return step;
 }
 
-void Network::forward(Context& ctx) const {
+void Network::forward(Context& ctx, Profile* profile) const {
   for (size_t i = 0; i < steps_.size(); ++i)
-    if (graph_.nodes[i].runs()) graph_.nodes[i].layer->forward(ctx, steps_[i].run);
+    if (graph_.nodes[i].runs())
+      measured(profile, ctx, first_row_ + i, Profile::Phase::forward,
+               [&] { graph_.nodes[i].layer->forward(ctx, steps_[i].run); });
 }
 
-void Network::backward(Context& ctx) const {
+void Network::backward(Context& ctx, Profile* profile) const {
   for (const Tensor& t : zeroed_) fill_zero(ctx, t);
   for (size_t i = steps_.size(); i-- > 0;)
-    if (plan_.nodes[i].backward) graph_.nodes[i].layer->backward(ctx, steps_[i].run);
+    if (plan_.nodes[i].backward)
+      measured(profile, ctx, first_row_ + i, Profile::Phase::backward,
+               [&] { graph_.nodes[i].layer->backward(ctx, steps_[i].run); });
+}
+
+void Network::add_rows(Profile& profile) {
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    double bytes = 0;
+    for (const auto* tensors : {&steps_[i].x, &steps_[i].y})
+      for (const Tensor& t : *tensors) bytes += static_cast<double>(t.bytes());
+    for (const Tensor& t : steps_[i].run.w) bytes += static_cast<double>(t.bytes());
+    const Node& node = graph_.nodes[i];
+    const size_t row = profile.add_row(node.spec.tops[0], node.spec.type, node.shapes.flops, bytes);
+    if (i == 0) first_row_ = row;
+  }
 }
 
 Tensor Network::loss(size_t label) const {

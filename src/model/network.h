@@ -6,6 +6,7 @@
 #include "model/dense_parameters.h"
 #include "model/graph.h"
 #include "model/plan.h"
+#include "model/profile.h"
 
 namespace ctr {
 
@@ -14,9 +15,11 @@ class Network {
  public:
   Network(Graph graph, DenseParameters& parameters, Device device, bool training);
 
-  void forward(Context& ctx) const;
+  void forward(Context& ctx, Profile* profile = nullptr) const;
   // Fills the weight gradients and the gradients of embedding outputs.
-  void backward(Context& ctx) const;
+  void backward(Context& ctx, Profile* profile = nullptr) const;
+  // One row a layer, in order: rows [first, first + nodes) of the profile.
+  void add_rows(Profile& profile);
 
   const Graph& graph() const { return graph_; }
   Tensor value(int id) const { return values_[static_cast<size_t>(id)]; }
@@ -36,6 +39,7 @@ class Network {
   Buffer scratch_;
   std::vector<Tensor> values_, gradients_, zeroed_;
   std::vector<Step> steps_;
+  size_t first_row_ = 0;  // in the profile
 };
 
 }  // namespace ctr

@@ -56,11 +56,24 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int
   train_outputs_ = embedding_tensors(train_, false);
   train_d_outputs_ = embedding_tensors(train_, true);
   evaluate_outputs_ = embedding_tensors(evaluate_, false);
+  if (ctx_.rank == 0) start_profile();
+}
+
+void Rank::start_profile() {
+  profile_ = Profile::from_environment();
+  if (!profile_) return;
+  double vectors = 0;  // bytes of one vector per key and slot, a lower bound of what a pass touches
+  for (const Tensor& t : train_outputs_) vectors += 2.0 * static_cast<double>(t.bytes());
+  profile_->add_row("keys", "row lookup", 0, 0);
+  profile_->add_row("embeddings", "gather / row update", 0, vectors);
+  profile_->add_row("optimizer", "dense update", 0, static_cast<double>(parameters_.weights().bytes()));
+  train_.add_rows(*profile_);
 }
 
 void Rank::stage(const Batch& batch, bool training) {
   for (size_t e = 0; e < keys_.size(); ++e) keys_[e] = &batch.sparse[sparse_of_embedding_[e]];
-  embeddings_->stage(ctx_, keys_, batch.capacity, training);
+  measured(training ? profile_.get() : nullptr, ctx_, kLookup, Profile::Phase::forward,
+           [&] { embeddings_->stage(ctx_, keys_, batch.capacity, training); });
 }
 
 void Rank::begin(const Batch& batch, const Network& network, bool training) {
@@ -72,8 +85,10 @@ void Rank::begin(const Batch& batch, const Network& network, bool training) {
     copy_to_device(ctx_, network.value(graph.dense),
                    batch.dense.data() + step_.first_sample * spec_.input.dense_dim);
   load_labels(batch, network);
-  embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_);
-  network.forward(ctx_);
+  Profile* profile = training ? profile_.get() : nullptr;
+  measured(profile, ctx_, kEmbeddings, Profile::Phase::forward,
+           [&] { embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_); });
+  network.forward(ctx_, profile);
 }
 
 // Each label is a range of columns of the batch's label rows.
@@ -119,9 +134,11 @@ void Rank::train(const Batch& batch, float lr) {
   step_.learning_rate = lr;
   begin(batch, train_, true);
   compute_regularizers(train_);
-  train_.backward(ctx_);
-  embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen);
-  update_dense();
+  train_.backward(ctx_, profile_.get());
+  measured(profile_.get(), ctx_, kEmbeddings, Profile::Phase::backward,
+           [&] { embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen); });
+  measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
+  if (profile_) profile_->finish_step();
   ++step_.step;
 }
 

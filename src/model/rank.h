@@ -40,12 +40,15 @@ class Rank {
   DenseParameters& parameters() { return parameters_; }
   EmbeddingGroup& embeddings() { return *embeddings_; }
   const Graph& graph() const { return train_.graph(); }
+  const Profile* profile() const { return profile_.get(); }  // rank 0 only, null unless switched on
 
   int64_t dense_step = 0;  // updates the dense optimizer has made
   bool dense_frozen = false;
   std::vector<bool> embedding_frozen;
 
  private:
+  enum ProfileRow : size_t { kLookup, kEmbeddings, kDenseUpdate };
+  void start_profile();
   void begin(const Batch& batch, const Network& network, bool training);
   void load_labels(const Batch& batch, const Network& network);
   void update_dense();
@@ -66,6 +69,7 @@ class Rank {
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
   std::vector<float> label_staging_, host_predictions_, host_labels_;
+  std::unique_ptr<Profile> profile_;
   Arena regularizer_values_{
       "regularizers"};  // [labels] of the training network, then of the evaluation network
 };
