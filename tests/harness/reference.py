@@ -69,8 +69,15 @@ class Table:
 
 
 class Model:
-    def __init__(self, declaration: Declaration, optimizer: Optimizer, dense_weights: Array,
-                 tables: dict[str, tuple[Array, Array]], batch_size: int, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        declaration: Declaration,
+        optimizer: Optimizer,
+        dense_weights: Array,
+        tables: dict[str, tuple[Array, Array]],
+        batch_size: int,
+        ranks: int = 1,
+    ) -> None:
         """``dense_weights``: the flat vector of the dense model file; ``tables``: keys and vectors by embedding."""
         self.declaration, self.rank_rows = declaration, batch_size // ranks
         self.layers: list[Layer] = [LAYERS[n.type](**n.args) for n in declaration.nodes]

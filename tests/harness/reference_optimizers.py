@@ -96,8 +96,15 @@ class RowUpdate:
         self.last_hit[hit] = self.step
 
 
-def learning_rate(n: int, base: float = 1e-3, warmup_steps: int = 1, decay_start: int = 0, decay_steps: int = 1,
-                  decay_power: float = 2.0, end_lr: float = 0.0) -> float:
+def learning_rate(
+    n: int,
+    base: float = 1e-3,
+    warmup_steps: int = 1,
+    decay_start: int = 0,
+    decay_steps: int = 1,
+    decay_power: float = 2.0,
+    end_lr: float = 0.0,
+) -> float:
     """Rate of the n-th call (from 1) of get_next()."""
     if n <= warmup_steps:
         return base * n / warmup_steps

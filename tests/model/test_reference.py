@@ -12,15 +12,47 @@ from model.small_models import MODELS, small
 
 # type, arguments, weights, inputs, output, upstream gradient, input gradients, weight gradients
 WORKED_LAYERS = [
-    ("BatchNorm", {"eps": 1e-5}, [[[1]], [[0]]], [[[1], [2], [4]]], [[-1.069042], [-0.267260], [1.336302]],
-     [[1], [0], [0]], [[[0.229083], [-0.343620], [0.114538]]], [[[-1.069042]], [[1]]]),
+    (
+        "BatchNorm",
+        {"eps": 1e-5},
+        [[[1]], [[0]]],
+        [[[1], [2], [4]]],
+        [[-1.069042], [-0.267260], [1.336302]],
+        [[1], [0], [0]],
+        [[[0.229083], [-0.343620], [0.114538]]],
+        [[[-1.069042]], [[1]]],
+    ),
     ("FmOrder2", {"out_dim": 2}, [], [[[1, 2, 3, -1, 0.5, 4]]], [[5, 2]], [[1, 1]], [[[3.5, 3, 1.5, 6, 4, 1]]], []),
-    ("Interaction", {}, [], [[[1, 2]], [[[3, -1], [0.5, 4]]]], [[1, 2, 1, 8.5, -2.5, 0]],
-     [[0.1, 0.2, 0.3, 0.4, 0.5, 9]], [[[1.2, 1.5]], [[[0.55, 2.6], [1.9, 0.3]]]], []),
-    ("MultiCross", {"num_layers": 2}, [[[0.5, -1]], [[0.1, 0]], [[0.2, 0.1]], [[0, -0.3]]], [[[1, 2]]],
-     [[-0.58, -1.66]], [[1, 1]], [[[1.12, -5.03]]], [[[4.2, 8.4]], [[1.6, 1.3]], [[-1.2, -3]], [[1, 1]]]),
-    ("WeightMultiply", {"weight_dims": [2, 3]}, [[[1, 10, 100], [4, 5, 6]]], [[[2, 3]]], [[2, 20, 200, 12, 15, 18]],
-     [[1, 0, 0, 0, 1, 1]], [[[1, 11]]], [[[2, 0, 0], [0, 3, 3]]]),
+    (
+        "Interaction",
+        {},
+        [],
+        [[[1, 2]], [[[3, -1], [0.5, 4]]]],
+        [[1, 2, 1, 8.5, -2.5, 0]],
+        [[0.1, 0.2, 0.3, 0.4, 0.5, 9]],
+        [[[1.2, 1.5]], [[[0.55, 2.6], [1.9, 0.3]]]],
+        [],
+    ),
+    (
+        "MultiCross",
+        {"num_layers": 2},
+        [[[0.5, -1]], [[0.1, 0]], [[0.2, 0.1]], [[0, -0.3]]],
+        [[[1, 2]]],
+        [[-0.58, -1.66]],
+        [[1, 1]],
+        [[[1.12, -5.03]]],
+        [[[4.2, 8.4]], [[1.6, 1.3]], [[-1.2, -3]], [[1, 1]]],
+    ),
+    (
+        "WeightMultiply",
+        {"weight_dims": [2, 3]},
+        [[[1, 10, 100], [4, 5, 6]]],
+        [[[2, 3]]],
+        [[2, 20, 200, 12, 15, 18]],
+        [[1, 0, 0, 0, 1, 1]],
+        [[[1, 11]]],
+        [[[2, 0, 0], [0, 3, 3]]],
+    ),
 ]
 
 
@@ -51,10 +83,20 @@ def test_worked_loss_and_regularizers():
 
 # Rows A and B after steps 1, 2, 3 (gradients: A 0.5; B 1; A -0.25) and after two more: none hit, both hit by zero.
 WORKED_ROWS = {
-    ("Adam", "Local"): [(0.9000006325, -2), (0.9000006325, -2.074413447), (0.8771367243, -2.074413447), None,
-                        (0.8595565865, -2.12353189)],
-    ("Adam", "Global"): [(0.9000006325, -2), (0.8329952310, -2.074413447), (0.8152686116, -2.131935257), None,
-                         (0.7884748526, -2.218879388)],
+    ("Adam", "Local"): [
+        (0.9000006325, -2),
+        (0.9000006325, -2.074413447),
+        (0.8771367243, -2.074413447),
+        None,
+        (0.8595565865, -2.12353189),
+    ],
+    ("Adam", "Global"): [
+        (0.9000006325, -2),
+        (0.8329952310, -2.074413447),
+        (0.8152686116, -2.131935257),
+        None,
+        (0.7884748526, -2.218879388),
+    ],
     ("Adam", "LazyGlobal"): [(1, -2), (1, -2), (0.8100012017, -2), None, (0.7763206247, -2.201660441)],
     ("SGD", "Local"): [None, None, (0.975, -2.1)],
     ("SGD", "Global"): [None, None, (0.975, -2.1)],
@@ -67,7 +109,7 @@ WORKED_ROWS = {
 }
 
 
-@pytest.mark.parametrize("kind, update", WORKED_ROWS, ids="-".join)
+@pytest.mark.parametrize("kind, update", WORKED_ROWS)
 def test_worked_rows(kind, update):
     rows = RowUpdate(Optimizer(kind, update, momentum_factor=0.9), np.array([[1.0], [-2.0]]))
     steps = [([0], [[0.5]]), ([1], [[1.0]]), ([0], [[-0.25]]), ([], np.zeros((0, 1))), ([0, 1], [[0.0], [0.0]])]
@@ -84,17 +126,25 @@ def test_momentum_without_a_factor_is_sgd():
     np.testing.assert_allclose(rows.rows[:, 0], [0.975, -2.1])
 
 
-@pytest.mark.parametrize("args, want", [
-    ((0.8, 4, 6, 5, 2, 0.05), [0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.512, 0.288, 0.128, 0.05, 0.05, 0.05, 0.05]),
-    ((1.0, 4, 2, 6, 2, 0.0), [0.25, 0.5, 0.75, 1, 0.25, 1 / 9, 1 / 36, 0, 0, 0, 0, 0, 0]),
-    ((), [0.001] * 13)])
+@pytest.mark.parametrize(
+    "args, want",
+    [
+        ((0.8, 4, 6, 5, 2, 0.05), [0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.512, 0.288, 0.128, 0.05, 0.05, 0.05, 0.05]),
+        ((1.0, 4, 2, 6, 2, 0.0), [0.25, 0.5, 0.75, 1, 0.25, 1 / 9, 1 / 36, 0, 0, 0, 0, 0, 0]),
+        ((), [0.001] * 13),
+    ],
+)
 def test_worked_schedule(args, want):
     np.testing.assert_allclose([learning_rate(n, *args) for n in range(1, 14)], want, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("combiner, outputs, d_rows", [
-    ("sum", [[0, 0], [1, 2], [4, 0], [3, 6], [5, 2], [1, 2], [0, 0]], {3: (0.6, -1.2), 5: (0.3, -0.6)}),
-    ("mean", [[0, 0], [1, 2], [2, 0], [1, 2], [5 / 3, 2 / 3], [0.5, 1], [0, 0]], {3: (0.2, -0.4), 5: (0.1, -0.2)})])
+@pytest.mark.parametrize(
+    "combiner, outputs, d_rows",
+    [
+        ("sum", [[0, 0], [1, 2], [4, 0], [3, 6], [5, 2], [1, 2], [0, 0]], {3: (0.6, -1.2), 5: (0.3, -0.6)}),
+        ("mean", [[0, 0], [1, 2], [2, 0], [1, 2], [5 / 3, 2 / 3], [0.5, 1], [0, 0]], {3: (0.2, -0.4), 5: (0.1, -0.2)}),
+    ],
+)
 def test_worked_combiner(combiner, outputs, d_rows):
     vectors = np.array([[1, 2], [3, -2], [-1, 6]])
     table = reference.Table(Embedding("e", "data", 2, combiner), np.array([3, 5, 9]), vectors, Optimizer("SGD"))
@@ -108,8 +158,9 @@ def test_worked_combiner(combiner, outputs, d_rows):
     assert got == {key: pytest.approx(value) for key, value in d_rows.items()}
 
 
-@pytest.mark.parametrize("loss", [{}, {"use_regularizer": True, "regularizer_type": "L2", "lambda": 0.3}],
-                         ids=["plain", "L2"])
+@pytest.mark.parametrize(
+    "loss", [{}, {"use_regularizer": True, "regularizer_type": "L2", "lambda": 0.3}], ids=["plain", "L2"]
+)
 @pytest.mark.parametrize("combiner", ["sum", "mean"])
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients(name, combiner, loss):
@@ -117,8 +168,13 @@ def test_gradients(name, combiner, loss):
     declaration = small(name, nnz=3, fixed=False, combiner=combiner, **loss)
     rng = np.random.default_rng(1)
     batch = reference.random_batch(declaration, 16, rng)
-    model = reference.Model(declaration, Optimizer("SGD"), reference.initial_weights(declaration, 2),
-                            reference.initial_tables(declaration, 3), 16)
+    model = reference.Model(
+        declaration,
+        Optimizer("SGD"),
+        reference.initial_weights(declaration, 2),
+        reference.initial_tables(declaration, 3),
+        16,
+    )
     model.forward(batch, training=True)
     d_weights, d_rows = model.backward()
     gradients = [(w, g) for w, g in zip(model.flat_weights(), d_weights)]
