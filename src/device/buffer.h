@@ -9,7 +9,7 @@
 
 namespace ctr {
 
-// Owns one zeroed block of a device's memory.
+// Owns one zeroed block of a device's memory. On a CPU a large block costs memory only where it is touched.
 class Buffer {
  public:
   Buffer() = default;

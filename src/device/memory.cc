@@ -3,27 +3,37 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
 namespace ctr {
 namespace {
 
-// Blocks of 2 MiB and more ask for huge pages.
+// Blocks of 2 MiB and more ask for huge pages. Large blocks of calloc are fresh pages of the system: they
+// cost memory only where they are touched, so that a block may be sized for a limit that is never reached.
 void* allocate_host(int, size_t bytes) {
-  constexpr size_t kAlignment = 256, kHugePage = size_t{2} << 20;
+  constexpr size_t kAlignment = 256, kPage = 4096, kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* p = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded);
-  if (!p) return nullptr;
-  if (alignment == kHugePage) madvise(p, rounded, MADV_HUGEPAGE);
-  std::memset(p, 0, rounded);
-  return p;
+  const size_t padded = bytes + alignment + sizeof(void*);
+  void* base = padded < bytes ? nullptr : std::calloc(padded, 1);
+  if (!base) return nullptr;
+  auto* data = static_cast<std::byte*>(base) + sizeof base;
+  data += -reinterpret_cast<uintptr_t>(data) % alignment;
+  if (alignment == kHugePage) madvise(data, bytes / kPage * kPage, MADV_HUGEPAGE);
+  std::memcpy(data - sizeof base, &base, sizeof base);  // for release_host
+  return data;
+}
+
+void release_host(int, void* data) {
+  void* base;
+  std::memcpy(&base, static_cast<std::byte*>(data) - sizeof base, sizeof base);
+  std::free(base);
 }
 
 MemoryBackend& backend(Backend b) {
   static MemoryBackend backends[kNumBackends] = {
-      {allocate_host, [](int, void* p) { std::free(p); },
+      {allocate_host, release_host,
        [](const Context&, void* to, const void* from, size_t n) { std::memcpy(to, from, n); },
        [](const Context&, void* to, const void* from, size_t n) { std::memcpy(to, from, n); },
        [](const Context&, void* to, size_t n) { std::memset(to, 0, n); }, [](const Context&) {}}};
