@@ -106,7 +106,7 @@ def train_one(name: str, data: tuple[ParquetDataSet, ParquetDataSet], output: Pa
     sparse = [directory for directory in sparse if directory.is_dir()]
     fresh.load_dense_weights(str(dense))
     fresh.load_sparse_weights([str(directory) for directory in sparse])
-    if not np.array_equal(predict(fresh, output)[0], run.predictions):
+    if not np.array_equal(predict(fresh, output)[0], run.predictions) or evaluate(fresh) != evaluate(model):
         sys.exit(f"{name}: the model loaded from {prefix}* predicts something else than the one that was saved")
     weights = [dense, *(directory / "emb_vector" for directory in sparse)]
     run.parameters = sum(file.stat().st_size for file in weights) // 4
@@ -136,14 +136,15 @@ def demo(data: tuple[ParquetDataSet, ParquetDataSet], output: Path) -> None:
             for r in runs
         ],
     )  # fmt: skip
-    print("Saved, loaded into fresh models, and predicted the same, bit for bit: yes")
+    print("Each model was saved, loaded into a fresh one, and predicted the same.")
     try:
         from adult.plot import draw
     except ImportError:
         print('No picture: install matplotlib (pip install "hugectr[plot]")')
         return
-    draw(runs, output / "adult.png")
-    print(f"Loss, AUC and calibration: {output / 'adult.png'}")
+    picture = output.with_suffix(".png")
+    draw(runs, picture)
+    print(f"Loss, AUC and calibration: {picture}")
 
 
 def over_seeds(data: tuple[ParquetDataSet, ParquetDataSet], output: Path, seeds: int) -> None:
