@@ -179,7 +179,7 @@ class Model:
         With ``repeat_dataset=True`` it trains `max_iter` iterations, with False `num_epochs` epochs; the other number
         is ignored. Iterations count from 0, and an action with interval N follows every iteration i > 0 that N
         divides: with ``max_iter=2000``, ``eval_interval=1000`` evaluates once, and no snapshot is written at the end.
-        It stops early once AUC exceeds its value in ``metrics_spec``. A further call goes on with the same weights
+        It stops early once AUC reaches its value in ``metrics_spec``. A further call goes on with the same weights
         and learning-rate step. Ctrl-C stops after the current iteration and leaves the model usable.
 
         On a terminal one live line shows rate, loss and time left; ``HUGECTR_PROGRESS=0`` or ``1`` overrides that.

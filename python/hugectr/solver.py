@@ -155,7 +155,8 @@ def CreateSolver(
         use_mixed_precision: 16-bit activations with 32-bit weights.
         enable_tf32_compute: TF32 matrix products where the device has them.
         scaler: Loss scale of mixed precision: 128, 256, 512 or 1024.
-        metrics_spec: Evaluation metrics. ``fit`` stops once AUC exceeds its value; the other values have no meaning.
+        metrics_spec: Evaluation metrics. ``fit`` stops once AUC reaches its value, if that is below 1; the other
+            values have no meaning.
         i64_input_key: Keys are 64-bit integers; otherwise unsigned 32-bit.
         use_algorithm_search, use_cuda_graph, async_mlp_wgrad, gen_loss_summary, overlap_lr, overlap_init_wgrad,
         overlap_ar_a2a, eval_overlap, device_layout, use_holistic_cuda_graph, use_overlapped_pipeline,

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Any, Optional
 
+from hugectr import _core
 from hugectr.arguments import Record
 from hugectr.enums import Embedding_t, Layer_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
@@ -115,8 +117,16 @@ def embedding_spec(layer: SparseEmbedding) -> Plain:
     }
 
 
+@functools.lru_cache(None)
+def available_layers() -> frozenset[str]:
+    """Layer types that the core has, aliases included."""
+    return frozenset(name for layer in _core.layer_catalog() for name in (layer["name"], *layer["aliases"]))
+
+
 def dense_spec(layer: DenseLayer) -> Plain:
     """One dense layer with the keywords that were passed: each layer knows its own defaults."""
+    if layer.layer_type.name not in available_layers():
+        raise UnsupportedError(f'DenseLayer "{layer.top_names[0]}": layer {layer.layer_type.name} is not supported yet')
     bottoms, tops = list(layer.bottom_names), list(layer.top_names)
     if layer.layer_type is Layer_t.FusedInnerProduct:
         bottoms, tops = bottoms[:1], tops[:1]  # the others are scratch tensors of fused GPU kernels

@@ -88,6 +88,12 @@ SIGNATURES = {
     "DataReader64.set_source": "file_name=''",
     "DataReader32.is_eof": "",
     "DataReader64.is_eof": "",
+    "tools.DataGenerator": "data_generator_params",
+    "tools.DataGenerator.generate": "",
+    "tools.DataGeneratorParams": """format label_dim dense_dim num_slot i64_input_key source eval_source
+        slot_size_array nnz_array=() check_type=Sum dist_type=PowerLaw power_law_type=Specific alpha=1.2 num_files=128
+        eval_num_files=32 num_samples_per_file=40960 num_samples=5242880 eval_num_samples=1310720
+        float_label_dense=False num_threads=1 seed=None""",
     "data.DataSource": "data_source_params",
     "data.DataSource.move_to_local": "hdfs_path='' local_path=''",
     "data.DataSourceParams": """use_hdfs=False namenode='localhost' port=9000 hdfs_train_source=''
@@ -151,3 +157,12 @@ def test_version() -> None:
 def test_classes_win_over_enumeration_members() -> None:
     for name in SIGNATURES:
         assert not isinstance(getattr(hugectr, name.split(".")[0]), OrderedEnum)
+
+
+def test_every_keyword_of_a_layer_is_an_argument_of_dense_layer() -> None:
+    set_by_compile = {"loss_weight"}
+    arguments = {*inspect.signature(hugectr.DenseLayer).parameters, "lambda", *set_by_compile}
+    for layer in hugectr._core.layer_catalog():
+        assert layer["name"] in hugectr.Layer_t.__members__
+        for param in layer["params"]:
+            assert param["keyword"] in arguments, f"{layer['name']}: {param['keyword']}"

@@ -217,6 +217,9 @@ def test_dense_layer_passes_on_only_what_was_given() -> None:
     assert spec.dense_spec(hugectr.DenseLayer(hugectr.Layer_t.DotProduct, ["a", "b"], ["c"]))["type"] == (
         "ElementwiseMultiply"
     )
+    for name in ("GRU", "MultiHeadAttention"):
+        with pytest.raises(UnsupportedError, match=f'"c": layer {name} is not supported yet'):
+            spec.dense_spec(hugectr.DenseLayer(hugectr.Layer_t[name], ["a"], ["c"]))
     with pytest.raises(InvalidArgumentError, match=re.escape("DenseLayer(ReLU): top_names is empty")):
         hugectr.DenseLayer(hugectr.ReLU, ["a"], [])
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a whole script behaves: threads, signals, output, and leaving while readers run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import hugectr
+import pandas as pd
+import pytest
+from hugectr.tools import DataGenerator, DataGeneratorParams
+
+PRELUDE = """
+import hugectr
+
+def build(repeat=True, format=hugectr.Parquet):
+    folder = "parquet" if format is hugectr.Parquet else "norm"
+    model = hugectr.Model(
+        hugectr.CreateSolver(batchsize=32, batchsize_eval=32, max_eval_batches=2, repeat_dataset=repeat,
+                             i64_input_key=True, seed=3),
+        hugectr.DataReaderParams(format, f"{folder}/train.txt", eval_source=f"{folder}/test.txt",
+                                 check_type=hugectr.Check_t.Sum, num_workers=2,
+                                 slot_size_array=[10] * 3 if format is hugectr.Parquet else []),
+        hugectr.CreateOptimizer())
+    model.add(hugectr.Input(1, "label", 2, "dense", [hugectr.DataReaderSparseParam("data", 1, True, 3)]))
+    model.add(hugectr.SparseEmbedding(hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash, 1, 4, "sum", "e", "data"))
+    model.add(hugectr.DenseLayer(hugectr.Layer_t.Reshape, ["e"], ["r"], leading_dim=12))
+    model.add(hugectr.DenseLayer(hugectr.Layer_t.Concat, ["r", "dense"], ["c"]))
+    model.add(hugectr.DenseLayer(hugectr.Layer_t.InnerProduct, ["c"], ["fc"], num_output=1))
+    model.add(hugectr.DenseLayer(hugectr.Layer_t.BinaryCrossEntropyLoss, ["fc", "label"], ["loss"]))
+    model.compile()
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("process")
+    for format, name in ((hugectr.Parquet, "parquet"), (hugectr.Norm, "norm")):
+        DataGenerator(
+            DataGeneratorParams(
+                format=format,
+                label_dim=1,
+                dense_dim=2,
+                num_slot=3,
+                i64_input_key=True,
+                source=str(path / name / "train.txt"),
+                eval_source=str(path / name / "test.txt"),
+                slot_size_array=[10] * 3,
+                num_files=4,
+                eval_num_files=2,
+                num_samples_per_file=256,
+            )
+        ).generate()
+    return path
+
+
+def start(folder: Path, script: str, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", PRELUDE + script],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, script: str, **environment: str) -> tuple[str, str]:
+    process = start(folder, script, **environment)
+    try:
+        out, err = process.communicate(timeout=100)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_models_may_be_dropped_while_their_readers_run(folder: Path) -> None:
+    script = """
+for i in range(10):
+    model = build()
+    model.start_data_reading()
+    if i % 2:
+        model.train()
+    del model
+print("done")
+"""
+    assert run(folder, script)[0].endswith("done\n")
+
+
+def test_exit_with_running_readers(folder: Path) -> None:
+    out, err = run(folder, "model = build(); model.start_data_reading(); model.train(); print('leaving')")
+    assert out.endswith("leaving\n") and err == ""
+
+
+def test_a_pipe_gets_the_log_lines_only(folder: Path) -> None:
+    out, err = run(folder, "build().fit(max_iter=41, display=20, eval_interval=20, snapshot=0)")
+    lines = out.splitlines()
+    assert err == ""
+    shown = [line for line in lines if "Iter: " in line]
+    assert len(shown) == 2
+    assert re.search(r"\[INFO\]\[RK0\]\[main\]: Iter: 20 Time\(20 iters\): [\d.e-]+s Loss: [\d.]+ lr:0.001$", shown[0])
+    assert sum("Evaluation, AUC: " in line for line in lines) == 2
+    assert re.search(r"Finish 41 iterations with batchsize: 32 in [\d.]+s\.$", lines[-1])
+
+
+def test_a_terminal_gets_a_live_line(folder: Path) -> None:
+    out, err = run(folder, "build().fit(max_iter=300, display=100, snapshot=0)", HUGECTR_PROGRESS="1")
+    assert "samples/s" in err and "loss 0." in err and "/9.60k" in err
+    assert sum("Iter: " in line for line in out.splitlines()) == 2
+
+
+def test_ctrl_c_stops_fit_and_leaves_the_model_usable(folder: Path) -> None:
+    script = """
+model = build()
+print("ready")
+try:
+    model.fit(max_iter=100_000_000, display=0, eval_interval=0, snapshot=0)
+except KeyboardInterrupt:
+    print("interrupted", model.train(), model.get_current_loss() > 0)
+"""
+    process = start(folder, script)
+    assert process.stdout
+    while process.stdout.readline() != "ready\n":
+        pass
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=100)
+    assert out.endswith("interrupted True True\n"), err
+
+
+def test_training_in_another_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(PRELUDE, names)
+    metrics: list[object] = []
+
+    def train() -> None:
+        model = names["build"](repeat=False)  # type: ignore[operator]
+        model.fit(num_epochs=2, display=10, eval_interval=10, snapshot=0)
+        metrics.extend(model.get_eval_metrics())
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join(timeout=100)
+    assert not thread.is_alive() and metrics
+
+
+def test_low_level_epochs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(PRELUDE, names)
+    model = names["build"](repeat=False, format=hugectr.Norm)  # type: ignore[operator]
+    schedule, train, evaluation = (
+        model.get_learning_rate_scheduler(), model.get_data_reader_train(), model.get_data_reader_eval()
+    )  # fmt: skip
+    evaluation.set_source("norm/test.txt")
+    for _ in range(2):
+        train.set_source("norm/train.txt")
+        steps = 0
+        while True:
+            model.set_learning_rate(schedule.get_next())
+            if model.train() == False:  # noqa: E712 (as scripts write it)
+                break
+            steps += 1
+        assert steps == 4 * 256 // 32 and train.is_eof()
+    batches = 0
+    while model.eval():
+        batches += 1
+    evaluation.set_source()
+    assert batches == 2 * 256 // 32 and model.eval()
+    ((name, auc),) = model.get_eval_metrics()
+    assert name == "AUC" and 0 < auc < 1
+    assert schedule.get_step() == 2 * (32 + 1)
+
+
+def test_pandas_and_numpy_sizes(folder: Path) -> None:
+    sizes = pd.DataFrame({"c": [3, 4]}).c
+    reader = hugectr.DataReaderParams(
+        hugectr.Parquet, "a", eval_source="b", check_type=hugectr.Check_t.Non, slot_size_array=sizes.values.flatten()
+    )
+    assert reader.slot_size_array == [3, 4]
