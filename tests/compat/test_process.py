@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hugectr.tools import DataGenerator, DataGeneratorParams
 
+PACKAGE = str(Path(hugectr.__file__).absolute().parents[1])
 PRELUDE = """
 import hugectr
 
@@ -64,7 +65,7 @@ def start(folder: Path, script: str, **environment: str) -> "subprocess.Popen[st
     return subprocess.Popen(
         [sys.executable, "-u", "-c", PRELUDE + script],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": PACKAGE, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
