@@ -154,7 +154,8 @@ def test_freezing_all_and_one() -> None:
         assert model.train()
     assert evaluate(model) == before
     model.unfreeze_embedding("sparse_embedding2")
-    model.train()
+    for _ in range(50):  # the AUC of so few samples moves in steps
+        model.train()
     assert evaluate(model) != before
 
 
