@@ -60,15 +60,16 @@ nb::list catalog() {
 // Owns the memory of one layer's tensors, and runs it as the executor would.
 class LayerRunner {
  public:
-  LayerRunner(const std::string& type, const nb::dict& params)
-      : def_(ctr::find_layer(type)),
+  LayerRunner(const std::string& type, const nb::dict& params, const std::string& dtype)
+      : dtype_(dtype == "bf16" ? ctr::DType::bf16 : ctr::DType::f32),
+        def_(ctr::find_layer(type)),
         layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {}
 
   void set_inputs(const Arrays& inputs) {
     std::vector<ctr::Shape> shapes;
     for (const Array& a : inputs) x_.push_back(copy(a)), shapes.push_back(x_.back().shape());
     shapes_ = layer_->infer(shapes);
-    for (const auto& shape : shapes_.outputs) y_.push_back(make(ctr::DType::f32, shape));
+    for (const auto& shape : shapes_.outputs) y_.push_back(make(dtype_, shape));
     for (const auto& b : shapes_.saved) saved_.push_back(make(b.dtype, b.shape));
     for (const auto& b : shapes_.scratch) scratch_.push_back(make(b.dtype, b.shape));
   }
@@ -100,8 +101,8 @@ class LayerRunner {
                        : mode == "overwrite" ? ctr::GradMode::overwrite
                                              : ctr::GradMode::accumulate);
       const bool skip = modes_.back() == ctr::GradMode::skip;
-      d_x_.push_back(skip ? ctr::Tensor() : make(ctr::DType::f32, x_[i].shape()));
-      if (!skip) std::fill_n(d_x_.back().data<float>(), d_x_.back().numel(), 1.0f);
+      d_x_.push_back(skip ? ctr::Tensor() : make(dtype_, x_[i].shape()));
+      if (!skip) put(d_x_.back(), [](int64_t) { return 1.0f; });
     }
   }
 
@@ -147,14 +148,23 @@ class LayerRunner {
     if (a.ndim() == 2) shape = {1, 1};
     if (a.ndim() == 3) shape = {1, 1, 1};
     for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
-    const ctr::Tensor t = make(ctr::DType::f32, shape);
+    const ctr::Tensor t = make(dtype_, shape);
     fill(t, a);
     return t;
   }
   static void fill(const ctr::Tensor& t, const Array& a) {
     ctr::require(static_cast<int64_t>(a.size()) == t.numel(), "tensor {} was given {} elements",
                  ctr::to_string(t.shape()), a.size());
-    std::memcpy(t.raw(), a.data(), t.bytes());
+    put(t, [&](int64_t i) { return a.data()[i]; });
+  }
+  template <class F>
+  static void put(const ctr::Tensor& t, F value) {
+    for (int64_t i = 0; i < t.numel(); ++i) {
+      if (t.dtype() == ctr::DType::bf16)
+        static_cast<ctr::bf16*>(t.raw())[i] = ctr::to_bf16(value(i));
+      else
+        t.data<float>()[i] = value(i);
+    }
   }
   void add_view_gradients() {
     if (modes_[0] == ctr::GradMode::skip) return;
@@ -179,6 +189,7 @@ class LayerRunner {
     return list;
   }
 
+  ctr::DType dtype_;
   const ctr::LayerDef& def_;
   std::unique_ptr<ctr::Layer> layer_;
   ctr::LayerShapes shapes_;
@@ -191,8 +202,9 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
                    const std::optional<Arrays>& weights, const std::optional<Arrays>& d_outputs,
                    bool training, uint64_t seed, int64_t step, uint32_t layer_index, int threads,
                    int64_t first_sample, int64_t rows, int64_t global_rows, float loss_scale,
-                   const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes) {
-  LayerRunner runner(type, params);
+                   const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes,
+                   const std::string& dtype) {
+  LayerRunner runner(type, params, dtype);
   runner.set_inputs(inputs);
   runner.set_weights(weights, states, seed);
   runner.set_gradients(d_outputs, grad_modes);
@@ -243,6 +255,7 @@ void bind_layers(nb::module_& m) {
               nb::arg("layer_index") = 0, nb::arg("threads") = 1, nb::arg("first_sample") = 0,
               nb::arg("rows") = -1, nb::arg("global_rows") = -1, nb::arg("loss_scale") = 1.0f,
               nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
+              nb::arg("dtype") = "f32",
               "Run one layer forward and, when gradients are given or it is a loss, backward.");
   testing.def("params_round_trip", &params_round_trip, nb::arg("type"), nb::arg("keywords"),
               "(graph entry as text, whether reading it gives the same parameters)");

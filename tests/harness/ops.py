@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One harness for every layer: a float64 NumPy formula and a list of shapes give all the tests of a layer.
+
+A test class derives from :class:`OpTests`, names the layer, and says what it computes. Modes: *compare* (outputs
+against the formula), *gradient* (against central differences of the formula), *support table* (which number types have
+kernels); besides them every layer shows that it honours gradient modes and gives the same bits for any number of
+threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from hugectr._core.testing import run_layer
+
+Array = np.ndarray
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.standard_normal(shape)
+
+
+def bits(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.integers(0, 2, shape).astype(np.float64)
+
+
+class Case:
+    """Input shapes of one call, and the layer's keywords."""
+
+    def __init__(self, *shapes: tuple[int, ...], **params: Any) -> None:
+        self.shapes, self.params = shapes, params
+
+    def __repr__(self) -> str:
+        shapes = " ".join("x".join(map(str, shape)) for shape in self.shapes)
+        return " ".join([shapes, *(f"{key}={value}" for key, value in self.params.items())])
+
+
+def f32(values: Any) -> Array:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def run(
+    type: str,
+    inputs: Any,
+    *,
+    weights: Any = None,
+    d_outputs: Any = None,
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> dict[str, Any]:
+    """Runs one layer on anything that converts to float32 arrays; `options` go to run_layer."""
+
+    def arrays(values: Any) -> list[Array] | None:
+        return None if values is None else [f32(v) for v in values]
+
+    return run_layer(type, params, arrays(inputs), arrays(weights), arrays(d_outputs), **(options or {}))
+
+
+def close(actual: Any, expected: Any, tol: float = 2e-5) -> None:
+    """Every element within tol times the largest magnitude involved (at least 1)."""
+    expected = np.asarray(expected, np.float64)
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    np.testing.assert_allclose(np.reshape(actual, expected.shape), expected, rtol=0, atol=tol * scale)
+
+
+def same_bits(a: dict[str, Any], b: dict[str, Any]) -> None:
+    for key in ("outputs", "d_inputs", "d_weights", "states"):
+        for left, right in zip(a[key], b[key]):
+            np.testing.assert_array_equal(left, right, err_msg=key)
+
+
+class OpTests:
+    type: str
+    cases: list[Case]
+    draw: tuple[Draw, ...] = ()  # of each input; normal beyond its end
+    differentiable: int | None = None  # only the first so many inputs have a gradient
+    is_loss = False
+    tol = 2e-5
+
+    @staticmethod
+    def formula(x: list[Array], w: list[Array], **params: Any) -> Any:
+        """The outputs (one array or a list) in float64."""
+        raise NotImplementedError
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", self.cases, ids=repr)
+
+    def outputs(self, case: Case, x: list[Array], w: list[Array]) -> list[Array]:
+        y = self.formula(x, w, **case.params)
+        return y if isinstance(y, list) else [y]
+
+    def data(self, case: Case) -> tuple[list[Array], list[Array], list[Array]]:
+        """Inputs, weights and upstream gradients, all exact in float32."""
+        rng = np.random.default_rng(len(repr(case)))
+        draws = [*self.draw, *[normal] * len(case.shapes)]
+        x = [f32(draw(rng, shape)) for draw, shape in zip(draws, case.shapes)]
+        shapes = run(self.type, x, **case.params)
+        w = [f32(rng.uniform(-1, 1, weight.shape)) for weight in shapes["weights"]]
+        return x, w, [f32(rng.standard_normal(y.shape)) for y in shapes["outputs"]]
+
+    def run_case(self, case: Case, **options: Any) -> dict[str, Any]:
+        x, w, g = self.data(case)
+        return run(self.type, x, weights=w, d_outputs=None if self.is_loss else g, options=options, **case.params)
+
+    def test_compare(self, case: Case) -> None:
+        x, w, _ = self.data(case)
+        result = run(self.type, x, weights=w, **case.params)
+        expected = self.outputs(case, [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w])
+        assert [y.shape for y in result["outputs"]] == [y.shape for y in expected]
+        for actual, y in zip(result["outputs"], expected):
+            close(actual, y, self.tol)
+
+    def test_gradient(self, case: Case) -> None:
+        x, w, g = self.data(case)
+        if self.is_loss:
+            g = [np.ones(1), np.zeros(1)]
+        result = self.run_case(case)
+        x, w = [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w]
+        count = len(x) if self.differentiable is None else self.differentiable
+
+        def objective() -> float:
+            return sum(float((a * b).sum()) for a, b in zip(self.outputs(case, x, w), g))
+
+        for tensor, gradient in [*zip(x[:count], result["d_inputs"]), *zip(w, result["d_weights"])]:
+            assert gradient.shape == tensor.shape
+            for direction in directions(tensor):
+                start = tensor.copy()
+                eps = 1e-6
+                tensor[...] = start + eps * direction
+                up = objective()
+                tensor[...] = start - eps * direction
+                down = objective()
+                tensor[...] = start
+                scale = max(1.0, float(np.abs(gradient * direction).sum()))
+                slope = (up - down) / (2 * eps)
+                assert abs((gradient * direction).sum() - slope) <= 3 * self.tol * scale
+
+    def test_gradient_modes(self, case: Case) -> None:
+        count = len(case.shapes) if self.differentiable is None else self.differentiable
+        rest = ["skip"] * (len(case.shapes) - count)
+        written = self.run_case(case, grad_modes=["overwrite"] * count + rest)
+        for i in range(count):
+            for mode in ("accumulate", "skip"):  # gradients start as ones
+                modes = ["overwrite"] * count + rest
+                modes[i] = mode
+                other = self.run_case(case, grad_modes=modes)
+                for k in range(count):
+                    if k != i:
+                        np.testing.assert_array_equal(other["d_inputs"][k], written["d_inputs"][k])
+                if mode == "skip":
+                    assert other["d_inputs"][i] is None
+                else:
+                    close(other["d_inputs"][i], written["d_inputs"][i] + 1.0, 1e-6)
+                for a, b in zip(other["d_weights"], written["d_weights"]):
+                    np.testing.assert_array_equal(a, b)
+
+    def test_threads_do_not_change_results(self, case: Case) -> None:
+        one = self.run_case(case, threads=1)
+        same_bits(one, self.run_case(case, threads=2))
+        same_bits(one, self.run_case(case, threads=5))
+
+    def test_support(self) -> None:
+        """The support table: every layer computes in f32; types without a kernel are refused, not converted."""
+        if not self.run_case(self.cases[0])["is_view"]:
+            with pytest.raises(NotImplementedError, match="bf16 on cpu"):
+                self.run_case(self.cases[0], dtype="bf16")
+
+
+def directions(tensor: Array) -> list[Array]:
+    """Unit vectors for a small tensor, a few random ones for a large one."""
+    if tensor.size <= 24:
+        return list(np.eye(tensor.size).reshape(tensor.size, *tensor.shape))
+    rng = np.random.default_rng(tensor.size)
+    return [rng.standard_normal(tensor.shape) for _ in range(4)]

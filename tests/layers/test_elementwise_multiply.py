@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+from harness.ops import Case, OpTests, close, run
+
+
+class TestElementwiseMultiply(OpTests):
+    type = "ElementwiseMultiply"
+    cases = [
+        Case((5, 7), (5, 7)),
+        Case((1, 1), (1, 1), (1, 1)),
+        Case(*[(2, 3, 4)] * 4),
+        Case((301, 257), (301, 257), (301, 257)),
+    ]
+
+    @staticmethod
+    def formula(x, w):
+        return np.prod(x, axis=0)
+
+    def test_a_zero_factor_still_gets_its_gradient(self):
+        result = run("DotProduct", [[[0.0, 0.0]], [[3.0, 0.0]]], d_outputs=[[[2.0, 2.0]]])
+        close(result["d_inputs"], [[[6, 0]], [[0, 0]]], 0)
