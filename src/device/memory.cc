@@ -52,4 +52,20 @@ const MemoryBackend& memory_backend(Device device) {
   return backend(device.backend);
 }
 
+std::vector<float> to_host(const Context& ctx, const Tensor& from) {
+  const auto n = static_cast<size_t>(from.numel());
+  std::vector<float> host(n);
+  auto widen = [&]<class T>(std::vector<T> narrow) {
+    copy_to_host(ctx, narrow.data(), from);
+    for (size_t i = 0; i < n; ++i) host[i] = to_float(narrow[i]);
+  };
+  switch (from.dtype()) {
+    case DType::f32: copy_to_host(ctx, host.data(), from); break;
+    case DType::bf16: widen(std::vector<bf16>(n)); break;
+    case DType::f16: widen(std::vector<f16>(n)); break;
+    default: fail(ErrorKind::internal, "to_host: {} is not a float type", name_of(from.dtype()));
+  }
+  return host;
+}
+
 }  // namespace ctr

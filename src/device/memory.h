@@ -32,11 +32,8 @@ inline void copy_to_device(const Context& ctx, const Tensor& to, const void* hos
 inline void copy_to_host(const Context& ctx, void* host, const Tensor& from) {
   memory_backend(ctx.device).copy_to_host(ctx, host, from.raw(), from.bytes());
 }
-inline std::vector<float> to_host(const Context& ctx, const Tensor& from) {
-  std::vector<float> host(static_cast<size_t>(from.numel()));
-  if (from.data<float>()) copy_to_host(ctx, host.data(), from);
-  return host;
-}
+// Any float type, widened.
+std::vector<float> to_host(const Context& ctx, const Tensor& from);
 inline void fill_zero(const Context& ctx, const Tensor& t) {
   memory_backend(ctx.device).fill_zero(ctx, t.raw(), t.bytes());
 }

@@ -26,16 +26,8 @@ void copy_columns_cpu(Context& ctx, const Tensor& source, const Tensor& target, 
   });
 }
 
-void fill_zero_cpu(Context& ctx, const Tensor& y) {
-  auto* bytes = static_cast<std::byte*>(y.raw());
-  parallel_for(ctx.threads, static_cast<int64_t>(y.bytes()), 1 << 17, [=](int64_t begin, int64_t end) {
-    std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
-  });
-}
-
 }  // namespace
 
 constinit decltype(copy_columns) copy_columns{"copy_columns", {DType::f32, copy_columns_cpu}};
-constinit decltype(fill_zero) fill_zero{"fill_zero", {DType::f32, fill_zero_cpu}};
 
 }  // namespace ctr

@@ -15,7 +15,4 @@ extern Kernel<void(const Tensor& source, const Tensor& target, int64_t rows, Col
                    bool accumulate)>
     copy_columns;
 
-// y = 0.
-extern Kernel<void(const Tensor& y)> fill_zero;
-
 }  // namespace ctr

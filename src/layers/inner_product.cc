@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "device/memory.h"
 #include "kernels/columns.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
@@ -30,13 +31,15 @@ class InnerProduct : public Layer {
     const auto k = static_cast<double>(x.last()), n = static_cast<double>(num_output_);
     LayerShapes shapes{
         .outputs = {y},
-        .weights = {
-            {"weight", {x.last(), num_output_}, choose_initializer(weight_init_, k, n, xavier_normal(k, n))},
-            {"bias",
-             {1, num_output_},
-             choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
+        .weights = {{"weight",
+                     {x.last(), num_output_},
+                     choose_initializer(weight_init_, k, n, xavier_normal(k, n)),
+                     true},
+                    {"bias",
+                     {1, num_output_},
+                     choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
     shapes.flops = 2.0 * static_cast<double>(x.numel()) * n;
-    if (relu_) shapes.scratch = {{DType::f32, y}};
+    if (relu_) shapes.scratch = {{DType::f32, y, true}};
     return shapes;
   }
 

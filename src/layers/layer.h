@@ -18,6 +18,9 @@ struct WeightDef {  // trainable; order is the order in the dense model file
   std::string name;
   Shape shape;
   Initializer initializer;
+  // A matrix factor: read in the network's compute type, from a copy refreshed after each update. Others stay
+  // f32.
+  bool in_compute_type = false;
 };
 struct StateDef {  // not trainable, saved beside the weights: running statistics
   std::string name;
@@ -27,6 +30,7 @@ struct StateDef {  // not trainable, saved beside the weights: running statistic
 struct BufferDef {
   DType dtype;
   Shape shape;
+  bool in_compute_type = false;  // overrides dtype
 };
 
 // What a layer needs for given input shapes. The planner owns all memory; a layer only declares it.
@@ -57,8 +61,9 @@ struct LayerRun {
   bool accumulates(size_t i) const { return d_x_mode[i] == GradMode::accumulate; }
 };
 
-// Immutable description of one layer's computation; owns no memory and holds no back end branch. Loss layers
-// have two outputs: the mean loss over valid rows [1] and the prediction (probabilities), and their backward
+// Immutable description of one layer's computation; owns no memory and holds no back end branch. Inputs,
+// outputs and their gradients are in the network's compute type, all else is f32. Loss layers have two
+// outputs, in f32: the mean loss over valid rows [1] and the prediction (probabilities), and their backward
 // scales with 1 / global_rows and the loss scale.
 class Layer {
  public:

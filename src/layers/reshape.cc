@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "device/memory.h"
 #include "kernels/columns.h"
 #include "layers/layer.h"
 

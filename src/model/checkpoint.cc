@@ -86,6 +86,7 @@ void load_dense_weights(Engine& engine, const std::string& path) {
     Rank& rank = engine.ranks()[r];
     read_statistics(path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
     copy_to_device(rank.context(), rank.parameters().weights(), values.data());
+    rank.parameters().refresh(rank.context());
   }
 }
 

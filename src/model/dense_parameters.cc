@@ -2,10 +2,13 @@
 #include "model/dense_parameters.h"
 
 #include "device/memory.h"
+#include "kernels/convert.h"
 
 namespace ctr {
 
-DenseParameters::DenseParameters(const Context& ctx, const Graph& graph, const OptimizerSpec& optimizer) {
+DenseParameters::DenseParameters(Context& ctx, const Graph& graph, const OptimizerSpec& optimizer,
+                                 DType compute)
+    : compute_(compute) {
   std::vector<std::vector<int>> weight_handles, state_handles;
   for (const Node& node : graph.nodes) {
     auto& weights = weight_handles.emplace_back();
@@ -38,6 +41,31 @@ DenseParameters::DenseParameters(const Context& ctx, const Graph& graph, const O
   for (int s = 0; s < state_count(optimizer.type); ++s)
     initial.insert(initial.end(), static_cast<size_t>(count()), initial_state(optimizer, s));
   if (!initial.empty()) copy_to_device(ctx, optimizer_states(), initial.data());
+  bind_copies(graph, ctx.device);
+  refresh(ctx);
+}
+
+void DenseParameters::bind_copies(const Graph& graph, Device device) {
+  node_compute_weights_ = node_weights_;
+  if (compute_ == DType::f32) return;
+  std::vector<std::pair<size_t, size_t>> copied;  // node, weight
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (size_t k = 0; k < graph.nodes[i].shapes.weights.size(); ++k) {
+      const WeightDef& weight = graph.nodes[i].shapes.weights[k];
+      if (!weight.in_compute_type) continue;
+      compute_weights_.add(compute_, weight.shape);
+      copied.emplace_back(i, k);
+    }
+  compute_weights_.allocate(device);
+  for (size_t c = 0; c < copied.size(); ++c) {
+    const auto [i, k] = copied[c];
+    node_compute_weights_[i][k] = compute_weights_[static_cast<int>(c)];
+    copies_.emplace_back(node_weights_[i][k], node_compute_weights_[i][k]);
+  }
+}
+
+void DenseParameters::refresh(Context& ctx) const {
+  for (const auto& [weight, copy] : copies_) convert(ctx, weight, copy);
 }
 
 void DenseParameters::initialize_node(const Context& ctx, const LayerShapes& shapes, size_t node,

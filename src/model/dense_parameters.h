@@ -14,24 +14,34 @@ namespace ctr {
 class DenseParameters {
  public:
   // Also fills the initial values, drawn from ctx.seed: the same on every rank.
-  DenseParameters(const Context& ctx, const Graph& graph, const OptimizerSpec& optimizer);
+  DenseParameters(Context& ctx, const Graph& graph, const OptimizerSpec& optimizer, DType compute);
 
   int64_t count() const { return weights_.whole(DType::f32).numel(); }
   Tensor weights() const { return weights_.whole(DType::f32); }
   Tensor gradients() const { return gradients_.whole(DType::f32); }
   Tensor optimizer_states() const { return optimizer_states_.whole(DType::f32); }  // [state_count * count]
 
+  DType compute_type() const { return compute_; }
+  // Brings the copies in the compute type up to date: after anything that writes the weights.
+  void refresh(Context& ctx) const;
+
   // Tensors of one node of the graph, in the order its layer declared them.
   const std::vector<Tensor>& weights_of(size_t node) const { return node_weights_[node]; }
+  // The same as layers read them: matrix factors in the compute type, the rest in f32.
+  const std::vector<Tensor>& compute_weights_of(size_t node) const { return node_compute_weights_[node]; }
   const std::vector<Tensor>& gradients_of(size_t node) const { return node_gradients_[node]; }
   const std::vector<Tensor>& states_of(size_t node) const { return node_states_[node]; }
 
  private:
+  void bind_copies(const Graph& graph, Device device);
   void initialize_node(const Context& ctx, const LayerShapes& shapes, size_t node, uint32_t& tensor_index);
 
-  Arena weights_{"dense weights"}, gradients_{"dense gradients"}, states_{"running statistics"},
+  DType compute_;
+  Arena weights_{"dense weights"}, compute_weights_{"compute copies of weights"},
+      gradients_{"dense gradients"}, states_{"running statistics"},
       optimizer_states_{"dense optimizer states"};
-  std::vector<std::vector<Tensor>> node_weights_, node_gradients_, node_states_;
+  std::vector<std::pair<Tensor, Tensor>> copies_;  // f32 weight, its copy
+  std::vector<std::vector<Tensor>> node_weights_, node_compute_weights_, node_gradients_, node_states_;
 };
 
 }  // namespace ctr

@@ -36,6 +36,7 @@ class GraphBuilder {
     for (const auto& label : input.labels) {
       require(label.dim > 0, "label \"{}\": label_dim must be positive, got {}", label.name, label.dim);
       graph_.labels.push_back(add_value(label.name, {graph_.batch, label.dim}, false));
+      graph_.values.back().is_f32 = true;
     }
     if (input.dense_dim > 0)
       graph_.dense = add_value(input.dense_name, {graph_.batch, input.dense_dim}, false);
@@ -134,7 +135,7 @@ class GraphBuilder {
       const int id = add_value(tops[i], node.shapes.outputs[i], needs_grad && !node.def->is_loss);
       Value& value = graph_.values[static_cast<size_t>(id)];
       if (node.shapes.is_view) value.storage = graph_.values[static_cast<size_t>(node.inputs[0])].storage;
-      value.consumed = node.def->is_loss;
+      value.consumed = value.is_f32 = node.def->is_loss;
       node.outputs.push_back(id);
     }
   }

@@ -16,6 +16,7 @@ struct Value {
   Shape shape;
   int storage = 0;          // index of the value that owns the memory
   bool needs_grad = false;  // a trainable weight or embedding lies upstream
+  bool is_f32 = false;      // labels and what losses put out; all else has the compute type
   bool consumed = false;
 };
 

@@ -5,18 +5,21 @@
 
 namespace ctr {
 
-Network::Network(Graph graph, DenseParameters& parameters, Device device, bool training)
+Network::Network(Graph graph, const DenseParameters& parameters, Device device, bool training)
     : graph_(std::move(graph)),
-      plan_(make_plan(graph_, training)),
+      compute_(parameters.compute_type()),
+      plan_(make_plan(graph_, compute_, training)),
       scratch_(device, plan_.scratch_bytes, "scratch") {
   plan_.values.allocate(device);
   plan_.gradients.allocate(device);
   plan_.saved.allocate(device);
   for (size_t v = 0; v < graph_.values.size(); ++v) {
     const Shape& shape = graph_.values[v].shape;
-    values_.emplace_back(DType::f32, shape, plan_.values[plan_.value_handle[v]].raw());
+    values_.emplace_back(storage_type(graph_.values[v], compute_), shape,
+                         plan_.values[plan_.value_handle[v]].raw());
     const int handle = plan_.gradient_handle[v];
-    gradients_.emplace_back(DType::f32, shape, handle < 0 ? nullptr : plan_.gradients[handle].raw());
+    gradients_.emplace_back(storage_type(graph_.values[v], compute_), shape,
+                            handle < 0 ? nullptr : plan_.gradients[handle].raw());
   }
   for (const int v : plan_.zeroed_gradients) zeroed_.push_back(gradients_[static_cast<size_t>(v)]);
   steps_.reserve(graph_.nodes.size());
@@ -25,7 +28,7 @@ Network::Network(Graph graph, DenseParameters& parameters, Device device, bool t
     LayerRun& run = step.run;  // its spans must point into the step's final place
     run.x = step.x, run.y = step.y, run.saved = step.saved, run.scratch = step.scratch;
     run.d_x = step.d_x, run.d_y = step.d_y;
-    run.w = parameters.weights_of(i), run.d_w = parameters.gradients_of(i),
+    run.w = parameters.compute_weights_of(i), run.d_w = parameters.gradients_of(i),
     run.state = parameters.states_of(i);
     run.d_x_mode = plan_.nodes[i].d_x_mode;
     run.index = static_cast<uint32_t>(i);
@@ -41,7 +44,7 @@ Network::Step Network::resolve(size_t i, bool training) const {
   for (const int handle : plan_.nodes[i].saved) step.saved.push_back(plan_.saved[handle]);
   for (size_t k = 0; k < plan_.nodes[i].scratch.size(); ++k) {
     const BufferDef& b = node.shapes.scratch[k];
-    step.scratch.emplace_back(b.dtype, b.shape, scratch_.data() + plan_.nodes[i].scratch[k]);
+    step.scratch.emplace_back(storage_type(b, compute_), b.shape, scratch_.data() + plan_.nodes[i].scratch[k]);
   }
   if (training) {
     for (const int v : node.inputs) step.d_x.push_back(gradient(v));

@@ -13,7 +13,7 @@ namespace ctr {
 // Runs a planned graph on one rank. All memory is taken at construction; a call allocates nothing.
 class Network {
  public:
-  Network(Graph graph, DenseParameters& parameters, Device device, bool training);
+  Network(Graph graph, const DenseParameters& parameters, Device device, bool training);
 
   void forward(Context& ctx, Profile* profile = nullptr) const;
   // Fills the weight gradients and the gradients of embedding outputs.
@@ -35,6 +35,7 @@ class Network {
   Step resolve(size_t node, bool training) const;
 
   Graph graph_;
+  DType compute_;
   Plan plan_;
   Buffer scratch_;
   std::vector<Tensor> values_, gradients_, zeroed_;

@@ -25,7 +25,11 @@ struct Plan {
   std::vector<int> zeroed_gradients;  // storages that nobody writes but somebody reads
 };
 
-// Evaluation plans have neither gradients nor saved buffers that outlive a layer.
-Plan make_plan(const Graph& graph, bool training);
+// `compute` is the storage type of activations and their gradients. Evaluation plans have neither gradients
+// nor saved buffers that outlive a layer.
+Plan make_plan(const Graph& graph, DType compute, bool training);
+
+DType storage_type(const Value& value, DType compute);
+DType storage_type(const BufferDef& buffer, DType compute);
 
 }  // namespace ctr

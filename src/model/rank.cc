@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "device/memory.h"
+#include "kernels/convert.h"
 #include "optim/dense_update.h"
 
 namespace ctr {
@@ -29,12 +30,12 @@ std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
 
 }  // namespace
 
-Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads)
+Rank::Rank(const ModelSpec& spec, uint64_t seed, DType compute, std::unique_ptr<Comm> comm, int threads)
     : spec_(spec),
       ctx_(make_context(seed, *comm, threads, &step_)),
       comm_(std::move(comm)),
       train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
-      parameters_(ctx_, train_graph_, spec.optimizer),
+      parameters_(ctx_, train_graph_, spec.optimizer, compute),
       train_(std::move(train_graph_), parameters_, ctx_.device, true),
       evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device,
                 false),
@@ -42,6 +43,13 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int
                                        std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
       regularizers_(regularizers_of(train_.graph())),
       keys_(spec.embeddings.size()) {
+  if (compute != DType::f32)
+    dense_staging_ = Buffer(
+        ctx_.device,
+        sizeof(float) * static_cast<size_t>(spec.input.dense_dim *
+                                            std::max(spec.solver.batch_size, spec.solver.batch_size_eval)),
+        "dense input");
+  step_.loss_scale = spec.solver.use_mixed_precision ? spec.solver.scaler : 1.0f;
   for (size_t i = 0; i < 2 * regularizers_.size(); ++i) regularizer_values_.add(DType::f32, {1});
   regularizer_values_.allocate(ctx_.device);
   embedding_frozen.assign(spec.embeddings.size(), false);
@@ -81,14 +89,23 @@ void Rank::begin(const Batch& batch, const Network& network, bool training) {
   step_.first_sample = ctx_.rank * graph.batch;
   step_.global_rows = batch.size;
   step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
-  if (graph.dense >= 0)
-    copy_to_device(ctx_, network.value(graph.dense),
-                   batch.dense.data() + step_.first_sample * spec_.input.dense_dim);
+  load_dense(batch, network);
   load_labels(batch, network);
   Profile* profile = training ? profile_.get() : nullptr;
   measured(profile, ctx_, kEmbeddings, Profile::Phase::forward,
            [&] { embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_); });
   network.forward(ctx_, profile);
+}
+
+void Rank::load_dense(const Batch& batch, const Network& network) {
+  const int dense = network.graph().dense;
+  if (dense < 0) return;
+  const Tensor& to = network.value(dense);
+  const float* from = batch.dense.data() + step_.first_sample * spec_.input.dense_dim;
+  if (to.dtype() == DType::f32) return copy_to_device(ctx_, to, from);
+  const Tensor staging(DType::f32, to.shape(), dense_staging_.data());
+  copy_to_device(ctx_, staging, from);
+  convert(ctx_, staging, to);
 }
 
 // Each label is a range of columns of the batch's label rows.
@@ -152,6 +169,7 @@ void Rank::update_dense() {
                            step_.loss_scale);
   dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer,
                ++dense_step);
+  parameters_.refresh(ctx_);
 }
 
 void Rank::evaluate(const Batch& batch) {

@@ -14,7 +14,7 @@ namespace ctr {
 // One rank of a model: a replica of the dense network, a shard of the embeddings, a part of every batch.
 class Rank {
  public:
-  Rank(const ModelSpec& spec, uint64_t seed, std::unique_ptr<Comm> comm, int threads);
+  Rank(const ModelSpec& spec, uint64_t seed, DType compute, std::unique_ptr<Comm> comm, int threads);
 
   // Finds embedding rows and checks that new ones fit; changes nothing. Must succeed on all ranks before a
   // step.
@@ -50,6 +50,7 @@ class Rank {
   enum ProfileRow : size_t { kLookup, kEmbeddings, kDenseUpdate };
   void start_profile();
   void begin(const Batch& batch, const Network& network, bool training);
+  void load_dense(const Batch& batch, const Network& network);
   void load_labels(const Batch& batch, const Network& network);
   void update_dense();
   void compute_regularizers(const Network& network);
@@ -69,6 +70,7 @@ class Rank {
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
   std::vector<float> label_staging_, host_predictions_, host_labels_;
+  Buffer dense_staging_;  // f32 input on its way to the compute type
   std::unique_ptr<Profile> profile_;
   Arena regularizer_values_{
       "regularizers"};  // [labels] of the training network, then of the evaluation network

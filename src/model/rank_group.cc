@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "model/precision.h"
 
 namespace ctr {
 
@@ -15,7 +16,9 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
     comms.push_back(make_solo_comm());
   else
     comms = make_local_comms(n);
-  for (auto& comm : comms) ranks_.push_back(std::make_unique<Rank>(spec, seed, std::move(comm), threads));
+  const DType compute = compute_type(spec.solver, Device{});
+  for (auto& comm : comms)
+    ranks_.push_back(std::make_unique<Rank>(spec, seed, compute, std::move(comm), threads));
   errors_.resize(ranks_.size());
   for (size_t r = 1; r < ranks_.size(); ++r) threads_.emplace_back([this, r] { serve(r); });
 }

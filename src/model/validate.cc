@@ -33,8 +33,6 @@ void validate(const ModelSpec& spec) {
   validate_devices(solver, ranks);
   validate_batch("batchsize", solver.batch_size, ranks);
   validate_batch("batchsize_eval", solver.batch_size_eval, ranks);
-  if (solver.use_mixed_precision)
-    fail(ErrorKind::unsupported, "use_mixed_precision is not implemented yet on a CPU");
   require(!spec.data.sources.empty() && !spec.data.sources.front().empty(),
           "DataReaderParams: source is empty");
   require(!spec.data.eval_source.empty(), "DataReaderParams: eval_source is empty");

@@ -30,7 +30,8 @@ TEST(Fuse, InnerProductAndReluBecomeOneLayerWithTheSameWeights) {
 
   Context ctx;
   ctx.seed = 7;
-  const DenseParameters a(ctx, build_graph(plain, 2), {}), b(ctx, build_graph(fused, 2), {});
+  const DenseParameters a(ctx, build_graph(plain, 2), {}, DType::f32),
+      b(ctx, build_graph(fused, 2), {}, DType::f32);
   ASSERT_EQ(a.count(), b.count());
   for (int64_t i = 0; i < a.count(); ++i)
     EXPECT_EQ(a.weights().data<float>()[i], b.weights().data<float>()[i]);

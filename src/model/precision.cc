@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/precision.h"
+
+#include "base/log.h"
+#include "kernels/gemm.h"
+
+namespace ctr {
+namespace {
+
+// Name of the CPU's bf16 matrix instructions; null when it has none.
+const char* bf16_instructions() {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  if (__builtin_cpu_supports("avx512bf16")) return "AVX512-BF16";
+#endif
+  return nullptr;
+}
+
+}  // namespace
+
+DType compute_type(const SolverSpec& solver, Device device) {
+  if (!solver.use_mixed_precision) return DType::f32;
+  if (device.backend == Backend::cuda) return DType::f16;
+  const char* instructions = bf16_instructions();
+  if (instructions && gemm.has(Backend::cpu, DType::bf16)) {
+    log::info("Mixed precision on the CPU: bf16 activations and matrix products ({}), fp32 weights and sums",
+              instructions);
+    return DType::bf16;
+  }
+  log::info("Mixed precision: this CPU or build has no bf16 matrix instructions; computing in fp32");
+  return DType::f32;
+}
+
+}  // namespace ctr
