@@ -46,9 +46,12 @@ class FileListSource final : public BatchSource {
 }  // namespace
 
 void ReadTask::warn(const std::string& problem) {
-  log::warn_once(problem);
-  std::lock_guard lock(mutex_);
-  problem_ = problem;
+  {
+    std::lock_guard lock(mutex_);
+    problem_ = problem;
+    if (!warned_.insert(problem).second) return;
+  }
+  log::warning("{}", problem);
 }
 
 void ReadTask::restart(const std::string& source) {

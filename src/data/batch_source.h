@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct ReadTask {
 
  private:
   mutable std::mutex mutex_;
+  std::set<std::string> warned_;
   std::string problem_;
 };
 
