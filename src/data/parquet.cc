@@ -195,8 +195,6 @@ void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, 
   });
 }
 
-const std::string kExtension = ".parquet";
-
 ParquetMetadata load_metadata(const std::string& data_directory, const std::string& list_directory) {
   std::string path = data_directory + "/_metadata.json";
   if (!exists(path)) path = list_directory + "/_metadata.json";
@@ -224,7 +222,7 @@ BatchSources open_parquet(ReadTask& task) {
   std::vector<std::string> files = read_file_list(list);
   auto folders = std::make_shared<std::unordered_map<std::string, ParquetMetadata>>();
   for (const std::string& file : files) {
-    require(file.ends_with(kExtension), "file list \"{}\": \"{}\" does not end in .parquet", list, file);
+    require(file.ends_with(".parquet"), "file list \"{}\": \"{}\" does not end in .parquet", list, file);
     const std::string folder = directory_of(file);
     auto it = folders->find(folder);
     if (it == folders->end()) {

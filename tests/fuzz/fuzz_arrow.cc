@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Record batches whose buffers are as long as their arrays say, and everything else is arbitrary.
-#include <cstdlib>
+#include <algorithm>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -12,8 +13,18 @@
 namespace {
 
 constexpr int kColumns = 3;  // a label, a dense column, a slot
-const char* const kFormats[] = {"c",  "C", "s", "S", "i", "I",    "l",    "L",       "f",  "g",  "+l",
-                                "+L", "e", "b", "u", "n", "+w:2", "+w:0", "+w:1000", "+s", "+w", ""};
+
+// Zero bytes choose what is valid, so that most inputs get deep. One choice in 16 is hostile.
+bool hostile(FuzzedDataProvider& data) { return data.ConsumeIntegralInRange(0, 15) == 15; }
+
+const char* pick_format(FuzzedDataProvider& data, bool of_list) {
+  static const char* const any[] = {"f", "g", "c", "C",  "s",  "S",    "i",
+                                    "I", "l", "L", "+l", "+L", "+w:1", "+w:2"};
+  static const char* const bad[] = {"e",  "b",  "u", "n", "+w:0", "+w:1000", "+w:99999999999999999999",
+                                    "+s", "+w", ""};
+  if (hostile(data)) return data.PickValueInArray(bad);
+  return any[data.ConsumeIntegralInRange(0, of_list ? 9 : 13)];
+}
 
 struct Node {
   ArrowSchema schema{};
@@ -23,46 +34,60 @@ struct Node {
   std::vector<ArrowArray*> child_arrays;
   std::vector<std::vector<uint8_t>> storage;
   std::vector<const void*> buffers;
+
+  void add_child(std::unique_ptr<Node> child) {
+    child_schemas.push_back(&child->schema);
+    child_arrays.push_back(&child->array);
+    children.push_back(std::move(child));
+    schema.n_children = array.n_children = static_cast<int64_t>(children.size());
+    schema.children = child_schemas.data();
+    array.children = child_arrays.data();
+  }
 };
+
+// List offsets 0, 1, ... of 32 or 64 bits with some of them changed, or values.
+std::vector<uint8_t> make_buffer(FuzzedDataProvider& data, std::string_view format, size_t elements) {
+  std::vector<uint8_t> bytes((elements + 1) * 8);
+  if (format == "+l" || format == "+L") {
+    for (size_t i = 0; i <= elements; ++i) bytes[i * (format == "+l" ? 4 : 8)] = static_cast<uint8_t>(i);
+    if (format == "+l") bytes.resize((elements + 1) * 4);
+    if (data.ConsumeBool())
+      bytes[data.ConsumeIntegralInRange<size_t>(0, bytes.size() - 1)] = data.ConsumeIntegral<uint8_t>();
+  } else {
+    const auto values = data.ConsumeBytes<uint8_t>(bytes.size());
+    std::copy(values.begin(), values.end(), bytes.begin());
+  }
+  return bytes;
+}
 
 // Buffers of exactly the size that the array's own length and offset ask for.
 void add_buffers(FuzzedDataProvider& data, Node& node) {
   const auto elements = static_cast<size_t>(node.array.offset + node.array.length);
-  const bool nulls = data.ConsumeIntegralInRange(0, 3) == 0;
-  node.storage.push_back(std::vector<uint8_t>(nulls ? elements / 8 + 1 : 0, 0xff));
-  if (nulls)
-    node.storage.back()[data.ConsumeIntegralInRange<size_t>(0, elements / 8)] =
-        data.ConsumeIntegral<uint8_t>();
-  auto values = data.ConsumeBytes<uint8_t>((elements + 1) * 8);
-  values.resize((elements + 1) * 8);
-  if (data.ConsumeBool())  // ascending 32-bit list offsets
-    for (size_t i = 0; i <= elements; ++i)
-      reinterpret_cast<int32_t*>(values.data())[i] = static_cast<int32_t>(i);
-  node.storage.push_back(std::move(values));
+  const std::string_view format = node.schema.format;
+  node.storage.emplace_back(data.ConsumeIntegralInRange(0, 3) == 3 ? elements / 8 + 1 : 0, uint8_t{0xff});
+  if (auto& valid = node.storage.back(); !valid.empty() && data.ConsumeBool())
+    valid[data.ConsumeIntegralInRange<size_t>(0, valid.size() - 1)] = data.ConsumeIntegral<uint8_t>();
+  node.storage.push_back(make_buffer(data, format, elements));
   for (const auto& buffer : node.storage) node.buffers.push_back(buffer.empty() ? nullptr : buffer.data());
-  if (data.ConsumeIntegralInRange(0, 15) == 0) node.buffers[1] = nullptr;
-  node.array.n_buffers = data.ConsumeIntegralInRange(0, 15) == 0 ? data.ConsumeIntegralInRange(0, 2) : 2;
-  if (std::string_view(node.schema.format).starts_with("+w")) node.array.n_buffers = 1;
+  if (hostile(data)) node.buffers[1] = nullptr;
+  node.array.n_buffers = hostile(data) ? data.ConsumeIntegralInRange(0, 2) : format.starts_with("+w") ? 1 : 2;
   node.array.buffers = node.buffers.data();
 }
 
-std::unique_ptr<Node> make_node(FuzzedDataProvider& data, int depth) {
+std::unique_ptr<Node> make_node(FuzzedDataProvider& data, int64_t rows, bool of_list) {
   auto node = std::make_unique<Node>();
-  node->schema.format = data.PickValueInArray(kFormats);
+  node->schema.format = pick_format(data, of_list);
   node->schema.name = data.ConsumeBool() ? "name" : nullptr;
-  node->array.length = data.ConsumeIntegralInRange(0, 20);
   node->array.offset = data.ConsumeIntegralInRange(0, 4);
-  node->array.null_count = data.ConsumeIntegralInRange(-1, 2);
+  node->array.length =
+      rows + data.ConsumeIntegralInRange(0, 4) - (hostile(data) ? std::min<int64_t>(rows, 3) : 0);
+  node->array.null_count = data.ConsumeIntegralInRange(0, 2) - 1;
+  const int64_t elements = node->array.offset + node->array.length;
   add_buffers(data, *node);
-  for (int i = depth < 2 ? data.ConsumeIntegralInRange(0, 2) : 0; i > 0; --i) {
-    node->children.push_back(make_node(data, depth + 1));
-    node->child_schemas.push_back(&node->children.back()->schema);
-    node->child_arrays.push_back(&node->children.back()->array);
-  }
-  node->schema.n_children = node->array.n_children = static_cast<int64_t>(node->children.size());
-  node->schema.children = node->child_schemas.data();
-  node->array.children = node->child_arrays.data();
-  if (data.ConsumeIntegralInRange(0, 31) == 0) {  // what no buffer can follow
+  const bool is_list = node->schema.format[0] == '+';
+  for (int n = hostile(data) ? data.ConsumeIntegralInRange(0, 2) : is_list; n > 0 && !of_list; --n)
+    node->add_child(make_node(data, 2 * elements, true));
+  if (hostile(data)) {  // lengths that no buffer can follow
     node->array.length = data.ConsumeIntegral<int64_t>() | INT64_MIN;
     node->array.offset = data.ConsumeIntegral<int64_t>();
   }
@@ -93,20 +118,14 @@ int get_next(ArrowArrayStream* stream, ArrowArray* out) {
 }
 
 void fill_root(FuzzedDataProvider& data, Node& root) {
+  const int64_t rows = 1 + data.ConsumeIntegralInRange(0, 15);
   root.schema.format = "+s";
-  for (int c = 0; c < kColumns; ++c) {
-    root.children.push_back(make_node(data, 0));
-    root.child_schemas.push_back(&root.children.back()->schema);
-    root.child_arrays.push_back(&root.children.back()->array);
-  }
-  root.schema.n_children = kColumns;
-  root.schema.children = root.child_schemas.data();
-  root.array.n_children =
-      data.ConsumeIntegralInRange(0, 15) == 0 ? data.ConsumeIntegralInRange(0, 3) : kColumns;
-  root.array.children = root.child_arrays.data();
-  root.array.length =
-      data.ConsumeBool() ? data.ConsumeIntegralInRange(0, 16) : data.ConsumeIntegral<int64_t>();
-  root.array.offset = data.ConsumeIntegralInRange(0, 7) ? 0 : data.ConsumeIntegral<int64_t>();
+  root.array.offset = data.ConsumeIntegralInRange(0, 2);
+  for (int c = 0; c < kColumns; ++c) root.add_child(make_node(data, root.array.offset + rows, false));
+  root.array.length = rows;
+  if (hostile(data)) root.array.n_children = data.ConsumeIntegralInRange(0, 3);
+  if (hostile(data)) root.array.length = data.ConsumeIntegral<int64_t>();
+  if (hostile(data)) root.array.offset = data.ConsumeIntegral<int64_t>();
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ void prepare(ReadTask& task, const ReaderSpec& spec) {
 
 void drain(BatchSource& source, const SampleLayout& layout) {
   Batch batch;
-  for (int i = 0; i < 1000 && source.fill(batch); ++i) check_batch(batch, layout);
+  for (int i = 0; i < 64 && source.fill(batch); ++i) check_batch(batch, layout);
 }
 
 std::vector<SparseInputSpec> sparse_inputs(FuzzedDataProvider& data, int64_t max_nnz) {

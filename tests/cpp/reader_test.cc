@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/reader.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "io/file.h"
+
+namespace ctr {
+namespace {
+
+// A Raw file whose sample i has label i and key i.
+class Readers : public testing::Test {
+ protected:
+  static constexpr int32_t kSamples = 103;
+
+  void SetUp() override {
+    path_ =
+        (std::filesystem::temp_directory_path() / ("ctr_reader_test_" + std::to_string(::getpid()))).string();
+    write(kSamples);
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  void write(int32_t samples) const {
+    write_atomically(path_, [&](OutputFile& file) {
+      for (int32_t i = 0; i < samples; ++i) {
+        const int32_t sample[] = {i, i};
+        file.write(sample, sizeof sample);
+      }
+    });
+  }
+
+  ReaderSpec spec(int workers) const {
+    ReaderSpec spec;
+    spec.format = DataFormat::raw;
+    spec.source = path_;
+    spec.batch_size = 4;
+    spec.sparse = {{"data", {1}, false}};
+    spec.repeat = false;
+    spec.num_workers = workers;
+    return spec;
+  }
+
+  std::string path_;
+};
+
+std::vector<int64_t> take(Reader& reader, int batches) {
+  std::vector<int64_t> keys;
+  for (const Batch* batch; batches-- > 0 && (batch = reader.next());)
+    keys.insert(keys.end(), batch->sparse[0].keys.begin(), batch->sparse[0].keys.end());
+  return keys;
+}
+
+TEST_F(Readers, StartAndStopAtAnyMoment) {
+  for (int i = 0; i < 100; ++i) {
+    const auto reader = make_reader(spec(1 + i % 5));
+    reader->start();
+    const auto keys = take(*reader, i % 7);
+    for (size_t k = 0; k < keys.size(); ++k) ASSERT_EQ(keys[k], static_cast<int64_t>(k));
+    if (i % 2 == 0) continue;
+    reader->start();
+    ASSERT_EQ(take(*reader, 1000).size(), size_t{kSamples});
+    ASSERT_TRUE(reader->at_end());
+  }
+}
+
+TEST_F(Readers, NoAllocationOfBatchesOnceTheRingIsWarm) {
+  ReaderSpec repeating = spec(2);
+  repeating.repeat = true;
+  const auto reader = make_reader(repeating);
+  reader->start();
+  std::vector<const float*> seen;
+  for (int i = 0; i < 200; ++i) {
+    const float* labels = reader->next()->labels.data();
+    if (std::find(seen.begin(), seen.end(), labels) == seen.end()) seen.push_back(labels);
+  }
+  EXPECT_LE(seen.size(), size_t{2} * (static_cast<size_t>(repeating.prefetch) + 1));
+}
+
+TEST_F(Readers, AFileThatShrinksWhileItIsReadIsAnError) {
+  ReaderSpec repeating = spec(3);
+  repeating.repeat = true;
+  const auto reader = make_reader(repeating);
+  reader->start();
+  take(*reader, 3);
+  std::filesystem::resize_file(path_, 100);
+  EXPECT_THROW(take(*reader, 1000), Error);
+  EXPECT_THROW(take(*reader, 1), Error);
+}
+
+}  // namespace
+}  // namespace ctr
