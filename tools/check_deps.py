@@ -55,6 +55,7 @@ VENDORS = {
     "rocksdb/*": ["src/serve/rocksdb*"],
     "librdkafka/*": ["src/serve/kafka*"],
     "nanobind/*": ["python/bindings/*"],
+    "fuzzer/*": ["tests/fuzz/*"],
     "gtest/*": ["tests/cpp/*"],
     "benchmark/*": ["benchmarks/*"],
 }
