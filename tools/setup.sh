@@ -102,12 +102,17 @@ build() {
   quietly cmake --build --preset cpu
 }
 
-stamp=.venv/ready$1
 key=$(cat tools/setup.sh pyproject.toml | sha256sum)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$key" ] || ! .venv/bin/python -c '' 2>/dev/null; then
+done_before() { [ "$(cat ".venv/$1" 2>/dev/null)" = "$key" ]; }
+
+.venv/bin/python -c '' 2>/dev/null || rm -f .venv/python-done .venv/system*-done
+if ! done_before "system$1-done"; then
   find_missing "$1"
   [ -z "$missing" ] || install_missing
-  make_venv
-  echo "$key" >"$stamp"
 fi
+if ! done_before python-done; then
+  make_venv
+  echo "$key" >.venv/python-done
+fi
+echo "$key" >".venv/system$1-done"
 build
