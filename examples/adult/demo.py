@@ -56,7 +56,7 @@ def evaluate(model: hugectr.Model) -> dict[str, float]:
 
 
 def train(model: hugectr.Model, data: ParquetDataSet, run: Run) -> None:
-    """Trains epoch by epoch. On a terminal a live line shows rate, loss and time left."""
+    """Trains epoch by epoch. On a terminal a live line shows rate, loss and time left; in a pipe one line follows."""
     schedule, reader = model.get_learning_rate_scheduler(), model.get_data_reader_train()
     total = EPOCHS * (data.num_rows // BATCH_SIZE)
     with tqdm(desc=f"{run.name:<11}", total=total * BATCH_SIZE, unit=" samples", unit_scale=True, disable=None) as bar:
@@ -71,6 +71,8 @@ def train(model: hugectr.Model, data: ParquetDataSet, run: Run) -> None:
             run.aucs.append(metrics["AUC"])
             run.log_loss = metrics["AverageLoss"]
             bar.set_postfix_str(f"loss {np.mean(run.losses[-50:]):.4f}, test AUC {run.aucs[-1]:.4f}")
+    if bar.disable:
+        print(f"{run.name:<11}  test AUC after each epoch: {' '.join(f'{auc:.4f}' for auc in run.aucs)}", flush=True)
 
 
 def _steps(model: hugectr.Model, schedule: hugectr.LearningRateScheduler) -> Iterator[float]:
