@@ -10,6 +10,13 @@ from harness.reference_optimizers import Optimizer
 
 
 @dataclass(frozen=True)
+class Label:
+    name: str
+    dim: int = 1
+    weight: float = 1.0  # of its loss
+
+
+@dataclass(frozen=True)
 class SparseInput:
     name: str
     slot_sizes: tuple[int, ...]  # distinct keys of each slot
@@ -43,6 +50,7 @@ class Declaration:
     inputs: tuple[SparseInput, ...]
     embeddings: tuple[Embedding, ...]
     nodes: tuple[Node, ...]
+    labels: tuple[Label, ...] = (Label("label"),)
 
     def input_of(self, embedding: Embedding) -> SparseInput:
         return next(i for i in self.inputs if i.name == embedding.bottom)

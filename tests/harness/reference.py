@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from harness.declaration import Declaration, Embedding
+from harness.declaration import Declaration, Embedding, Node
 from harness.reference_layers import LAYERS, Array, Layer, regularizer
 from harness.reference_optimizers import DenseUpdate, Optimizer, RowUpdate
 
@@ -30,7 +30,7 @@ class Bags:
 
 @dataclass
 class Batch:
-    label: Array  # [batch, 1]
+    label: Array  # [batch, columns of all labels]
     dense: Array  # [batch, dense_dim]
     sparse: dict[str, Bags]
 
@@ -99,19 +99,22 @@ class Model:
         return np.concatenate([w.ravel() for w in self.flat_weights()])
 
     def forward(self, batch: Batch, training: bool) -> tuple[float, Array]:
-        """Displayed loss and probabilities."""
-        values = {"label": batch.label, "dense": batch.dense}
+        """Displayed loss and the first loss' probabilities."""
+        values = label_values(self.declaration, batch.label) | {"dense": batch.dense}
         for table in self.tables:
             values[table.spec.name] = table.forward(batch.sparse[table.spec.bottom])
-        total = 0.0
+        total, predictions = 0.0, None
         self.penalty = [np.zeros_like(w) for w in self.flat_weights()]
         for node, layer, weights in zip(self.declaration.nodes, self.layers, self.weights):
             layer.training = training
             values |= zip(node.tops, outputs := layer.forward(weights, [values[b] for b in node.bottoms]))
             if node.type.endswith("Loss"):
-                total, predictions = total + outputs[0], outputs[1]
-                total += self._regularize(node.args)
+                predictions = outputs[1] if predictions is None else predictions
+                total += self._weight_of(node) * outputs[0] + self._regularize(node.args)
         return total, predictions
+
+    def _weight_of(self, loss: Node) -> float:
+        return next(label.weight for label in self.declaration.labels if label.name == loss.bottoms[1])
 
     def _regularize(self, args: dict[str, object]) -> float:
         if not args.get("use_regularizer"):
@@ -122,7 +125,7 @@ class Model:
 
     def backward(self) -> tuple[list[Array], list[tuple[Array, Array]]]:
         """Gradients of the dense weights, and (rows, gradients) of each table."""
-        d_values: dict[str, Array] = {}
+        d_values = {n.tops[0]: self._weight_of(n) for n in self.declaration.nodes if n.type.endswith("Loss")}
         d_weights: list[list[Array]] = []
         for node, layer in zip(reversed(self.declaration.nodes), reversed(self.layers)):
             d_x, d_w = layer.backward([d_values.get(top) for top in node.tops])
@@ -145,9 +148,16 @@ class Model:
         return loss
 
 
+def label_values(declaration: Declaration, columns: Array) -> dict[str, Array]:
+    """Each label's own columns."""
+    ends = np.cumsum([label.dim for label in declaration.labels])[:-1]
+    return dict(zip([label.name for label in declaration.labels], np.split(columns, ends, 1)))
+
+
 def weight_shapes(declaration: Declaration) -> list[list[tuple[int, ...]]]:
     """Shapes of the trainable tensors of each layer, found by pushing one zero sample through."""
-    values = {"label": np.zeros((1, 1)), "dense": np.zeros((1, declaration.dense_dim))}
+    columns = sum(label.dim for label in declaration.labels)
+    values = label_values(declaration, np.zeros((1, columns))) | {"dense": np.zeros((1, declaration.dense_dim))}
     for e in declaration.embeddings:
         values[e.name] = np.zeros((1, len(declaration.input_of(e).slot_sizes), e.dim))
     result = []
@@ -191,5 +201,6 @@ def random_batch(declaration: Declaration, size: int, rng: np.random.Generator) 
         keys = starts[slot] + local
         sparse[spec.name] = Bags(len(sizes), np.concatenate([[0], np.cumsum(counts)]), keys)
         np.add.at(score, np.repeat(np.arange(rows) // len(sizes), counts), np.where(local % 2, 0.4, -0.4))
-    label = (rng.random(size) < 1 / (1 + np.exp(-score))).astype(np.float32)
-    return Batch(label[:, None], dense, sparse)
+    columns = sum(label.dim for label in declaration.labels)
+    label = rng.random((size, columns)) < 1 / (1 + np.exp(-score[:, None]))
+    return Batch(label.astype(np.float32), dense, sparse)

@@ -214,7 +214,7 @@ class Interaction(Layer):
 
 
 class BinaryCrossEntropyLoss(Layer):
-    """Mean over the rows given; its outputs are the loss [1] and the probabilities, its gradient that of the mean."""
+    """Losses have the outputs loss and probabilities; what flows back into the first is the weight of the loss."""
 
     def forward(self, w: list[Array], x: list[Array]) -> list[Array]:
         logit, label = x
@@ -223,7 +223,35 @@ class BinaryCrossEntropyLoss(Layer):
         return [value.mean(), self.y]
 
     def backward(self, g: list[Array]) -> tuple[list[Array], list[Array]]:
-        return [(self.y - self.label) / len(self.y), np.zeros_like(self.label)], []
+        return [g[0] * (self.y - self.label) / len(self.y), np.zeros_like(self.label)], []
+
+
+class MultiCrossEntropyLoss(Layer):
+    """A label below -0.5 is missing, but its element still counts in the mean."""
+
+    def forward(self, w: list[Array], x: list[Array]) -> list[Array]:
+        logit, self.label = x
+        self.y, tau = sigmoid(logit), self.args.get("target_weight_vec") or [1.0] * logit.shape[1]
+        self.scale = np.where(self.label < -0.5, 0.0, tau) / logit.size
+        value = np.maximum(logit, 0) - logit * self.label + np.log1p(np.exp(-np.abs(logit)))
+        return [(self.scale * value).sum(), self.y]
+
+    def backward(self, g: list[Array]) -> tuple[list[Array], list[Array]]:
+        return [g[0] * self.scale * (self.y - self.label), np.zeros_like(self.label)], []
+
+
+class CrossEntropyLoss(Layer):
+    """Two classes; the label [batch, 1] says whether it is the second."""
+
+    def forward(self, w: list[Array], x: list[Array]) -> list[Array]:
+        logit, label = x
+        e = np.exp(logit - logit.max(1, keepdims=True))
+        self.y = e / e.sum(1, keepdims=True)
+        self.target = np.concatenate([label < 0.5, label >= 0.5], 1)
+        return [-np.log(self.y[self.target]).mean(), self.y]
+
+    def backward(self, g: list[Array]) -> tuple[list[Array], list[Array]]:
+        return [g[0] * (self.y - self.target) / len(self.y), np.zeros((len(self.y), 1))], []
 
 
 def sigmoid(x: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import hugectr
 import numpy as np
-from harness.declaration import Declaration, SparseInput
+from harness.declaration import Declaration, Node, SparseInput
 from harness.reference import Array, Batch
 from harness.reference_optimizers import Optimizer
 
@@ -28,7 +28,8 @@ def write_norm(
     slots = sum(len(s.slot_sizes) for s in declaration.inputs)
     paths = [folder / f"{k}.data" for k in range(files)]
     for path, content in zip(paths, samples):
-        header = np.array([check, len(content), 1, declaration.dense_dim, slots, 0, 0, 0], "<i8").tobytes()
+        labels = sum(label.dim for label in declaration.labels)
+        header = np.array([check, len(content), labels, declaration.dense_dim, slots, 0, 0, 0], "<i8").tobytes()
         path.write_bytes(b"".join(_framed(p) if check else p for p in [header, *content]))
     names = folder / "list.txt"
     names.write_text("\n".join([str(files), *map(str, paths)]) + "\n")
@@ -116,6 +117,7 @@ def create_model(
     ranks: int = 1,
     reader: dict[str, Any] | None = None,
     compile: bool = True,
+    add_input: bool = True,
     **solver: Any,
 ) -> hugectr.Model:
     """A compiled model that reads ``source`` with one worker; ``reader`` and ``solver`` add keyword arguments."""
@@ -131,16 +133,8 @@ def create_model(
         hugectr.DataReaderParams(source=[source], eval_source=eval_source or source, **reader),
         create_optimizer(optimizer),
     )
-    sparse = [hugectr.DataReaderSparseParam(s.name, s.nnz, s.fixed, len(s.slot_sizes)) for s in declaration.inputs]
-    model.add(
-        hugectr.Input(
-            label_dim=1,
-            label_name="label",
-            dense_dim=declaration.dense_dim,
-            dense_name="dense",
-            data_reader_sparse_param_array=sparse,
-        )
-    )
+    if add_input:
+        model.add(_input(declaration))
     for e in declaration.embeddings:
         more: dict[str, Any] = {"optimizer": create_optimizer(e.optimizer)} if e.optimizer else {}
         if e.type == ONE_HOT:
@@ -156,14 +150,30 @@ def create_model(
                 **more,
             )
         )
-    for node in declaration.nodes:
+    add_layers(model, declaration.nodes)
+    if compile:
+        model.compile()
+    return model
+
+
+def _input(declaration: Declaration) -> hugectr.Input:
+    sparse = [hugectr.DataReaderSparseParam(s.name, s.nnz, s.fixed, len(s.slot_sizes)) for s in declaration.inputs]
+    return hugectr.Input(
+        label_dims=[label.dim for label in declaration.labels],
+        label_names=[label.name for label in declaration.labels],
+        label_weights=[label.weight for label in declaration.labels],
+        dense_dim=declaration.dense_dim,
+        dense_name="dense",
+        data_reader_sparse_param_array=sparse,
+    )
+
+
+def add_layers(model: hugectr.Model, nodes: Iterable[Node]) -> None:
+    for node in nodes:
         args = dict(node.args)
         if "regularizer_type" in args:
             args["regularizer_type"] = getattr(hugectr.Regularizer_t, args["regularizer_type"])
         model.add(hugectr.DenseLayer(getattr(hugectr.Layer_t, node.type), list(node.bottoms), list(node.tops), **args))
-    if compile:
-        model.compile()
-    return model
 
 
 def train(model: hugectr.Model, steps: int, scheduled: bool = True) -> list[float]:

@@ -73,7 +73,7 @@ def test_worked_loss_and_regularizers():
     logit, label = np.array([[0.2], [-1], [0.5], [2]]), np.array([[1.0], [0], [0], [1]])
     assert loss.forward([], [logit, label])[0] == pytest.approx(0.5031013880, abs=1e-10)
     want = [-0.1125415007, 0.0672353553, 0.1556148328, -0.0298007305]
-    np.testing.assert_allclose(loss.backward([])[0][0][:, 0], want, atol=1e-10)
+    np.testing.assert_allclose(loss.backward([1.0])[0][0][:, 0], want, atol=1e-10)
     weights = [np.array([0.5, -1, 0])]
     for kind, value, grad in (("L1", 0.0375, [0.025, -0.025, -0.025]), ("L2", 0.015625, [0.0125, -0.025, 0])):
         got, grads = reference_layers.regularizer(kind, 0.1, 4, weights)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph files: the worked example byte for byte, and models that train the same after a round trip."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness import reference, training
+from harness.declaration import Embedding, node
+from harness.reference_optimizers import Optimizer
+from model.small_models import MODELS, small
+from model.tiny import tiny, tiny_data
+
+WORKED = """    {
+      "bottom": "data1",
+      "optimizer": {
+        "adam_hparam": {
+          "beta1": 0.8999999761581421,
+          "beta2": 0.9990000128746033,
+          "epsilon": 1.0000000116860974e-07
+        },
+        "type": "Adam",
+        "update_type": "Global"
+      },
+      "sparse_embedding_hparam": {
+        "combiner": "sum",
+        "embedding_vec_size": 16,
+        "max_vocabulary_size_global": 136533,
+        "workspace_size_per_gpu_in_mb": 25
+      },
+      "top": "sparse_embedding1",
+      "type": "DistributedSlotSparseEmbeddingHash"
+    },
+    {
+      "bottom": "sparse_embedding1",
+      "leading_dim": 32,
+      "time_step": 0,
+      "top": "reshape1",
+      "type": "Reshape"
+    },
+"""
+
+
+def test_worked_example(tmp_path):
+    nodes = (
+        node("Reshape", "sparse_embedding1", "reshape1", leading_dim=32),
+        node("Concat", "reshape1 dense", "concat1"),
+        node("InnerProduct", "concat1", "fc1", num_output=1),
+        node("BinaryCrossEntropyLoss", "fc1 label", "loss"),
+    )
+    declaration = replace(
+        tiny(), embeddings=(Embedding("sparse_embedding1", "data1", 16, workspace_mb=25),), nodes=nodes
+    )
+    source = tiny_data(tmp_path, declaration)
+    for compile in (True, False):
+        model = training.create_model(
+            declaration, Optimizer("Adam"), source, batch_size=4, model_name="demo", compile=compile
+        )
+        model.graph_to_json(str(tmp_path / "graph.json"))
+        text = (tmp_path / "graph.json").read_text()
+        assert WORKED in text
+        assert text.endswith('  ],\n  "model_name": "demo"\n}')
+        graph = json.loads(text)
+        assert text == json.dumps(graph, indent=2, sort_keys=True, ensure_ascii=False)
+        assert graph["layers"][0] == {
+            "type": "Data",
+            "label": {"top": "label", "label_dim": 1},
+            "dense": {"top": "dense", "dense_dim": 2},
+            "sparse": [
+                {
+                    "top": "data1",
+                    "type": "DistributedSlot",
+                    "nnz_per_slot": [1, 1],
+                    "is_fixed_length": True,
+                    "slot_num": 2,
+                }
+            ],
+        }
+        assert graph["layers"][3:] == [
+            {"type": "Concat", "bottom": ["reshape1", "dense"], "top": "concat1", "axis": 1},
+            {"type": "InnerProduct", "bottom": "concat1", "top": "fc1", "fc_param": {"num_output": 1}},
+            {"type": "BinaryCrossEntropyLoss", "bottom": ["fc1", "label"], "top": "loss"},
+        ]
+
+
+OPTIMIZERS = {
+    "AdaGrad": ({"initial_accu_value": 0.5}, "adagrad_hparam", {"initial_accu_value": 0.5, "epsilon": 1e-7}),
+    "MomentumSGD": ({"momentum_factor": 0.75}, "momentum_sgd_hparam", {"momentum_factor": 0.75}),
+    "Nesterov": ({"momentum_factor": 0.75}, "nesterov_hparam", {"momentum_factor": 0.75}),
+    "SGD": ({}, "sgd_hparam", {"atomic_update": True}),
+}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_optimizer_entries(kind, tmp_path):
+    arguments, key, members = OPTIMIZERS[kind]
+    model = training.create_model(
+        tiny(), Optimizer(kind, "Local", **arguments), tiny_data(tmp_path, tiny()), batch_size=4
+    )
+    model.graph_to_json(str(tmp_path / "graph.json"))
+    optimizer = json.loads((tmp_path / "graph.json").read_text())["layers"][1]["optimizer"]
+    want = {k: float(np.float32(v)) if isinstance(v, float) else v for k, v in members.items()}
+    assert optimizer == {"type": kind, "update_type": "Local", key: want}
+
+
+def test_shared_tensors_show_slices(tmp_path):
+    """DeepFM's tensor with two consumers gets the copies that earlier releases needed."""
+    declaration = small("deepfm")
+    rng = np.random.default_rng(1)
+    source = training.write_norm(tmp_path, declaration, [reference.random_batch(declaration, 8, rng)])
+    model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=8)
+    model.graph_to_json(str(tmp_path / "graph.json"))
+    layers = json.loads((tmp_path / "graph.json").read_text())["layers"]
+    factors = next(i for i, n in enumerate(layers) if n.get("top") == "factors")
+    width = 4 * (4 + 5)
+    assert layers[factors + 1] == {
+        "type": "Slice",
+        "bottom": "factors",
+        "top": ["factors_slice0", "factors_slice1"],
+        "ranges": [[0, width], [0, width]],
+    }
+    assert layers[factors + 2]["bottom"] == "factors_slice0"
+    assert next(n for n in layers if n.get("top") == "fm")["bottom"] == "factors_slice1"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_round_trip_trains_the_same(name, tmp_path):
+    regularizer = {"use_regularizer": True, "regularizer_type": "L2", "lambda": 0.01}
+    declaration = small(name, nnz=2, fixed=False, combiner="mean", **regularizer)
+    rng = np.random.default_rng(2)
+    source = training.write_norm(tmp_path, declaration, [reference.random_batch(declaration, 16, rng)] * 3)
+    empty = replace(declaration, embeddings=(), nodes=())
+    runs = []
+    for graph, dense in ((None, True), ("graph", True), ("graph", False)):
+        if graph is None:
+            model = training.create_model(declaration, Optimizer("Adam"), source, batch_size=16, lr=0.01)
+            model.graph_to_json(str(tmp_path / "graph"))
+        else:
+            model = training.create_model(
+                empty, Optimizer("Adam"), source, batch_size=16, lr=0.01, compile=False, add_input=False
+            )
+            model.construct_from_json(str(tmp_path / "graph"), dense)
+            if not dense:
+                training.add_layers(model, declaration.nodes)
+            model.compile()
+            model.graph_to_json(str(tmp_path / "again"))
+            assert (tmp_path / "again").read_text() == (tmp_path / "graph").read_text()
+        model.start_data_reading()
+        runs.append(training.train(model, 5))
+    assert runs[0] == runs[1] == runs[2]
+
+
+def edited(folder, change):
+    declaration = tiny()
+    source = tiny_data(folder, declaration)
+    model = training.create_model(declaration, Optimizer("Adam"), source, batch_size=4)
+    model.graph_to_json(str(folder / "graph.json"))
+    graph = json.loads((folder / "graph.json").read_text())
+    graph = change(graph) or graph
+    (folder / "graph.json").write_text(graph if isinstance(graph, str) else json.dumps(graph))
+    return training.create_model(
+        replace(declaration, embeddings=(), nodes=()),
+        Optimizer("Adam"),
+        source,
+        batch_size=4,
+        compile=False,
+        add_input=False,
+    )
+
+
+def of(graph, top):
+    return next(n for n in graph["layers"] if n.get("top") == top)
+
+
+TOLERATED = {
+    "one nnz for all slots": lambda g: g["layers"][0]["sparse"][0].update(nnz_per_slot=1),
+    "numbers for booleans": lambda g: g["layers"][0]["sparse"][0].update(is_fixed_length=1),
+    "no optimizer": lambda g: of(g, "embedding").pop("optimizer") and None,
+    "no capacity": lambda g: of(g, "embedding")["sparse_embedding_hparam"].pop("max_vocabulary_size_global") and None,
+    "unknown keys": lambda g: (g.update(solver={}, other=1), of(g, "fc").update(name="x"), None)[-1],
+    "no time_step": lambda g: of(g, "flat").pop("time_step") and None,
+}
+
+
+@pytest.mark.parametrize("case", TOLERATED)
+def test_older_forms_are_read(case, tmp_path):
+    model = edited(tmp_path, TOLERATED[case])
+    model.construct_from_json(str(tmp_path / "graph.json"), True)
+    model.compile()
+    model.start_data_reading()
+    training.train(model, 1)
+
+
+REJECTED = {
+    "not JSON": (lambda g: "{", ["JSON"]),
+    "no layers": (lambda g: {"model_name": "x"}, ["layers"]),
+    "empty": (lambda g: {"layers": []}, ["layers"]),
+    "no input first": (lambda g: g["layers"].pop(0) and None, ["Data"]),
+    "unknown layer": (lambda g: of(g, "fc").update(type="InnerProdukt"), ["InnerProdukt", "InnerProduct"]),
+    "unknown optimizer": (lambda g: of(g, "embedding")["optimizer"].update(type="Adamm"), ["Adamm", "Adam"]),
+    "unknown update": (lambda g: of(g, "embedding")["optimizer"].update(update_type="Lokal"), ["Lokal", "Local"]),
+    "unknown combiner": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(combiner="max"),
+        ["max", "mean"],
+    ),
+    "missing key": (lambda g: of(g, "fc").pop("fc_param") and None, ["layers[2]", "fc_param"]),
+    "missing inner key": (lambda g: of(g, "fc")["fc_param"].clear(), ["layers[2]", "fc_param.num_output"]),
+    "wrong type": (lambda g: of(g, "fc")["fc_param"].update(num_output=[3, 4]), ["num_output"]),
+    "bottom of nowhere": (lambda g: of(g, "fc").update(bottom="nowhere"), ["nowhere", "fc"]),
+    "duplicate top": (lambda g: of(g, "fc").update(top="flat"), ["flat"]),
+    "slots": (lambda g: g["layers"][0]["sparse"][0].update(nnz_per_slot=[1, 1, 1]), ["nnz_per_slot", "3", "2"]),
+    "vector size": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(embedding_vec_size=2000),
+        ["embedding_vec_size", "2000"],
+    ),
+    "embedding after a layer": (
+        lambda g: g["layers"].append({**of(g, "embedding"), "top": "late"}),
+        ["layers[7]", "embedding"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_bad_graph_files(case, tmp_path):
+    change, words = REJECTED[case]
+    model = edited(tmp_path, change)
+    with pytest.raises(RuntimeError) as error:
+        model.construct_from_json(str(tmp_path / "graph.json"), True)
+        model.compile()
+    assert [w for w in words if w not in str(error.value)] == [], str(error.value)

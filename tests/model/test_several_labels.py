@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several labels, each with its loss and weight, follow the NumPy reference."""
+
+from __future__ import annotations
+
+import hugectr
+import numpy as np
+import pytest
+from harness import reference, training
+from harness.declaration import Declaration, Embedding, Label, SparseInput, node
+from harness.reference_optimizers import Optimizer
+
+BATCH, STEPS = 16, 10
+
+
+def multi_task(weights: tuple[float, float, float]) -> Declaration:
+    """Binary, two-class and (some labels missing) multi-column losses on one shared layer."""
+    labels = (Label("click", 1, weights[0]), Label("buy", 1, weights[1]), Label("tags", 3, weights[2]))
+    nodes = (
+        node("Reshape", "embedding", "flat", leading_dim=8),
+        node("Concat", "flat dense", "concat"),
+        node("InnerProduct", "concat", "fc", num_output=6),
+        node("ReLU", "fc", "shared"),
+        node("InnerProduct", "shared", "click_logit", num_output=1),
+        node("InnerProduct", "shared", "buy_logit", num_output=2),
+        node("InnerProduct", "shared", "tags_logit", num_output=3),
+        node("BinaryCrossEntropyLoss", "click_logit click", "click_loss"),
+        node("CrossEntropyLoss", "buy_logit buy", "buy_loss"),
+        node("MultiCrossEntropyLoss", "tags_logit tags", "tags_loss", target_weight_vec=[1.0, 2.0, 0.5]),
+    )
+    return Declaration(
+        "tasks", 3, (SparseInput("data1", (9, 7)),), (Embedding("embedding", "data1", 4),), nodes, labels
+    )
+
+
+def random_batches(declaration):
+    rng = np.random.default_rng(3)
+    batches = [reference.random_batch(declaration, BATCH, rng) for _ in range(STEPS)]
+    for batch in batches:
+        batch.label[:, 2:][rng.random((BATCH, 3)) < 0.2] = -1
+    return batches
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.5, 2.0, 0.25)])
+def test_weighted_losses(weights, ranks, tmp_path):
+    declaration, optimizer = multi_task(weights), Optimizer("Adam")
+    batches = random_batches(declaration)
+    dense, tables = reference.initial_weights(declaration, 1), reference.initial_tables(declaration, 2)
+    source = training.write_norm(tmp_path, declaration, batches)
+    model = training.create_model(declaration, optimizer, source, batch_size=BATCH, ranks=ranks, lr=0.01)
+    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
+    model.load_dense_weights(dense_file)
+    model.load_sparse_weights(sparse_files)
+    model.start_data_reading()
+    expected = reference.Model(declaration, optimizer, dense, tables, BATCH)
+    losses = [expected.step(batch, 0.01) for batch in batches]
+    np.testing.assert_allclose(training.train(model, STEPS), losses, rtol=1e-6)
+    model.save_params_to_files(str(tmp_path / "end"))
+    got = np.fromfile(tmp_path / "end_dense_0.model", "<f4")
+    np.testing.assert_allclose(got, expected.dense_vector(), atol=2e-6)
+
+
+def test_weights_given_to_compile_are_the_same(tmp_path):
+    """compile(loss_names, loss_weights) equals label_weights; labels that are not named keep 1."""
+    losses = []
+    for inputs, arguments in (((0.5, 1.0, 3.0), ()), ((1.0, 1.0, 1.0), (["tags", "click"], [3.0, 0.5]))):
+        declaration = multi_task(inputs)
+        source = training.write_norm(tmp_path, declaration, random_batches(declaration))
+        model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=BATCH, lr=0.1, compile=False)
+        model.compile(*arguments)
+        model.start_data_reading()
+        losses.append(training.train(model, STEPS))
+    assert losses[0] == losses[1]
+
+
+def test_wrong_loss_names(tmp_path):
+    declaration = multi_task((1.0, 1.0, 1.0))
+    source = training.write_norm(tmp_path, declaration, random_batches(declaration))
+    for arguments, word in (((["clik"], [1.0]), "clik.*click"), ((["click"], [1.0, 2.0]), "loss_weights")):
+        model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=BATCH, compile=False)
+        with pytest.raises(RuntimeError, match=f"(?s){word}"):
+            model.compile(*arguments)
+
+
+def test_metrics_of_each_label(tmp_path):
+    declaration = multi_task((1.0, 1.0, 1.0))
+    source = training.write_norm(tmp_path, declaration, random_batches(declaration))
+    model = training.create_model(
+        declaration, Optimizer("SGD"), source, batch_size=BATCH, metrics_spec={hugectr.MetricsType.AverageLoss: 0.0}
+    )
+    model.start_data_reading()
+    training.train(model, 1)
+    values = training.evaluate(model, 3)
+    parts = [values[f"AverageLoss:{label.name}"] for label in declaration.labels]
+    assert values["AverageLoss"] == pytest.approx(np.mean(parts)) and len(set(parts)) == 3
