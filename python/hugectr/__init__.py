@@ -5,7 +5,8 @@ import os
 
 # Threads of the OpenMP runtime wait for their next loop by spinning for milliseconds, which starves everybody else on a
 # busy machine. Loops of a training step follow each other within microseconds. Read when the runtime is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from hugectr import _core as _core  # noqa: E402
 from hugectr import data as data

@@ -125,7 +125,7 @@ def CreateSolver(
     data_source_params: Optional[DataSourceParams] = None,
     *,
     perf_logging: bool = False,
-    drop_incomplete_batch: bool = True,
+    drop_incomplete_batch: bool = False,
     train_intra_iteration_overlap: bool = False,
     train_inter_iteration_overlap: bool = False,
     eval_intra_iteration_overlap: bool = False,
@@ -152,7 +152,7 @@ def CreateSolver(
             it is a group of CPU threads. Both batch sizes must be divisible by the number of devices.
         repeat_dataset: True trains ``max_iter`` iterations over a data set that starts again at its end; False
             trains whole epochs.
-        use_mixed_precision: 16-bit activations with 32-bit weights.
+        use_mixed_precision: 16-bit activations with 32-bit weights; on a CPU bf16, where its instructions are faster.
         enable_tf32_compute: TF32 matrix products where the device has them.
         scaler: Loss scale of mixed precision: 128, 256, 512 or 1024.
         metrics_spec: Evaluation metrics. ``fit`` stops once AUC reaches its value, if that is below 1; the other
@@ -167,7 +167,8 @@ def CreateSolver(
         is_dlrm: Allows the options that are restricted to the DLRM benchmark.
         kafka_brockers: Message queue for incremental models (also spelled ``kafka_brokers``).
         data_source_params: File system of data and models; only the local one is supported yet.
-        drop_incomplete_batch: False evaluates the last, incomplete batch too (epoch mode).
+        drop_incomplete_batch: True leaves the last, incomplete batch out of an evaluation too (epoch mode); training
+            always leaves it out.
         training_callbacks: Not supported yet.
 
     Returns:

@@ -42,7 +42,7 @@ def solver_spec(solver: Solver) -> Plain:
         raise UnsupportedError(
             f"CreateSolver(): vvgpu={solver.vvgpu} has several rows: several nodes are not supported yet"
         )
-    for option in ("use_mixed_precision", "use_embedding_collection", "training_callbacks"):
+    for option in ("use_embedding_collection", "training_callbacks"):
         if getattr(solver, option):
             raise UnsupportedError(f"CreateSolver(): {option} is not supported yet")
     devices = sum(len(row) for row in solver.vvgpu)

@@ -104,7 +104,8 @@ class FitLoop {
 
   void evaluate() {
     const Timer timer;
-    for (int64_t i = 0; i < solver_.max_eval_batches; ++i) {
+    const bool all = !solver_.repeat_dataset && solver_.max_eval_batches == 0;
+    for (int64_t i = 0; all || i < solver_.max_eval_batches; ++i) {
       if (!engine_.evaluate()) {
         engine_.eval_reader().start();
         break;

@@ -44,7 +44,8 @@ Network::Step Network::resolve(size_t i, bool training) const {
   for (const int handle : plan_.nodes[i].saved) step.saved.push_back(plan_.saved[handle]);
   for (size_t k = 0; k < plan_.nodes[i].scratch.size(); ++k) {
     const BufferDef& b = node.shapes.scratch[k];
-    step.scratch.emplace_back(storage_type(b, compute_), b.shape, scratch_.data() + plan_.nodes[i].scratch[k]);
+    step.scratch.emplace_back(storage_type(b, compute_), b.shape,
+                              scratch_.data() + plan_.nodes[i].scratch[k]);
   }
   if (training) {
     for (const int v : node.inputs) step.d_x.push_back(gradient(v));

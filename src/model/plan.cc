@@ -25,8 +25,8 @@ void place_buffers(const Graph& graph, DType compute, Plan& plan) {
     size_t offset = 0;
     for (const auto& b : graph.nodes[i].shapes.scratch) {
       plan.nodes[i].scratch.push_back(offset);
-      offset +=
-          (static_cast<size_t>(b.shape.numel()) * size_of(storage_type(b, compute)) + kLine - 1) / kLine * kLine;
+      offset += (static_cast<size_t>(b.shape.numel()) * size_of(storage_type(b, compute)) + kLine - 1) /
+                kLine * kLine;
     }
     plan.scratch_bytes = std::max(plan.scratch_bytes, offset);
     for (const auto& b : graph.nodes[i].shapes.saved)
@@ -66,7 +66,8 @@ void place_gradients(const Graph& graph, DType compute, Plan& plan) {
 
   std::vector<int> handle(graph.values.size(), -1);
   for (size_t v = 0; v < graph.values.size(); ++v)
-    if (written[v]) handle[v] = plan.gradients.add(storage_type(graph.values[v], compute), graph.values[v].shape);
+    if (written[v])
+      handle[v] = plan.gradients.add(storage_type(graph.values[v], compute), graph.values[v].shape);
   for (size_t v = 0; v < graph.values.size(); ++v)
     plan.gradient_handle.push_back(handle[storage(graph, static_cast<int>(v))]);
 }

@@ -56,7 +56,7 @@ ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOp
   reader.source = spec.data.sources.front();
   reader.batch_size = spec.solver.batch_size;
   reader.num_samples = spec.data.num_samples;
-  reader.shuffle = spec.data.format == DataFormat::raw;
+  reader.shuffle = spec.data.format == DataFormat::raw && spec.data.shuffle;
   reader.seed = seed;
   return reader;
 }

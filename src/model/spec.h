@@ -58,6 +58,7 @@ struct DataSpec {
   bool float_label_dense = false;
   int num_workers = 12;
   std::vector<int64_t> slot_size_array;
+  bool shuffle = true;  // Raw training: order of chunks
 };
 
 // Everything a model is made of, as plain data. The front of any era produces one of these.

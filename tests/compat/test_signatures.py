@@ -21,7 +21,7 @@ SIGNATURES = {
         overlap_lr=False overlap_init_wgrad=False overlap_ar_a2a=False eval_overlap=False device_layout=LocalFirst
         use_holistic_cuda_graph=False use_overlapped_pipeline=False use_embedding_collection=False
         all_reduce_algo=NCCL grouped_all_reduce=False num_iterations_statistics=20 is_dlrm=False kafka_brockers=''
-        data_source_params=None * perf_logging=False drop_incomplete_batch=True train_intra_iteration_overlap=False
+        data_source_params=None * perf_logging=False drop_incomplete_batch=False train_intra_iteration_overlap=False
         train_inter_iteration_overlap=False eval_intra_iteration_overlap=False eval_inter_iteration_overlap=False
         training_callbacks=()""",
     "CreateETC": "ps_types sparse_models=() local_paths=() hmem_cache_configs=()",

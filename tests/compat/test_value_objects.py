@@ -69,7 +69,6 @@ def test_tuning_options_are_named_once(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(use_mixed_precision=True, scaler=1024), "use_mixed_precision"),
         (dict(use_embedding_collection=True), "use_embedding_collection"),
         (dict(vvgpu=[[0], [1]]), "several nodes"),
         (dict(data_source_params=hugectr.data.DataSourceParams(use_hdfs=True)), "HDFS"),

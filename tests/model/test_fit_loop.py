@@ -397,3 +397,31 @@ def test_overflow_is_reported_before_damage(tmp_path):
     np.testing.assert_array_equal(dense_weights(model, tmp_path), before)
     assert len(np.fromfile(tmp_path / "probe0_sparse_0.model" / "key", "<i8")) == rows
     training.train(model, 1)  # the first batch again
+
+
+def test_no_limit_of_evaluation_batches_means_all_in_epoch_mode(tmp_path, capfd):
+    model = model_of(
+        tmp_path, batches=3, eval_batches=5, repeat_dataset=False, max_eval_batches=0, metrics_spec={LOSS: 0.0}
+    )
+    steps = []
+    model._engine.fit(1, 0, 0, 2, 0, "", lambda progress: steps.append(progress["event"]))
+    evaluated = training.evaluate(model, 5)  # the source was rewound, so five more are there
+    assert found("average loss", capfd.readouterr().out) == [f"{evaluated['AverageLoss']:.6g}"]
+
+
+def test_dropping_the_incomplete_evaluation_batch_on_request(tmp_path):
+    declaration = tiny()
+    rows = [[0.5, -1.0]] * 4
+    batches = [tiny_batch(rows, [0, 1, 0, 1]), tiny_batch(rows[:2], [1, 1])]
+    source = training.write_norm(tmp_path, declaration, batches)
+    losses = {}
+    for drop in (False, True):
+        model = training.create_model(
+            declaration, SGD, source, batch_size=4, repeat_dataset=False, seed=3, drop_incomplete_batch=drop,
+            metrics_spec={LOSS: 0.0},
+        )  # fmt: skip
+        model.get_data_reader_eval().set_source(source)
+        losses[drop] = training.evaluate(model, 2)["AverageLoss"]
+        model.get_data_reader_eval().set_source(source)
+        only_full = training.evaluate(model, 1)["AverageLoss"]
+        assert (losses[drop] == only_full) is drop

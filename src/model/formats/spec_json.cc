@@ -38,7 +38,7 @@ SolverSpec read_solver(const Json& j) {
   read(j, "scaler", s.scaler);
   read(j, "metrics_spec", s.metrics);
   read(j, "i64_input_key", s.i64_input_key);
-  read(j, "drop_incomplete_eval_batch", s.drop_incomplete_eval_batch);
+  read(j, "drop_incomplete_batch", s.drop_incomplete_eval_batch);
   return s;
 }
 
@@ -63,6 +63,7 @@ DataSpec read_data(const Json& j) {
   read(j, "float_label_dense", d.float_label_dense);
   read(j, "num_workers", d.num_workers);
   read(j, "slot_size_array", d.slot_size_array);
+  read(j, "shuffle", d.shuffle);
   return d;
 }
 
