@@ -36,15 +36,14 @@ void bind_schedule(nb::module_& m) {
 void dense_update(const Array& weights, const Array& grads, const Array& states, std::string_view optimizer,
                   int64_t step, float lr, float loss_scale, int threads, double beta1, double beta2,
                   double epsilon, double momentum) {
-  ctr::StepState state{.learning_rate = lr, .loss_scale = loss_scale};
+  ctr::StepState state{.dense_step = step, .learning_rate = lr, .loss_scale = loss_scale};
   ctr::Context ctx{.device = {}, .threads = threads, .step = &state};
   ctr::dense_update(ctx, tensor(weights), tensor(grads), tensor(states),
                     {.type = ctr::parse_optimizer(optimizer),
                      .beta1 = beta1,
                      .beta2 = beta2,
                      .epsilon = epsilon,
-                     .momentum = momentum},
-                    step);
+                     .momentum = momentum});
 }
 
 }  // namespace

@@ -1,7 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of contents of the CUDA back end: one line for each .cu file that fills slots.
-#define CUDA_PARTS(X) \
-  X(device)
+// The table of contents of the CUDA back end: one line for each .cu file that fills slots. The file adds
+// `void register_<name>_cuda()`, which sets them.
+#define CUDA_PARTS(X)     \
+  X(device)               \
+  X(columns)              \
+  X(elementwise)          \
+  X(gemm)                 \
+  X(reduce)               \
+  X(add)                  \
+  X(batch_norm)           \
+  X(dropout)              \
+  X(elementwise_multiply) \
+  X(elu)                  \
+  X(fm_order2)            \
+  X(interaction)          \
+  X(multi_cross)          \
+  X(relu)                 \
+  X(sigmoid)              \
+  X(sigmoid_loss)         \
+  X(softmax_loss)         \
+  X(sub)                  \
+  X(weight_multiply)      \
+  X(dense_update)         \
+  X(regularizer)
 
 namespace ctr {
 

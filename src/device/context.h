@@ -11,6 +11,7 @@ namespace ctr {
 // read it through Context::step, never by value.
 struct StepState {
   int64_t step = 0;  // training steps done before this one; drives dropout
+  int64_t dense_step = 0;  // updates of the dense weights, this step's included
   float learning_rate = 0;
   float loss_scale = 1;
   int64_t global_rows = 0;   // valid samples of the whole batch
@@ -26,6 +27,7 @@ struct Context {
   uint64_t seed = 0;
   int rank = 0;
   int world_size = 1;
+  bool tf32 = false;  // f32 products may round their factors to 10 bits
   const StepState* step = nullptr;
 };
 

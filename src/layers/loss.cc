@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layers/loss.h"
 
-#include <algorithm>
-
 namespace ctr {
 
 std::vector<ParamDef> loss_params() {
@@ -18,13 +16,6 @@ std::vector<ParamDef> loss_params() {
            .doc = "strength of the penalty",
            .gate = "use_regularizer"},
           {"loss_weight", "", 1.0, JsonRule::never, "weight of this loss in the objective"}};
-}
-
-LossScale loss_scale(const Context& ctx, int64_t batch, float weight) {
-  const StepState& step = *ctx.step;
-  const int64_t rows = std::clamp<int64_t>(step.rows, 0, batch);
-  return {rows, weight / static_cast<float>(std::max<int64_t>(rows, 1)),
-          weight * step.loss_scale / static_cast<float>(std::max<int64_t>(step.global_rows, 1))};
 }
 
 }  // namespace ctr

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "base/random.h"
 #include "device/context.h"
 #include "layers/layer.h"
 
@@ -18,6 +19,10 @@ struct LossScale {
   float value;     // of a sample's loss in the mean
   float gradient;  // of a sample's loss in the gradient: weight x loss scale / global rows
 };
-LossScale loss_scale(const Context& ctx, int64_t batch, float weight);
+CTR_HOST_DEVICE inline LossScale loss_scale(const StepState& step, int64_t batch, float weight) {
+  const int64_t rows = step.rows < 0 ? 0 : step.rows < batch ? step.rows : batch;
+  return {rows, weight / static_cast<float>(rows > 1 ? rows : 1),
+          weight * step.loss_scale / static_cast<float>(step.global_rows > 1 ? step.global_rows : 1)};
+}
 
 }  // namespace ctr

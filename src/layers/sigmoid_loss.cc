@@ -74,7 +74,7 @@ void for_labelled(const SigmoidLossOptions& options, const float* label, int64_t
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
                  const Tensor& probability, const SigmoidLossOptions& options) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
-  const LossScale scale = loss_scale(ctx, batch, options.weight);
+  const LossScale scale = loss_scale(*ctx.step, batch, options.weight);
   const float *in = x.data<float>(), *target = label.data<float>();
   float* out = probability.data<float>();
   const double sum = sum_over_rows(ctx, batch, [&](int64_t begin, int64_t end) {
@@ -92,7 +92,7 @@ void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tenso
 void backward_cpu(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
                   const SigmoidLossOptions& options, bool accumulate) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
-  const LossScale scale = loss_scale(ctx, batch, options.weight);
+  const LossScale scale = loss_scale(*ctx.step, batch, options.weight);
   const float *p = probability.data<float>(), *target = label.data<float>();
   const float element = scale.gradient / static_cast<float>(columns);
   float* out = d_x.data<float>();

@@ -37,7 +37,7 @@ class CrossEntropyLoss final : public Layer {
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
                  const Tensor& probability, float weight) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
-  const LossScale scale = loss_scale(ctx, batch, weight);
+  const LossScale scale = loss_scale(*ctx.step, batch, weight);
   const double sum = sum_over_rows(ctx, batch, [&](int64_t begin, int64_t end) {
     double part = 0;
     for (int64_t r = begin; r < end; ++r) {
@@ -56,7 +56,7 @@ void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tenso
 void backward_cpu(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
                   float weight, bool accumulate) {
   const int64_t columns = label.shape()[1];
-  const LossScale scale = loss_scale(ctx, label.shape()[0], weight);
+  const LossScale scale = loss_scale(*ctx.step, label.shape()[0], weight);
   float* out = d_x.data<float>();
   if (!accumulate) std::fill_n(out, d_x.numel(), 0.0f);
   for_row_parts(ctx, scale.rows, [&](int64_t, Range rows) {

@@ -24,10 +24,10 @@ CTR_VECTORIZE void add_l1(const float* w, float* g, int64_t n, float c) {
 }
 
 void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term,
-                  int64_t n, float scale) {
+                  int64_t n) {
   const float* w = weights.data<float>();
   float* g = gradient.data<float>();
-  const float c = scale * term.lambda / static_cast<float>(n);
+  const float c = ctx.step->loss_scale * term.lambda / static_cast<float>(n);
   parallel_for(ctx.threads, weights.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     (term.l2 ? add_l2 : add_l1)(w + begin, g + begin, end - begin, c);
   });
@@ -36,7 +36,7 @@ void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, R
 }  // namespace
 
 using ValueKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
-using GradientKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t, float)>;
+using GradientKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
 constinit ValueKernel regularizer_value{"regularizer.value", ValueKernel::CpuSlot{DType::f32, value_cpu}};
 constinit GradientKernel regularizer_gradient{"regularizer.gradient",
                                               GradientKernel::CpuSlot{DType::f32, gradient_cpu}};

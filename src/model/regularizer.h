@@ -20,8 +20,8 @@ std::vector<RegularizerTerm> regularizers_of(const Graph& graph);
 
 // value [1]
 extern Kernel<void(const Tensor& weights, const Tensor& value, RegularizerTerm, int64_t n)> regularizer_value;
-// gradient += scale * dR / dw, with sign(0) = 0
-extern Kernel<void(const Tensor& weights, const Tensor& gradient, RegularizerTerm, int64_t n, float scale)>
+// gradient += loss scale * dR / dw, with sign(0) = 0
+extern Kernel<void(const Tensor& weights, const Tensor& gradient, RegularizerTerm, int64_t n)>
     regularizer_gradient;
 
 }  // namespace ctr

@@ -21,8 +21,9 @@ CTR_VECTORIZE void update(float* w, const float* g, float* s, int64_t n, Range r
 }
 
 void dense_update_cpu(Context& ctx, const Tensor& weights, const Tensor& grads, const Tensor& states,
-                      const OptimizerSpec& spec, int64_t step) {
-  const StepConstants c = step_constants(spec, ctx.step->learning_rate, step, ctx.step->loss_scale);
+                      const OptimizerSpec& spec) {
+  const StepConstants c =
+      step_constants(spec, ctx.step->learning_rate, ctx.step->dense_step, ctx.step->loss_scale);
   const int64_t n = weights.numel();
   with_rule(spec.type, [&](auto rule) {
     if (grads.numel() != n || states.numel() != rule.kStates * n)
@@ -37,7 +38,7 @@ void dense_update_cpu(Context& ctx, const Tensor& weights, const Tensor& grads, 
 
 }  // namespace
 
-constinit Kernel<void(const Tensor&, const Tensor&, const Tensor&, const OptimizerSpec&, int64_t)>
+constinit Kernel<void(const Tensor&, const Tensor&, const Tensor&, const OptimizerSpec&)>
     dense_update{"dense_update", {DType::f32, dense_update_cpu}};
 
 }  // namespace ctr

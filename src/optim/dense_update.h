@@ -6,9 +6,9 @@
 
 namespace ctr {
 
-// weights [n], grads [n], states [state_count * n] (one state tensor after the other, the file's layout).
+// One step of the optimizer; ctx.step holds its number, learning rate and loss scale. weights [n], grads [n], states [state_count * n] (one state tensor after the other, the file's layout).
 extern Kernel<void(const Tensor& weights, const Tensor& grads, const Tensor& states,
-                   const OptimizerSpec& spec, int64_t step)>
+                   const OptimizerSpec& spec)>
     dense_update;
 
 }  // namespace ctr

@@ -36,19 +36,4 @@ OptimizerType parse_optimizer(std::string_view name) {
 
 UpdateType parse_update(std::string_view name) { return parse<UpdateType>("update type", name, kUpdates); }
 
-StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step, float loss_scale) {
-  const auto t = static_cast<double>(step);
-  return {.lr = lr,
-          .beta1 = static_cast<float>(spec.beta1),
-          .beta2 = static_cast<float>(spec.beta2),
-          .epsilon = static_cast<float>(spec.epsilon),
-          .momentum = static_cast<float>(spec.momentum),
-          .one_minus_beta1 = static_cast<float>(1.0 - spec.beta1),
-          .one_minus_beta2 = static_cast<float>(1.0 - spec.beta2),
-          .bias_correction =
-              static_cast<float>(std::sqrt(1.0 - std::pow(spec.beta2, t)) / (1.0 - std::pow(spec.beta1, t))),
-          .grad_scale = 1.0f / loss_scale,
-          .step = step};
-}
-
 }  // namespace ctr

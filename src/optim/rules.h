@@ -39,7 +39,24 @@ struct StepConstants {
   float grad_scale = 1;                            // 1 / loss scale
   int64_t step = 1;
 };
-StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step, float loss_scale);
+CTR_HOST_DEVICE inline StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step,
+                                                    float loss_scale) {
+  StepConstants c;
+  c.lr = lr;
+  c.beta1 = static_cast<float>(spec.beta1);
+  c.beta2 = static_cast<float>(spec.beta2);
+  c.epsilon = static_cast<float>(spec.epsilon);
+  c.momentum = static_cast<float>(spec.momentum);
+  c.one_minus_beta1 = static_cast<float>(1.0 - spec.beta1);
+  c.one_minus_beta2 = static_cast<float>(1.0 - spec.beta2);
+  if (spec.type == OptimizerType::adam) {
+    const auto t = static_cast<double>(step);
+    c.bias_correction = static_cast<float>(sqrt(1.0 - pow(spec.beta2, t)) / (1.0 - pow(spec.beta1, t)));
+  }
+  c.grad_scale = 1.0f / loss_scale;
+  c.step = step;
+  return c;
+}
 
 // A rule updates one weight; dense and row updates, host and device, share it. `g` is already unscaled; `s`
 // points at the weight's states, one float every `stride` elements.
@@ -83,8 +100,11 @@ struct AdamRule {
 };
 
 // Calls f with the rule of `type` as a value: f(AdamRule{}).
+#ifdef __CUDACC__
+#pragma nv_exec_check_disable
+#endif
 template <class F>
-auto with_rule(OptimizerType type, F&& f) {
+CTR_HOST_DEVICE auto with_rule(OptimizerType type, F&& f) {
   switch (type) {
     case OptimizerType::adam: return f(AdamRule{});
     case OptimizerType::adagrad: return f(AdagradRule{});

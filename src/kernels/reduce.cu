@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/reduce.h"
+
+#include "kernels/elementwise.cuh"
+#include "kernels/reduce.cuh"
+
+namespace ctr {
+namespace {
+
+// A warp a row.
+template <class T, class U>
+__global__ void sum_rows_kernel(int64_t rows, int64_t width, const T* x, U* y, float scale) {
+  const int lane = threadIdx.x % 32;
+  const int64_t warps = int64_t{gridDim.x} * (cuda::kBlock / 32);
+  for (int64_t r = int64_t{blockIdx.x} * (cuda::kBlock / 32) + threadIdx.x / 32; r < rows; r += warps) {
+    float sum = 0;
+    for (int64_t i = lane; i < width; i += 32) sum += cuda::load(x[r * width + i]);
+    sum = cuda::warp_sum(sum);
+    if (lane == 0) y[r] = cuda::rounded<U>(scale * sum);
+  }
+}
+
+// The result is in the type of x, or f32: sums of gradients over a batch stay wide.
+template <class T, class U>
+void reduce_sum_into(Context& ctx, const T* x, U* y, ReduceShape s, float scale) {
+  constexpr std::string_view kName = "reduce_sum";
+  if (s.inner == 1) {
+    if (s.outer == 0) return;
+    cuda::launch(ctx, kName, {cuda::grid_for(cuda::stream_of(ctx), s.outer, cuda::kBlock / 32)},
+                 sum_rows_kernel<T, U>, s.outer, s.extent, x, y, scale);
+  } else if (s.outer == 1) {
+    cuda::sum_columns<1, float>(
+        ctx, kName, s.extent, s.inner,
+        [=] __device__(int64_t r, int64_t c, float* sum) { *sum += cuda::load(x[r * s.inner + c]); },
+        [=] __device__(int64_t c, const float* sum) { y[c] = cuda::rounded<U>(scale * *sum); });
+  } else {
+    cuda::for_each(ctx, kName, s.outer * s.inner, [=] __device__(int64_t i) {
+      const T* first = x + i / s.inner * s.extent * s.inner + i % s.inner;
+      float sum = 0;
+      for (int64_t e = 0; e < s.extent; ++e) sum += cuda::load(first[e * s.inner]);
+      y[i] = cuda::rounded<U>(scale * sum);
+    });
+  }
+}
+
+template <class T>
+void reduce_sum_cuda(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale) {
+  if (y.dtype() == DType::f32)
+    reduce_sum_into(ctx, static_cast<const T*>(x.data<T>()), y.data<float>(), s, scale);
+  else
+    reduce_sum_into(ctx, static_cast<const T*>(x.data<T>()), y.data<T>(), s, scale);
+}
+
+template <class T>
+void broadcast_sum_cuda(Context& ctx, const Tensor& d_y, const Tensor& d_x, ReduceShape s, float scale,
+                        bool accumulate) {
+  const T* from = d_y.data<T>();
+  T* to = d_x.data<T>();
+  cuda::for_each(ctx, "broadcast_sum", s.outer * s.extent * s.inner, [=] __device__(int64_t i) {
+    const int64_t outer = i / (s.extent * s.inner);
+    cuda::store(to[i], scale * cuda::load(from[outer * s.inner + i % s.inner]), accumulate);
+  });
+}
+
+}  // namespace
+
+void register_reduce_cuda() {
+  cuda::for_storage_types([]<class T>(T) {
+    reduce_sum.set(Backend::cuda, dtype_of<T>, reduce_sum_cuda<T>);
+    broadcast_sum.set(Backend::cuda, dtype_of<T>, broadcast_sum_cuda<T>);
+  });
+}
+
+}  // namespace ctr

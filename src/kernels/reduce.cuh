@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "device/cuda.cuh"
+#include "kernels/storage.cuh"
+
+namespace ctr::cuda {
+
+// Sums whose order depends on the sizes alone: the same bits every time on one kind of device.
+
+template <class A>
+__device__ inline A warp_sum(A value) {
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  return value;
+}
+
+// Sum over the block's kBlock threads, for all of them.
+template <class A>
+__device__ inline A block_sum(A value) {
+  __shared__ A parts[kBlock / 32];
+  value = warp_sum(value);
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
+  __syncthreads();
+  A sum = 0;
+  for (const A part : parts) sum += part;
+  __syncthreads();
+  return sum;
+}
+
+template <class F>
+__global__ void sum_parts_kernel(int64_t n, double* parts, F f) {
+  double sum = 0;
+  for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += int64_t{gridDim.x} * kBlock) sum += f(i);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+template <class Finish>
+__global__ void sum_finish_kernel(int parts_count, const double* parts, Finish finish) {
+  double sum = 0;
+  for (int i = threadIdx.x; i < parts_count; i += kBlock) sum += parts[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) finish(sum);
+}
+
+// finish(sum of f(i) over [0, n)) on one thread. f also sees every index once, so it may do the elements' own work.
+template <class F, class Finish>
+void sum_all(const Context& ctx, std::string_view name, int64_t n, F f, Finish finish) {
+  auto* parts = stream_of(ctx).workspace<double>();
+  const unsigned blocks = grid_for(stream_of(ctx), n, 4 * kBlock);
+  launch(ctx, name, {blocks}, sum_parts_kernel<F>, n, parts, f);
+  launch(ctx, name, {1}, sum_finish_kernel<Finish>, static_cast<int>(blocks), parts, finish);
+}
+
+// Tiles of 32 columns by a part of the rows.
+inline constexpr int kColumns = 32, kRowsAtOnce = kBlock / kColumns;
+
+template <int K, class A, class F>
+__global__ void column_parts_kernel(int64_t rows, int64_t columns, A* parts, F f) {
+  __shared__ A sums[kRowsAtOnce][kColumns];
+  const int lane = threadIdx.x % kColumns, line = threadIdx.x / kColumns;
+  const int64_t column = int64_t{blockIdx.x} * kColumns + lane;
+  const int64_t begin = rows * blockIdx.y / gridDim.y, end = rows * (blockIdx.y + 1) / gridDim.y;
+  A sum[K] = {};
+  if (column < columns)
+    for (int64_t r = begin + line; r < end; r += kRowsAtOnce) f(r, column, sum);
+  for (int k = 0; k < K; ++k) {
+    sums[line][lane] = sum[k];
+    __syncthreads();
+    if (line == 0 && column < columns) {
+      A total = 0;
+      for (int i = 0; i < kRowsAtOnce; ++i) total += sums[i][lane];
+      parts[(int64_t{blockIdx.y} * K + k) * columns + column] = total;
+    }
+    __syncthreads();
+  }
+}
+template <int K, class A, class Finish>
+__global__ void column_finish_kernel(int64_t columns, int parts_count, const A* parts, Finish finish) {
+  const int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (column >= columns) return;
+  A sum[K] = {};
+  for (int part = 0; part < parts_count; ++part)
+    for (int k = 0; k < K; ++k) sum[k] += parts[(int64_t{part} * K + k) * columns + column];
+  finish(column, sum);
+}
+
+// K sums down every column: f(row, column, A sums[K]) adds one element to them, finish(column, sums) takes them.
+template <int K, class A, class F, class Finish>
+void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f, Finish finish) {
+  Stream& stream = stream_of(ctx);
+  const int64_t tiles = divide_up(columns, kColumns);
+  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / (sizeof(A) * K)) / columns;
+  const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 16, tiles);
+  const auto parts = static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * kRowsAtOnce)), 1, room));
+  auto* sums = stream.workspace<A>();
+  launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, column_parts_kernel<K, A, F>, rows, columns, sums, f);
+  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64}, column_finish_kernel<K, A, Finish>, columns,
+         static_cast<int>(parts), static_cast<const A*>(sums), finish);
+}
+
+}  // namespace ctr::cuda

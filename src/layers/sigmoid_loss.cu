@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/sigmoid_loss.h"
+
+#include "kernels/elementwise.cuh"
+#include "kernels/reduce.cuh"
+#include "layers/loss.h"
+#include "layers/sigmoid.h"
+
+namespace ctr {
+namespace {
+
+// The options as a kernel can hold them.
+struct LabelWeights {
+  static constexpr int64_t kMaxColumns = 256;
+  float weights[kMaxColumns];
+  bool allow_missing, is_weighted;
+
+  LabelWeights(const SigmoidLossOptions& options, int64_t columns)
+      : allow_missing(options.allow_missing), is_weighted(!options.column_weights.empty()) {
+    if (!is_weighted) return;
+    if (columns > kMaxColumns)
+      fail(ErrorKind::unsupported, "weighted labels have up to {} columns on a GPU, got {}", kMaxColumns, columns);
+    std::copy(options.column_weights.begin(), options.column_weights.end(), weights);
+  }
+  // 0 where there is no label.
+  __device__ float of(float label, int64_t column) const {
+    if (allow_missing && label < -0.5f) return 0;
+    return is_weighted ? weights[column] : 1.0f;
+  }
+};
+
+template <class T>
+void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss, const Tensor& probability,
+                  const SigmoidLossOptions& options) {
+  const int64_t batch = label.shape()[0], columns = label.shape()[1];
+  const LabelWeights weights(options, columns);
+  const T* in = x.data<T>();
+  const float* target = label.data<float>();
+  float *out = probability.data<float>(), *total = loss.data<float>();
+  const StepState* step = ctx.step;
+  cuda::sum_all(
+      ctx, "SigmoidLoss.forward", batch * columns,
+      [=] __device__(int64_t i) {
+        const float logit = cuda::load(in[i]), weight = weights.of(target[i], i % columns);
+        out[i] = SigmoidMath::forward(logit);
+        if (i / columns >= step->rows || weight == 0) return 0.0f;
+        return weight * SigmoidLossMath::value(logit, target[i]);
+      },
+      [=, weight = options.weight] __device__(double sum) {
+        *total = static_cast<float>(sum / static_cast<double>(columns) *
+                                    static_cast<double>(loss_scale(*step, batch, weight).value));
+      });
+}
+
+template <class T>
+void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+                   const SigmoidLossOptions& options, bool accumulate) {
+  const int64_t batch = label.shape()[0], columns = label.shape()[1];
+  const LabelWeights weights(options, columns);
+  const float *p = probability.data<float>(), *target = label.data<float>();
+  T* out = d_x.data<T>();
+  const StepState* step = ctx.step;
+  cuda::for_each(ctx, "SigmoidLoss.backward", d_x.numel(), [=, weight = options.weight] __device__(int64_t i) {
+    float d = 0;
+    if (i / columns < step->rows && i < batch * columns)
+      d = weights.of(target[i], i % columns) * (loss_scale(*step, batch, weight).gradient / static_cast<float>(columns)) *
+          SigmoidLossMath::gradient(p[i], target[i]);
+    cuda::store(out[i], d, accumulate);
+  });
+}
+
+}  // namespace
+
+void register_sigmoid_loss_cuda() {
+  cuda::for_storage_types([]<class T>(T) {
+    sigmoid_loss_forward.set(Backend::cuda, dtype_of<T>, forward_cuda<T>);
+    sigmoid_loss_backward.set(Backend::cuda, dtype_of<T>, backward_cuda<T>);
+  });
+}
+
+}  // namespace ctr

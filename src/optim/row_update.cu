@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "optim/row_update.cuh"
+
+#include "device/cuda.cuh"
+#include "kernels/storage.cuh"
+#include "optim/lazy_adam.h"
+
+namespace ctr::cuda {
+namespace {
+
+struct Gradients {
+  const void* data[kMaxTables];
+  int table[kMaxTables];
+};
+
+// V elements of a row that one thread works on, `lanes` threads side by side.
+template <int V>
+struct Lanes {
+  int units, lanes, lane, group, groups;
+  __device__ explicit Lanes(int dim) : units(dim / V) {
+    lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
+    lane = threadIdx.x % lanes, group = threadIdx.x / lanes, groups = kBlock / lanes;
+  }
+};
+
+template <int V>
+struct Values {
+  float v[V] = {};
+};
+
+template <int V>
+__device__ Values<V> read(const float* p) {
+  Values<V> out;
+  reinterpret_cast<Pack<float, V>&>(out) = *reinterpret_cast<const Pack<float, V>*>(p);
+  return out;
+}
+template <int V>
+__device__ void write(float* p, const Values<V>& values) {
+  *reinterpret_cast<Pack<float, V>*>(p) = reinterpret_cast<const Pack<float, V>&>(values);
+}
+
+// One optimizer step on V elements of a row.
+template <int V>
+__device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t row, int element, const Values<V>& g) {
+  float* place = t.rows + int64_t{row} * t.stride + element;
+  constexpr int kMaxStates = 2;
+  Values<V> w = read<V>(place);
+  float s[V][kMaxStates];
+  for (int k = 0; k < t.states; ++k) {
+    const Values<V> state = read<V>(place + (1 + k) * t.dim);
+    for (int i = 0; i < V; ++i) s[i][k] = state.v[i];
+  }
+  if (t.has_last_step) {
+    const uint32_t last = __float_as_uint(t.rows[(int64_t{row} + 1) * t.stride - 1]);
+    const SkippedSteps skipped = skipped_steps(t.optimizer.beta1, t.optimizer.beta2, c, last);
+    for (int i = 0; i < V; ++i) LazyAdamRule::step(w.v[i], g.v[i] * c.grad_scale, s[i], 1, c, skipped);
+  } else {
+    with_rule(t.optimizer.type, [&](auto rule) {
+      for (int i = 0; i < V; ++i) rule.step(w.v[i], g.v[i] * c.grad_scale, s[i], 1, c);
+    });
+  }
+  write(place, w);
+  for (int k = 0; k < t.states; ++k) {
+    Values<V> state;
+    for (int i = 0; i < V; ++i) state.v[i] = s[i][k];
+    write(place + (1 + k) * t.dim, state);
+  }
+}
+
+template <class T, int V>
+__device__ void add_bag(const RowUpdateView& t, const T* d_bags, uint32_t bag, int element, Values<V>& sum) {
+  const auto d = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bag} * t.dim + element);
+  const float factor = t.bag_factors ? t.bag_factors[bag] : 1.0f;
+  for (int i = 0; i < V; ++i) sum.v[i] += factor * load(d.v[i]);
+}
+
+// Runs of hits of one row that lie within a tile are finished; the others leave the tile's share in `partial`: [0]
+// of a run that began earlier, [1] of one that begins here and goes on.
+template <class T, int V>
+__device__ void update_tiles(const RowUpdateView& t, const T* d_bags) {
+  const Lanes<V> l(t.dim);
+  const StepConstants c = *t.constants;
+  const uint32_t n = *t.num_hits, tiles = (n + kHitTile - 1) / kHitTile;
+  for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups) {
+    const uint32_t begin = tile * kHitTile, end = min(n, begin + kHitTile);
+    for (int unit = l.lane; unit < l.units; unit += l.lanes) {
+      const int element = unit * V;
+      bool continues = begin > 0 && t.hit_rows[begin - 1] == t.hit_rows[begin];
+      Values<V> sum;
+      for (uint32_t i = begin; i < end; ++i) {
+        const uint32_t row = t.hit_rows[i];
+        add_bag<T, V>(t, d_bags, t.hit_bags[i], element, sum);
+        const bool same = i + 1 < n && t.hit_rows[i + 1] == row;
+        if (same && i + 1 < end) continue;
+        if (continues || same)
+          write(t.partial + (int64_t{tile} * 2 + !continues) * t.dim + element, sum);
+        else
+          apply(t, c, row - t.row_base, element, sum);
+        sum = {};
+        continues = false;
+      }
+    }
+  }
+}
+
+// Finishes the runs that cross tiles, each where it begins.
+template <int V>
+__device__ void update_crossing(const RowUpdateView& t) {
+  const Lanes<V> l(t.dim);
+  const StepConstants c = *t.constants;
+  const uint32_t n = *t.num_hits, tiles = (n + kHitTile - 1) / kHitTile;
+  const auto crosses = [&](uint32_t tile) {  // the last run of `tile` goes on in the next one
+    const uint32_t end = (tile + 1) * kHitTile;
+    return end < n && t.hit_rows[end - 1] == t.hit_rows[end];
+  };
+  for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups) {
+    if (!crosses(tile)) continue;
+    const uint32_t row = t.hit_rows[(tile + 1) * kHitTile];
+    if (tile > 0 && t.hit_rows[tile * kHitTile - 1] == row) continue;
+    for (int unit = l.lane; unit < l.units; unit += l.lanes) {
+      const float* parts = t.partial + int64_t{tile} * 2 * t.dim + unit * V;
+      Values<V> sum = read<V>(parts + t.dim);
+      for (uint32_t next = tile + 1;; ++next) {
+        const Values<V> part = read<V>(parts + int64_t{next - tile} * 2 * t.dim);
+        for (int i = 0; i < V; ++i) sum.v[i] += part.v[i];
+        if (!crosses(next) || t.hit_rows[(next + 1) * kHitTile] != row) break;
+      }
+      apply(t, c, row - t.row_base, unit * V, sum);
+    }
+  }
+}
+
+// Rows without a hit, with gradient 0.
+template <int V>
+__device__ void update_others(const RowUpdateView& t) {
+  if (!t.every_row) return;
+  const Lanes<V> l(t.dim);
+  const StepConstants c = *t.constants;
+  for (uint32_t row = blockIdx.x * l.groups + l.group; row < *t.num_rows; row += gridDim.x * l.groups) {
+    if (t.hit_bits[row / 32] >> (row % 32) & 1) continue;
+    for (int unit = l.lane; unit < l.units; unit += l.lanes) apply(t, c, row, unit * V, Values<V>());
+  }
+}
+
+// Rows whose length is a multiple of four are read four elements at a time.
+__device__ bool is_wide(const RowUpdateView& t) { return t.dim % 4 == 0 && t.stride % 4 == 0; }
+
+template <class T>
+__global__ void tiles_kernel(const RowUpdateView* tables, Gradients gradients) {
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  const auto* d_bags = static_cast<const T*>(gradients.data[blockIdx.y]);
+  is_wide(t) ? update_tiles<T, 4>(t, d_bags) : update_tiles<T, 1>(t, d_bags);
+}
+__global__ void crossing_kernel(const RowUpdateView* tables, Gradients gradients) {
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  is_wide(t) ? update_crossing<4>(t) : update_crossing<1>(t);
+}
+__global__ void others_kernel(const RowUpdateView* tables, Gradients gradients) {
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  is_wide(t) ? update_others<4>(t) : update_others<1>(t);
+}
+__global__ void last_step_kernel(const RowUpdateView* tables, Gradients gradients) {
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  if (!t.has_last_step) return;
+  const float step = __uint_as_float(static_cast<uint32_t>(t.constants->step));
+  for (uint32_t i = blockIdx.x * kBlock + threadIdx.x; i < *t.num_hits; i += gridDim.x * kBlock)
+    t.rows[(int64_t{t.hit_rows[i] - t.row_base} + 1) * t.stride - 1] = step;
+}
+
+}  // namespace
+
+void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<const Tensor> d_bags,
+                 const RowUpdateLaunch& shape) {
+  Gradients gradients;
+  unsigned count = 0;
+  DType dtype = DType::f32;
+  for (size_t i = 0; i < d_bags.size(); ++i) {
+    if (!d_bags[i]) continue;  // frozen
+    gradients.data[count] = d_bags[i].raw();
+    gradients.table[count++] = static_cast<int>(i);
+    dtype = d_bags[i].dtype();
+  }
+  if (count == 0 || shape.max_hits == 0) return;
+  const Stream& stream = stream_of(ctx);
+  const auto grid = [&](int64_t items, int64_t items_per_block) {
+    return dim3(std::max(1u, grid_for(stream, items, items_per_block) / count), count);
+  };
+  constexpr int64_t kGroups = kBlock / 32;
+  const int64_t tiles = divide_up(shape.max_hits, kHitTile);
+  const auto kernel = dtype == DType::bf16  ? tiles_kernel<bf16>
+                      : dtype == DType::f16 ? tiles_kernel<f16>
+                                            : tiles_kernel<float>;
+  launch(ctx, "row_update.tiles", {grid(tiles, kGroups)}, kernel, tables, gradients);
+  launch(ctx, "row_update.crossing", {grid(tiles, kGroups)}, crossing_kernel, tables, gradients);
+  if (shape.max_rows > 0)
+    launch(ctx, "row_update.others", {grid(shape.max_rows, kGroups)}, others_kernel, tables, gradients);
+  if (shape.has_lazy)
+    launch(ctx, "row_update.last_step", {grid(shape.max_hits, kBlock)}, last_step_kernel, tables, gradients);
+}
+
+}  // namespace ctr::cuda
