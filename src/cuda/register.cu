@@ -22,6 +22,7 @@
   X(sub)                  \
   X(weight_multiply)      \
   X(dense_update)         \
+  X(embedding)            \
   X(regularizer)
 
 namespace ctr {

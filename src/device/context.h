@@ -10,7 +10,7 @@ namespace ctr {
 // What changes from step to step. Lives in device memory, so that a captured step can be replayed: kernels
 // read it through Context::step, never by value.
 struct StepState {
-  int64_t step = 0;  // training steps done before this one; drives dropout
+  int64_t step = 0;        // training steps done before this one; drives dropout
   int64_t dense_step = 0;  // updates of the dense weights, this step's included
   float learning_rate = 0;
   float loss_scale = 1;

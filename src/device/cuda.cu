@@ -34,7 +34,8 @@ void check(cudaError_t status, std::string_view what) {
 
 Stream::Stream(int device) : device_(device), synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
   check(cudaSetDevice(device), "choosing a device");
-  check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "reading the device");
+  check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
+        "reading the device");
   check(cudaStreamCreateWithFlags(&main_, cudaStreamNonBlocking), "creating a stream");
   check(cudaStreamCreateWithFlags(&copy_, cudaStreamNonBlocking), "creating a stream");
   check(cudaMalloc(&workspace_, kWorkspaceBytes), "allocating the workspace");
@@ -91,7 +92,8 @@ void Stream::upload(void* to, const void* host, size_t bytes) {
     if (n <= kDirect) {
       check(cudaMemcpyAsync(target, pinned_ + at, n, cudaMemcpyHostToDevice, main_), "copying to the device");
     } else {
-      check(cudaMemcpyAsync(ring_ + at, pinned_ + at, n, cudaMemcpyHostToDevice, copy_), "copying to the device");
+      check(cudaMemcpyAsync(ring_ + at, pinned_ + at, n, cudaMemcpyHostToDevice, copy_),
+            "copying to the device");
       check(cudaEventRecord(arrived_, copy_), "copying to the device");
       check(cudaStreamWaitEvent(main_, arrived_), "copying to the device");
       check(cudaMemcpyAsync(target, ring_ + at, n, cudaMemcpyDeviceToDevice, main_), "copying to the device");
@@ -153,7 +155,9 @@ void copy_to_host(const Context& ctx, void* host, const void* from, size_t bytes
 void fill_zero(const Context& ctx, void* data, size_t bytes) {
   check(cudaMemsetAsync(data, 0, bytes, stream_of(ctx).get()), "clearing memory");
 }
-void synchronize(const Context& ctx) { check(cudaStreamSynchronize(stream_of(ctx).get()), "waiting for a stream"); }
+void synchronize(const Context& ctx) {
+  check(cudaStreamSynchronize(stream_of(ctx).get()), "waiting for a stream");
+}
 
 void* create_stream(int index) { return new Stream(index); }
 void release_stream(void* stream) { delete static_cast<Stream*>(stream); }
@@ -168,8 +172,8 @@ void release_graph(void* graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec
 }  // namespace cuda
 
 void register_device_cuda() {
-  register_memory_backend(Backend::cuda, {cuda::allocate, cuda::release, cuda::copy_to_device, cuda::copy_to_host,
-                                          cuda::fill_zero, cuda::synchronize});
+  register_memory_backend(Backend::cuda, {cuda::allocate, cuda::release, cuda::copy_to_device,
+                                          cuda::copy_to_host, cuda::fill_zero, cuda::synchronize});
   register_stream_backend(Backend::cuda, {cuda::create_stream, cuda::release_stream, cuda::begin_recording,
                                           cuda::end_recording, cuda::replay, cuda::release_graph});
 }

@@ -54,7 +54,8 @@ class Stream {
 
   bool begin_recording();
   cudaGraphExec_t end_recording();
-  // Called after every launch. With HUGECTR_CUDA_SYNC=1 waits for the kernel, so that its errors carry its name.
+  // Called after every launch. With HUGECTR_CUDA_SYNC=1 waits for the kernel, so that its errors carry its
+  // name.
   void launched(std::string_view kernel) const;
   int multiprocessors() const { return multiprocessors_; }
 
@@ -99,7 +100,8 @@ struct Launch {
 
 #ifdef __CUDACC__
 template <class... Params, class... Args>
-void launch(const Context& ctx, std::string_view name, const Launch& shape, void (*kernel)(Params...), Args&&... args) {
+void launch(const Context& ctx, std::string_view name, const Launch& shape, void (*kernel)(Params...),
+            Args&&... args) {
   const Stream& stream = stream_of(ctx);
   kernel<<<shape.grid, shape.block, shape.shared_bytes, stream.get()>>>(std::forward<Args>(args)...);
   stream.launched(name);

@@ -43,12 +43,14 @@ Backend choose() {
           "HUGECTR_DEVICE must be \"cpu\" or \"cuda\", got \"{}\"", wanted);
   if (wanted == "cpu") return Backend::cpu;
   if (!driver_finds_gpu()) {
-    if (wanted == "cuda") fail(ErrorKind::device, "HUGECTR_DEVICE=cuda, but there is no driver that finds a GPU");
+    if (wanted == "cuda")
+      fail(ErrorKind::device, "HUGECTR_DEVICE=cuda, but there is no driver that finds a GPU");
     return Backend::cpu;
   }
   const std::string problem = load_cuda();
   if (problem.empty()) return Backend::cuda;
-  if (wanted == "cuda") fail(ErrorKind::device, "HUGECTR_DEVICE=cuda, but the back end does not load: {}", problem);
+  if (wanted == "cuda")
+    fail(ErrorKind::device, "HUGECTR_DEVICE=cuda, but the back end does not load: {}", problem);
   log::warning("There is a GPU, but the CUDA back end does not load, so the CPU is used: {}", problem);
   return Backend::cpu;
 }

@@ -42,8 +42,8 @@ class Stream {
   void* handle_ = nullptr;
 };
 
-// A sequence of operations that is the same every time: run, then recorded, then replayed as a whole. What changes
-// from run to run must be in device memory.
+// A sequence of operations that is the same every time: run, then recorded, then replayed as a whole. What
+// changes from run to run must be in device memory.
 class StepGraph {
  public:
   StepGraph() = default;

@@ -74,9 +74,18 @@ class EmbeddingGroup {
   // Sets the states of rows that exist here, by key; `dump` needs no vectors.
   virtual void import_states(int e, const TableDump& dump) = 0;
 
+  // Changes when what a step graph recorded of forward() and backward() no longer holds.
+  virtual int64_t generation() const { return 0; }
+
   virtual int64_t optimizer_step(int e) const = 0;
   virtual void set_optimizer_step(int e, int64_t step) = 0;
 };
+
+// Makes the group of a back end; the CPU's is built in.
+using EmbeddingGroupFactory = std::unique_ptr<EmbeddingGroup> (*)(Context&,
+                                                                  const std::vector<EmbeddingSpec>& specs,
+                                                                  int64_t max_batch);
+void register_embedding_group(Backend backend, EmbeddingGroupFactory factory);
 
 // Throws invalid_argument naming the embedding when the spec is not usable. `max_batch` is the larger of the
 // training and evaluation batch.

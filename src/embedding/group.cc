@@ -9,7 +9,6 @@ class CpuEmbeddingGroup final : public EmbeddingGroup {
  public:
   CpuEmbeddingGroup(const Context& ctx, const std::vector<EmbeddingSpec>& specs, int64_t max_batch)
       : max_batch_(max_batch) {
-    for (const auto& spec : specs) validate(spec);
     for (size_t e = 0; e < specs.size(); ++e)
       embeddings_.push_back(std::make_unique<CpuEmbedding>(ctx, specs[e], static_cast<uint32_t>(e)));
     if (ctx.world_size > 1) exchange_ = std::make_unique<Exchange>(ctx, specs, max_batch);
@@ -54,11 +53,26 @@ class CpuEmbeddingGroup final : public EmbeddingGroup {
   RowHits hits_;
 };
 
+std::unique_ptr<EmbeddingGroup> make_cpu_group(Context& ctx, const std::vector<EmbeddingSpec>& specs,
+                                               int64_t max_batch) {
+  return std::make_unique<CpuEmbeddingGroup>(ctx, specs, max_batch);
+}
+
+EmbeddingGroupFactory& factory(Backend b) {
+  static EmbeddingGroupFactory factories[kNumBackends] = {make_cpu_group};
+  return factories[static_cast<int>(b)];
+}
+
 }  // namespace
+
+void register_embedding_group(Backend b, EmbeddingGroupFactory f) { factory(b) = f; }
 
 std::unique_ptr<EmbeddingGroup> make_embedding_group(Context& ctx, const std::vector<EmbeddingSpec>& specs,
                                                      int64_t max_batch) {
-  return std::make_unique<CpuEmbeddingGroup>(ctx, specs, max_batch);
+  for (const auto& spec : specs) validate(spec);
+  const EmbeddingGroupFactory make = factory(ctx.device.backend);
+  if (!make) fail(ErrorKind::unsupported, "no embeddings on {}", to_string(ctx.device));
+  return make(ctx, specs, max_batch);
 }
 
 }  // namespace ctr

@@ -43,7 +43,7 @@ class HashIndex final : public RowIndex {
     HashTable distinct(missing);
     std::vector<uint32_t> ignored(absent.size(), kNoRow);
     distinct.insert_missing(absent, ignored);
-    if (distinct.size() > room) fail_overflow(size(), distinct.size());
+    if (distinct.size() > room) fail_overflow(spec_, rank_, capacity(), size(), distinct.size());
   }
 
   void insert(const Bags& bags, std::span<uint32_t> rows) override {
@@ -65,7 +65,7 @@ class HashIndex final : public RowIndex {
 
   void assign(std::span<const Entry> entries, std::span<uint32_t> rows) override {
     const int64_t n = std::ssize(entries);
-    if (n > capacity()) fail_overflow(0, n);
+    if (n > capacity()) fail_overflow(spec_, rank_, capacity(), 0, n);
     HashTable fresh(capacity());
     fresh.reserve(n);
     std::fill(rows.begin(), rows.end(), kNoRow);
@@ -84,17 +84,6 @@ class HashIndex final : public RowIndex {
     return keys;
   }
   uint32_t* slots() const { return reinterpret_cast<uint32_t*>(slots_.data()); }
-
-  [[noreturn]] void fail_overflow(int64_t used, int64_t added) const {
-    const bool by_slots = is_localized(spec_) && !spec_.slot_size_array.empty();
-    const std::string remedy =
-        by_slots ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
-                 : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec_, used + added));
-    fail(ErrorKind::out_of_memory,
-         "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
-         "enough",
-         spec_.name, rank_, used, added, capacity(), remedy);
-  }
 
   EmbeddingSpec spec_;
   int rank_;

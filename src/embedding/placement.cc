@@ -67,6 +67,17 @@ float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
       std::sqrt(1.0 / static_cast<double>(spec.slot_size_array[static_cast<size_t>(slot)])));
 }
 
+void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added) {
+  const bool by_slots = is_localized(spec) && !spec.slot_size_array.empty();
+  const std::string remedy =
+      by_slots ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
+               : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec, used + added));
+  fail(ErrorKind::out_of_memory,
+       "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
+       "enough",
+       spec.name, rank, used, added, capacity, remedy);
+}
+
 void validate(const EmbeddingSpec& spec) {
   require(spec.dim >= 1 && spec.dim <= kMaxRowWidth,
           "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxRowWidth,

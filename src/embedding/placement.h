@@ -29,6 +29,10 @@ int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows);
 // Fresh elements of a row are uniform in (-bound, bound].
 float initial_bound(const EmbeddingSpec& spec, int64_t slot);
 
+// Throws out_of_memory and says what would be enough.
+[[noreturn]] void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used,
+                                int64_t added);
+
 // Throws invalid_argument unless the spec can be built.
 void validate(const EmbeddingSpec& spec);
 

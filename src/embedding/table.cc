@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "embedding/dump.h"
 #include "embedding/row_math.h"
 
 namespace ctr {
@@ -78,8 +79,8 @@ TableDump Table::export_rows(bool with_states) const {
 }
 
 void Table::import_rows(const TableDump& dump) {
-  check_sizes(dump, true);
-  const Selection mine = select(dump);
+  check_sizes(spec_, dump, true);
+  const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
   std::vector<uint32_t> rows(mine.entries.size());
   index_->assign(mine.entries, rows);
   initialize(0, index_->size());
@@ -88,8 +89,8 @@ void Table::import_rows(const TableDump& dump) {
 }
 
 void Table::import_states(const TableDump& dump) {
-  check_sizes(dump, false);
-  const Selection mine = select(dump);
+  check_sizes(spec_, dump, false);
+  const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
   std::vector<uint32_t> rows(mine.entries.size());
   index_->find_entries(mine.entries, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -99,36 +100,6 @@ void Table::import_states(const TableDump& dump) {
                   layout_.state(row(rows[i]), static_cast<int>(s)));
     if (!dump.last_steps.empty()) layout_.set_last_step(row(rows[i]), dump.last_steps[mine.positions[i]]);
   }
-}
-
-Table::Selection Table::select(const TableDump& dump) const {
-  Selection mine;
-  for (int64_t i = 0; i < std::ssize(dump.keys); ++i) {
-    int64_t slot = 0;
-    if (is_localized(spec_)) {
-      require(dump.slot_ids[i] < static_cast<uint64_t>(spec_.slots),
-              "embedding \"{}\": key {} has slot id {}, but there are {} slots", spec_.name, dump.keys[i],
-              dump.slot_ids[i], spec_.slots);
-      slot = static_cast<int64_t>(dump.slot_ids[i]);
-    }
-    if (owner_of(spec_, dump.keys[i], slot, ctx_.world_size) != ctx_.rank) continue;
-    mine.entries.push_back({dump.keys[i], slot});
-    mine.positions.push_back(i);
-  }
-  return mine;
-}
-
-void Table::check_sizes(const TableDump& dump, bool vectors) const {
-  const size_t n = dump.keys.size(), wide = n * static_cast<size_t>(layout_.dim);
-  auto check = [&](std::string_view what, size_t size, size_t expected) {
-    require(size == expected, "embedding \"{}\": {} keys need {} values of {}, got {}", spec_.name, n,
-            expected, what, size);
-  };
-  if (is_localized(spec_)) check("slot_id", dump.slot_ids.size(), n);
-  if (vectors) return check("emb_vector", dump.vectors.size(), wide);
-  check("state tensors", dump.states.size(), static_cast<size_t>(layout_.states));
-  for (const auto& state : dump.states) check("an optimizer state", state.size(), wide);
-  if (!dump.last_steps.empty()) check("last steps", dump.last_steps.size(), layout_.has_last_step ? n : 0);
 }
 
 }  // namespace ctr

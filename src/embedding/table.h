@@ -26,13 +26,7 @@ class Table {
   void import_states(const TableDump& dump);
 
  private:
-  struct Selection {  // entries of a dump that belong here
-    std::vector<RowIndex::Entry> entries;
-    std::vector<int64_t> positions;
-  };
-  Selection select(const TableDump& dump) const;
   void initialize(int64_t begin, int64_t end);
-  void check_sizes(const TableDump& dump, bool vectors) const;
 
   Context ctx_;  // by value: what the constructor was given
   EmbeddingSpec spec_;

@@ -27,8 +27,8 @@ void copy_packs(Context& ctx, const T* source, T* target, Index rows, Index widt
 }
 
 template <class T>
-void copy_columns_cuda(Context& ctx, const Tensor& source, const Tensor& target, int64_t rows, ColumnBlock block,
-                       bool accumulate) {
+void copy_columns_cuda(Context& ctx, const Tensor& source, const Tensor& target, int64_t rows,
+                       ColumnBlock block, bool accumulate) {
   if (rows == 0) return;
   constexpr int kWide = cuda::kPack<T>;
   const int64_t source_width = source.numel() / rows, target_width = target.numel() / rows;
@@ -38,8 +38,8 @@ void copy_columns_cuda(Context& ctx, const Tensor& source, const Tensor& target,
     copy_packs<T, N, Index>(ctx, from, to, static_cast<Index>(rows), static_cast<Index>(block.width),
                             static_cast<Index>(source_width), static_cast<Index>(target_width), accumulate);
   };
-  const bool wide = cuda::are_aligned(from, to) &&
-                    (block.width % kWide | source_width % kWide | target_width % kWide) == 0;
+  const bool wide =
+      cuda::are_aligned(from, to) && (block.width % kWide | source_width % kWide | target_width % kWide) == 0;
   if (rows * block.width > std::numeric_limits<uint32_t>::max())
     run(std::integral_constant<int, 1>(), int64_t{});
   else if (wide)

@@ -9,7 +9,9 @@ namespace ctr::cuda {
 
 template <class F>
 __global__ void for_each_kernel(int64_t n, F f) {
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += int64_t{gridDim.x} * blockDim.x) f(i);
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n;
+       i += int64_t{gridDim.x} * blockDim.x)
+    f(i);
 }
 
 // f(i) for i in [0, n), each on a thread of its own; neighbours run together.
@@ -20,7 +22,8 @@ void for_each(const Context& ctx, std::string_view name, int64_t n, F f) {
 
 template <int N, class T, class F, class... In>
 __global__ void map_kernel(int64_t n, T* y, bool accumulate, F f, const In*... x) {
-  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, stride = int64_t{gridDim.x} * blockDim.x;
+  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                stride = int64_t{gridDim.x} * blockDim.x;
   const int64_t packs = n / N;
   for (int64_t p = thread; p < packs; p += stride) {
     auto apply = [&](auto... in) {
@@ -57,8 +60,8 @@ void map_forward(const Context& ctx, std::string_view name, const Tensor& x, con
 
 // d_x[i] = f(v[i], d_y[i])
 template <class T, class F>
-void map_backward(const Context& ctx, std::string_view name, const Tensor& v, const Tensor& d_y, const Tensor& d_x,
-                  bool accumulate, F f) {
+void map_backward(const Context& ctx, std::string_view name, const Tensor& v, const Tensor& d_y,
+                  const Tensor& d_x, bool accumulate, F f) {
   map(ctx, name, d_x.numel(), d_x.data<T>(), accumulate, f, static_cast<const T*>(v.data<T>()),
       static_cast<const T*>(d_y.data<T>()));
 }

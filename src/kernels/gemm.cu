@@ -51,11 +51,13 @@ struct Problem {
 int alignment_of(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& bias) {
   uintptr_t bits = 16 | reinterpret_cast<uintptr_t>(bias.raw());
   for (const Tensor* t : {&a, &b, &c})
-    bits |= reinterpret_cast<uintptr_t>(t->raw()) | static_cast<uintptr_t>(t->shape().last()) * size_of(t->dtype());
+    bits |= reinterpret_cast<uintptr_t>(t->raw()) |
+            static_cast<uintptr_t>(t->shape().last()) * size_of(t->dtype());
   return static_cast<int>(bits & -bits);
 }
 
-Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, const GemmOptions& o) {
+Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c,
+                 const GemmOptions& o) {
   const Problem p{.m = c.shape().rows(),
                   .n = c.shape().last(),
                   .k = o.transpose_a ? a.shape().rows() : a.shape().last(),
@@ -71,10 +73,9 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
   const int64_t m = o.transpose_a ? a.shape().last() : a.shape().rows();
   const int64_t n = o.transpose_b ? b.shape().rows() : b.shape().last();
   const int64_t k = o.transpose_b ? b.shape().last() : b.shape().rows();
-  if (m != p.m || n != p.n || k != p.k || b.dtype() != p.in ||
-      (o.bias && o.bias.dtype() != p.out))
-    fail(ErrorKind::internal, "gemm: {}{} times {}{} into {}", to_string(a.shape()), o.transpose_a ? "^T" : "",
-         to_string(b.shape()), o.transpose_b ? "^T" : "", to_string(c.shape()));
+  if (m != p.m || n != p.n || k != p.k || b.dtype() != p.in || (o.bias && o.bias.dtype() != p.out))
+    fail(ErrorKind::internal, "gemm: {}{} times {}{} into {}", to_string(a.shape()),
+         o.transpose_a ? "^T" : "", to_string(b.shape()), o.transpose_b ? "^T" : "", to_string(c.shape()));
   return p;
 }
 
@@ -111,7 +112,8 @@ class Product {
 
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, T value) {
-    check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)), "describing a product");
+    check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
+          "describing a product");
   }
   static void layout(Layout& l, DType t, int64_t rows, int64_t columns) {
     check(cublasLtMatrixLayoutCreate(l.out(), type_of(t), static_cast<uint64_t>(columns),
@@ -127,16 +129,17 @@ class Product {
             "choosing an algorithm");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cuda::Stream::kWorkspaceBytes);
-    for (const auto matrix : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    for (const auto matrix :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(matrix, static_cast<uint32_t>(p.alignment));
     cublasLtMatmulHeuristicResult_t best;
     int found = 0;
     check(cublasLtMatmulAlgoGetHeuristic(library, operation_, b_, a_, c_, c_, preference, 1, &best, &found),
           "choosing an algorithm");
     if (found == 0)
-      fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k, p.n,
-           name_of(p.in));
+      fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
+           p.n, name_of(p.in));
     algorithm_ = best.algo;
   }
 

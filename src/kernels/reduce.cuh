@@ -30,7 +30,8 @@ __device__ inline A block_sum(A value) {
 template <class F>
 __global__ void sum_parts_kernel(int64_t n, double* parts, F f) {
   double sum = 0;
-  for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += int64_t{gridDim.x} * kBlock) sum += f(i);
+  for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += int64_t{gridDim.x} * kBlock)
+    sum += f(i);
   sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
@@ -42,7 +43,8 @@ __global__ void sum_finish_kernel(int parts_count, const double* parts, Finish f
   if (threadIdx.x == 0) finish(sum);
 }
 
-// finish(sum of f(i) over [0, n)) on one thread. f also sees every index once, so it may do the elements' own work.
+// finish(sum of f(i) over [0, n)) on one thread. f also sees every index once, so it may do the elements' own
+// work.
 template <class F, class Finish>
 void sum_all(const Context& ctx, std::string_view name, int64_t n, F f, Finish finish) {
   auto* parts = stream_of(ctx).workspace<double>();
@@ -84,18 +86,22 @@ __global__ void column_finish_kernel(int64_t columns, int parts_count, const A* 
   finish(column, sum);
 }
 
-// K sums down every column: f(row, column, A sums[K]) adds one element to them, finish(column, sums) takes them.
+// K sums down every column: f(row, column, A sums[K]) adds one element to them, finish(column, sums) takes
+// them.
 template <int K, class A, class F, class Finish>
-void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f, Finish finish) {
+void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f,
+                 Finish finish) {
   Stream& stream = stream_of(ctx);
   const int64_t tiles = divide_up(columns, kColumns);
   const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / (sizeof(A) * K)) / columns;
   const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 16, tiles);
-  const auto parts = static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * kRowsAtOnce)), 1, room));
+  const auto parts =
+      static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * kRowsAtOnce)), 1, room));
   auto* sums = stream.workspace<A>();
-  launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, column_parts_kernel<K, A, F>, rows, columns, sums, f);
-  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64}, column_finish_kernel<K, A, Finish>, columns,
-         static_cast<int>(parts), static_cast<const A*>(sums), finish);
+  launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, column_parts_kernel<K, A, F>, rows, columns,
+         sums, f);
+  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64}, column_finish_kernel<K, A, Finish>,
+         columns, static_cast<int>(parts), static_cast<const A*>(sums), finish);
 }
 
 }  // namespace ctr::cuda

@@ -9,7 +9,7 @@ namespace ctr::cuda {
 size_t sort_pairs_bytes(int64_t n);
 
 // Stable sort of n pairs by the lowest `bits` of their keys.
-void sort_pairs(const Context& ctx, uint32_t* keys, uint32_t* values, uint32_t* sorted_keys, uint32_t* sorted_values,
-                int64_t n, int bits, void* scratch, size_t scratch_bytes);
+void sort_pairs(const Context& ctx, uint32_t* keys, uint32_t* values, uint32_t* sorted_keys,
+                uint32_t* sorted_values, int64_t n, int bits, void* scratch, size_t scratch_bytes);
 
 }  // namespace ctr::cuda

@@ -28,7 +28,8 @@ void training_cuda(Context& ctx, const Tensor& x, const Tensor& y, const BatchNo
         mean[c] = static_cast<float>(average);
         inv_std[c] = static_cast<float>(1.0 / sqrt(squares / rows + eps));
         running_mean[c] = (1 - factor) * running_mean[c] + factor * mean[c];
-        running_var[c] = (1 - factor) * running_var[c] + factor * static_cast<float>(squares / (rows > 1 ? rows - 1 : 1));
+        running_var[c] =
+            (1 - factor) * running_var[c] + factor * static_cast<float>(squares / (rows > 1 ? rows - 1 : 1));
       });
   cuda::for_each(ctx, "BatchNorm.training", rows * n, [=] __device__(int64_t i) {
     const int64_t c = i % n;
@@ -50,11 +51,12 @@ void evaluation_cuda(Context& ctx, const Tensor& x, const Tensor& y, const Batch
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchNormBuffers& b, const Tensor& d_x,
-                   bool accumulate, const Tensor& d_gamma, const Tensor& d_beta) {
+void backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchNormBuffers& b,
+                   const Tensor& d_x, bool accumulate, const Tensor& d_gamma, const Tensor& d_beta) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   const T *in = x.data<T>(), *g = d_y.data<T>();
-  const float *gamma = b.gamma.data<float>(), *mean = b.mean.data<float>(), *inv_std = b.inv_std.data<float>();
+  const float *gamma = b.gamma.data<float>(), *mean = b.mean.data<float>(),
+              *inv_std = b.inv_std.data<float>();
   float *sum_gx = d_gamma.data<float>(), *sum_g = d_beta.data<float>();
   cuda::sum_columns<2, double>(
       ctx, "BatchNorm.backward", rows, n,

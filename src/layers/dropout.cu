@@ -8,18 +8,20 @@ namespace {
 
 // Half a warp decides one group of columns of one sample: each of its threads four of them.
 template <class T>
-__global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, const T* x, T* y, uint32_t* bits,
-                               DropoutMask mask, float scale, const StepState* step) {
+__global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, const T* x, T* y,
+                               uint32_t* bits, DropoutMask mask, float scale, const StepState* step) {
   constexpr int kLanes = DropoutMask::kLanes;
   mask.step = static_cast<uint32_t>(step->step);
   const auto first = static_cast<uint32_t>(step->first_sample);
   const uint32_t lane = threadIdx.x % kLanes, half = threadIdx.x / kLanes % 2;
   // Whole warps run: a thread without an item takes part in the votes only.
-  for (int64_t base = int64_t{blockIdx.x} * blockDim.x; base < items; base += int64_t{gridDim.x} * blockDim.x) {
+  for (int64_t base = int64_t{blockIdx.x} * blockDim.x; base < items;
+       base += int64_t{gridDim.x} * blockDim.x) {
     const int64_t item = base + threadIdx.x, part = item / kLanes;
     const int64_t sample = part / groups, group = part % groups;
     const bool is_real = item < items;
-    const Random4 words = mask.words(first + static_cast<uint32_t>(sample), static_cast<uint32_t>(group), lane);
+    const Random4 words =
+        mask.words(first + static_cast<uint32_t>(sample), static_cast<uint32_t>(group), lane);
     uint32_t kept[4];
     for (int w = 0; w < 4; ++w) {
       const bool keep = words.v[w] >= mask.threshold;
@@ -35,12 +37,13 @@ __global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, c
 }
 
 template <class T>
-void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate, uint32_t layer) {
+void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate,
+                  uint32_t layer) {
   const int64_t samples = bits.shape()[0], groups = bits.shape()[1] / 2;
   const int64_t items = samples * groups * DropoutMask::kLanes;
   if (items == 0) return;
-  cuda::launch(ctx, "Dropout.forward", {cuda::grid_for(cuda::stream_of(ctx), items)}, forward_kernel<T>, items,
-               x.numel() / samples, groups, static_cast<const T*>(x.data<T>()), y.data<T>(),
+  cuda::launch(ctx, "Dropout.forward", {cuda::grid_for(cuda::stream_of(ctx), items)}, forward_kernel<T>,
+               items, x.numel() / samples, groups, static_cast<const T*>(x.data<T>()), y.data<T>(),
                reinterpret_cast<uint32_t*>(bits.data<int32_t>()), DropoutMask::make(ctx.seed, layer, 0, rate),
                1 / (1 - rate), ctx.step);
 }

@@ -15,7 +15,8 @@ struct Factors {
 
   explicit Factors(std::span<const Tensor> x) : count(static_cast<int>(x.size())) {
     if (x.size() > kMaxFactors)
-      fail(ErrorKind::unsupported, "ElementwiseMultiply takes up to {} inputs on a GPU, got {}", kMaxFactors, x.size());
+      fail(ErrorKind::unsupported, "ElementwiseMultiply takes up to {} inputs on a GPU, got {}", kMaxFactors,
+           x.size());
     for (size_t i = 0; i < x.size(); ++i) data[i] = x[i].data<T>();
   }
   __device__ float product(float first, int64_t i, int64_t skip) const {
@@ -34,8 +35,8 @@ void forward_cuda(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& d_y, std::span<const Tensor> x, int64_t skip, const Tensor& d_x,
-                   bool accumulate) {
+void backward_cuda(Context& ctx, const Tensor& d_y, std::span<const Tensor> x, int64_t skip,
+                   const Tensor& d_x, bool accumulate) {
   const T* g = d_y.data<T>();
   T* out = d_x.data<T>();
   const Factors<T> factors(x);

@@ -8,7 +8,8 @@ namespace {
 
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y, float alpha) {
-  cuda::map_forward<T>(ctx, "ELU.forward", x, y, [alpha] __device__(float v) { return EluMath{alpha}.forward(v); });
+  cuda::map_forward<T>(ctx, "ELU.forward", x, y,
+                       [alpha] __device__(float v) { return EluMath{alpha}.forward(v); });
 }
 
 template <class T>

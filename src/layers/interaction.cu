@@ -6,8 +6,8 @@
 namespace ctr {
 namespace {
 
-// A warp works on one sample, whose rows lie in shared memory as floats. Rows are padded to whole tiles, and their
-// length so that rows side by side lie in different banks.
+// A warp works on one sample, whose rows lie in shared memory as floats. Rows are padded to whole tiles, and
+// their length so that rows side by side lie in different banks.
 constexpr int kTile = 4;
 constexpr int kMaxWarps = 8;
 
@@ -25,7 +25,8 @@ struct Layout {
         pairs(backward ? tiles * kTile * tiles * kTile : 0) {
     warps = static_cast<int>(std::min<size_t>(kMaxWarps, shared_bytes / bytes_per_warp()));
     if (warps == 0)
-      fail(ErrorKind::unsupported, "Interaction: {} rows of {} do not fit the GPU's shared memory", s.rows(), s.dim);
+      fail(ErrorKind::unsupported, "Interaction: {} rows of {} do not fit the GPU's shared memory", s.rows(),
+           s.dim);
   }
   __host__ __device__ int floats_per_warp() const { return tiles * kTile * stride + pairs; }
   size_t bytes_per_warp() const { return static_cast<size_t>(floats_per_warp()) * sizeof(float); }
@@ -39,10 +40,12 @@ __device__ inline float dot(float4 a, float4 b, float sum) {
 // Rows of sample b; what lies beyond the last row and element is 0.
 template <class T>
 __device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, float* z) {
-  const int lane = threadIdx.x % 32, rows = static_cast<int>(l.shape.rows()), dim = static_cast<int>(l.shape.dim);
+  const int lane = threadIdx.x % 32, rows = static_cast<int>(l.shape.rows()),
+            dim = static_cast<int>(l.shape.dim);
   for (int r = 0; r < l.tiles * kTile; ++r) {
     const T* row = r == 0 ? m + b * dim : f + (b * l.shape.slots + r - 1) * dim;
-    for (int e = lane; e < l.stride; e += 32) z[r * l.stride + e] = r < rows && e < dim ? cuda::load(row[e]) : 0.0f;
+    for (int e = lane; e < l.stride; e += 32)
+      z[r * l.stride + e] = r < rows && e < dim ? cuda::load(row[e]) : 0.0f;
   }
   __syncwarp();
 }
@@ -66,7 +69,8 @@ __global__ void forward_kernel(Layout l, const T* m, const T* f, T* y) {
       float sum[kTile][kTile] = {};
       for (int e = 0; e < s.dim; e += 4) {
         float4 left[kTile], right[kTile];
-        for (int i = 0; i < kTile; ++i) left[i] = at(a + i * l.stride + e), right[i] = at(c + i * l.stride + e);
+        for (int i = 0; i < kTile; ++i)
+          left[i] = at(a + i * l.stride + e), right[i] = at(c + i * l.stride + e);
         for (int i = 0; i < kTile; ++i)
           for (int j = 0; j < kTile; ++j) sum[i][j] = dot(left[i], right[j], sum[i][j]);
       }
@@ -86,8 +90,8 @@ struct Gradients {
   bool accumulate_m, accumulate_f;
 };
 
-// d_z[i] = sum_j A[i, j] z[j], A being the symmetric matrix of the pairs' gradients: a lane owns four elements of
-// four rows at a time.
+// d_z[i] = sum_j A[i, j] z[j], A being the symmetric matrix of the pairs' gradients: a lane owns four
+// elements of four rows at a time.
 template <class T>
 __global__ void backward_kernel(Layout l, const T* m, const T* f, const T* d_y, Gradients<T> out) {
   extern __shared__ float4 shared[];
@@ -119,7 +123,8 @@ __global__ void backward_kernel(Layout l, const T* m, const T* f, const T* d_y, 
           const int row = i0 + i, column = e0 + e;
           if (row >= rows || column >= dim) continue;
           if (row > 0) {
-            if (out.d_f) cuda::store(out.d_f[(b * s.slots + row - 1) * dim + column], sum[i][e], out.accumulate_f);
+            if (out.d_f)
+              cuda::store(out.d_f[(b * s.slots + row - 1) * dim + column], sum[i][e], out.accumulate_f);
           } else if (out.d_m) {
             cuda::store(out.d_m[b * dim + column], sum[i][e] + cuda::load(g[column]), out.accumulate_m);
           }
@@ -134,14 +139,17 @@ void launch_warps(Context& ctx, std::string_view name, const Layout& l, void (*k
                   Args... args) {
   if (l.shape.batch == 0) return;
   const size_t bytes = l.bytes_per_warp() * static_cast<size_t>(l.warps);
-  cuda::check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)), name);
+  cuda::check(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+      name);
   cuda::launch(ctx, name,
-               {cuda::grid_for(cuda::stream_of(ctx), l.shape.batch, l.warps), static_cast<unsigned>(l.warps * 32),
-                bytes},
+               {cuda::grid_for(cuda::stream_of(ctx), l.shape.batch, l.warps),
+                static_cast<unsigned>(l.warps * 32), bytes},
                kernel, l, args...);
 }
 
-// Blocks of about a quarter of a multiprocessor's shared memory, so that several take turns; one warp may need more.
+// Blocks of about a quarter of a multiprocessor's shared memory, so that several take turns; one warp may
+// need more.
 size_t shared_budget(const InteractionShape& s, bool backward) {
   constexpr size_t kQuarter = 56 << 10, kMost = 227 << 10;
   return Layout(s, backward, kMost).bytes_per_warp() > kQuarter ? kMost : kQuarter;
@@ -157,7 +165,8 @@ void forward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& 
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y, const InteractionGradient& out) {
+void backward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
+                   const InteractionGradient& out) {
   const InteractionShape s = shape_of(f);
   const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr, out.d_f ? out.d_f.data<T>() : nullptr,
                                out.accumulate_m, out.accumulate_f};

@@ -45,7 +45,8 @@ template <class T>
 __global__ void forward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const float* offset,
                                const float* c, float* p, T* y) {
   const int lane = threadIdx.x % 32;
-  for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32; r < rows; r += int64_t{gridDim.x} * kWarps) {
+  for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32; r < rows;
+       r += int64_t{gridDim.x} * kWarps) {
     const T* in = x + r * n;
     float a = 1;
     for (int l = 0; l < weights.count; ++l) {
@@ -67,15 +68,16 @@ void forward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
   float *beta = buffers.beta.data<float>(), *c = buffers.c.data<float>();
   cuda::launch(ctx, "MultiCross.offsets", {1}, offsets_kernel, weights, n, beta, c);
   if (rows == 0) return;
-  cuda::launch(ctx, "MultiCross.forward", {cuda::grid_for(cuda::stream_of(ctx), rows, kWarps)}, forward_kernel<T>,
-               weights, rows, n, static_cast<const T*>(x.data<T>()), static_cast<const float*>(beta + weights.count * n),
-               static_cast<const float*>(c), buffers.p.data<float>(), y.data<T>());
+  cuda::launch(ctx, "MultiCross.forward", {cuda::grid_for(cuda::stream_of(ctx), rows, kWarps)},
+               forward_kernel<T>, weights, rows, n, static_cast<const T*>(x.data<T>()),
+               static_cast<const float*>(beta + weights.count * n), static_cast<const float*>(c),
+               buffers.p.data<float>(), y.data<T>());
 }
 
 // A warp a row: d_x, and q_l in the place of p_l. Each block leaves its rows' sums of t_l in t_parts.
 template <class T>
-__global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const T* d_y, const float* c,
-                                float* p, T* d_x, bool accumulate, float* t_parts) {
+__global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const T* d_y,
+                                const float* c, float* p, T* d_x, bool accumulate, float* t_parts) {
   __shared__ float t_sums[kWarps][kMaxLayers];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, layers = weights.count;
   float t_sum = 0;  // of layer `lane`
@@ -113,8 +115,8 @@ __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const 
 }
 
 // d_w_l += beta_l t_l and d_b_l = G_{l+1}, where d_b_0 holds the sum of g; a thread a column.
-__global__ void combine_kernel(Weights weights, Weights gradients, int64_t n, const float* beta, const float* t_parts,
-                               int parts) {
+__global__ void combine_kernel(Weights weights, Weights gradients, int64_t n, const float* beta,
+                               const float* t_parts, int parts) {
   __shared__ float t[kMaxLayers];
   const int layers = weights.count;
   if (threadIdx.x < layers) {
@@ -156,7 +158,8 @@ void sum_gradients(Context& ctx, const Weights& gradients, int64_t rows, int64_t
 
 template <class T>
 void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, const Tensor& d_y,
-                   const CrossBuffers& buffers, const Tensor& d_x, bool accumulate, std::span<const Tensor> d_w) {
+                   const CrossBuffers& buffers, const Tensor& d_x, bool accumulate,
+                   std::span<const Tensor> d_w) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   const Weights weights(w), gradients(d_w);
   const T *in = x.data<T>(), *g = d_y.data<T>();
@@ -165,13 +168,13 @@ void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, con
   const unsigned blocks = std::min<unsigned>(cuda::grid_for(cuda::stream_of(ctx), rows, kWarps),
                                              static_cast<unsigned>(buffers.partial.numel() / weights.count));
   cuda::launch(ctx, "MultiCross.backward", {blocks}, backward_kernel<T>, weights, rows, n, in, g,
-               static_cast<const float*>(buffers.c.data<float>()), p, d_x ? d_x.data<T>() : nullptr, accumulate,
-               t_parts);
+               static_cast<const float*>(buffers.c.data<float>()), p, d_x ? d_x.data<T>() : nullptr,
+               accumulate, t_parts);
   for (int first = 0; first < weights.count; first += kLayersAtOnce)
     sum_gradients<T>(ctx, gradients, rows, n, in, g, p, first);
-  cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, 64)), 64}, combine_kernel, weights,
-               gradients, n, static_cast<const float*>(buffers.beta.data<float>()), static_cast<const float*>(t_parts),
-               static_cast<int>(blocks));
+  cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, 64)), 64}, combine_kernel,
+               weights, gradients, n, static_cast<const float*>(buffers.beta.data<float>()),
+               static_cast<const float*>(t_parts), static_cast<int>(blocks));
 }
 
 }  // namespace

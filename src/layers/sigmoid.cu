@@ -8,7 +8,8 @@ namespace {
 
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y) {
-  cuda::map_forward<T>(ctx, "Sigmoid.forward", x, y, [] __device__(float v) { return SigmoidMath::forward(v); });
+  cuda::map_forward<T>(ctx, "Sigmoid.forward", x, y,
+                       [] __device__(float v) { return SigmoidMath::forward(v); });
 }
 
 template <class T>

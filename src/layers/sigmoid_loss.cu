@@ -19,7 +19,8 @@ struct LabelWeights {
       : allow_missing(options.allow_missing), is_weighted(!options.column_weights.empty()) {
     if (!is_weighted) return;
     if (columns > kMaxColumns)
-      fail(ErrorKind::unsupported, "weighted labels have up to {} columns on a GPU, got {}", kMaxColumns, columns);
+      fail(ErrorKind::unsupported, "weighted labels have up to {} columns on a GPU, got {}", kMaxColumns,
+           columns);
     std::copy(options.column_weights.begin(), options.column_weights.end(), weights);
   }
   // 0 where there is no label.
@@ -30,8 +31,8 @@ struct LabelWeights {
 };
 
 template <class T>
-void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss, const Tensor& probability,
-                  const SigmoidLossOptions& options) {
+void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
+                  const Tensor& probability, const SigmoidLossOptions& options) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const LabelWeights weights(options, columns);
   const T* in = x.data<T>();
@@ -60,13 +61,15 @@ void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label,
   const float *p = probability.data<float>(), *target = label.data<float>();
   T* out = d_x.data<T>();
   const StepState* step = ctx.step;
-  cuda::for_each(ctx, "SigmoidLoss.backward", d_x.numel(), [=, weight = options.weight] __device__(int64_t i) {
-    float d = 0;
-    if (i / columns < step->rows && i < batch * columns)
-      d = weights.of(target[i], i % columns) * (loss_scale(*step, batch, weight).gradient / static_cast<float>(columns)) *
-          SigmoidLossMath::gradient(p[i], target[i]);
-    cuda::store(out[i], d, accumulate);
-  });
+  cuda::for_each(ctx, "SigmoidLoss.backward", d_x.numel(),
+                 [=, weight = options.weight] __device__(int64_t i) {
+                   float d = 0;
+                   if (i / columns < step->rows && i < batch * columns)
+                     d = weights.of(target[i], i % columns) *
+                         (loss_scale(*step, batch, weight).gradient / static_cast<float>(columns)) *
+                         SigmoidLossMath::gradient(p[i], target[i]);
+                   cuda::store(out[i], d, accumulate);
+                 });
 }
 
 }  // namespace

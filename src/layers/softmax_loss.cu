@@ -11,8 +11,8 @@ namespace ctr {
 namespace {
 
 template <class T>
-void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss, const Tensor& probability,
-                  float weight) {
+void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
+                  const Tensor& probability, float weight) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const T* in = x.data<T>();
   const float* target = label.data<float>();
@@ -34,8 +34,8 @@ void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tens
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x, float weight,
-                   bool accumulate) {
+void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+                   float weight, bool accumulate) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const float *p = probability.data<float>(), *target = label.data<float>();
   T* out = d_x.data<T>();
@@ -45,7 +45,8 @@ void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label,
     float d = 0;
     if (r < step->rows && r < batch) {
       const float clicked = SoftmaxLossMath::clicked(target + r * columns, columns);
-      d = loss_scale(*step, batch, weight).gradient * SigmoidLossMath::gradient(p[i], i % 2 ? clicked : 1 - clicked);
+      d = loss_scale(*step, batch, weight).gradient *
+          SigmoidLossMath::gradient(p[i], i % 2 ? clicked : 1 - clicked);
     }
     cuda::store(out[i], d, accumulate);
   });

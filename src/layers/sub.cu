@@ -8,7 +8,8 @@ namespace {
 
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y) {
-  cuda::map_backward<T>(ctx, "Sub.forward", a, b, y, false, [] __device__(float u, float v) { return u - v; });
+  cuda::map_backward<T>(ctx, "Sub.forward", a, b, y, false,
+                        [] __device__(float u, float v) { return u - v; });
 }
 
 }  // namespace

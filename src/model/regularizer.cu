@@ -16,7 +16,8 @@ void value_cuda(Context& ctx, const Tensor& weights, const Tensor& value, Regula
       [=] __device__(double sum) { *out = static_cast<float>(sum * term.lambda / static_cast<double>(n)); });
 }
 
-void gradient_cuda(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term, int64_t n) {
+void gradient_cuda(Context& ctx, const Tensor& weights, const Tensor& gradient, RegularizerTerm term,
+                   int64_t n) {
   const StepState* step = ctx.step;
   cuda::map(
       ctx, "regularizer.gradient", weights.numel(), gradient.data<float>(), true,

@@ -41,7 +41,8 @@ __device__ void write(float* p, const Values<V>& values) {
 
 // One optimizer step on V elements of a row.
 template <int V>
-__device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t row, int element, const Values<V>& g) {
+__device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t row, int element,
+                      const Values<V>& g) {
   float* place = t.rows + int64_t{row} * t.stride + element;
   constexpr int kMaxStates = 2;
   Values<V> w = read<V>(place);
@@ -74,8 +75,8 @@ __device__ void add_bag(const RowUpdateView& t, const T* d_bags, uint32_t bag, i
   for (int i = 0; i < V; ++i) sum.v[i] += factor * load(d.v[i]);
 }
 
-// Runs of hits of one row that lie within a tile are finished; the others leave the tile's share in `partial`: [0]
-// of a run that began earlier, [1] of one that begins here and goes on.
+// Runs of hits of one row that lie within a tile are finished; the others leave the tile's share in
+// `partial`: [0] of a run that began earlier, [1] of one that begins here and goes on.
 template <class T, int V>
 __device__ void update_tiles(const RowUpdateView& t, const T* d_bags) {
   const Lanes<V> l(t.dim);

@@ -4,26 +4,27 @@
 #include <span>
 
 #include "base/tensor.h"
+#include "device/context.h"
 #include "optim/row_update.h"
 
 namespace ctr::cuda {
 
-// One table's part of a grouped row update, in device memory. Hits are sorted by row, then by position in the batch:
-// the order in which gradients are added.
+// One table's part of a grouped row update, in device memory. Hits are sorted by row, then by position in the
+// batch: the order in which gradients are added.
 struct RowUpdateView {
   float* rows;
   int dim, stride, states;
   bool has_last_step, every_row;
   OptimizerSpec optimizer;
   const StepConstants* constants;
-  const float* bag_factors;      // null: 1
-  const uint32_t* hit_rows;      // plus row_base
+  const float* bag_factors;  // null: 1
+  const uint32_t* hit_rows;  // plus row_base
   const uint32_t* hit_bags;
   const uint32_t* num_hits;
   uint32_t row_base;
-  const uint32_t* num_rows;      // in use
-  const uint32_t* hit_bits;      // every_row: bit r is set where row r has a hit
-  float* partial;                // [tiles, 2, dim]
+  const uint32_t* num_rows;  // in use
+  const uint32_t* hit_bits;  // every_row: bit r is set where row r has a hit
+  float* partial;            // [tiles, 2, dim]
 };
 
 inline constexpr int kHitTile = 32;  // hits that one group of threads sums
@@ -34,8 +35,8 @@ struct RowUpdateLaunch {
   bool has_lazy;
 };
 
-// Sums each row's gradients and applies the optimizer once a row: deterministic, without atomics. d_bags[i] is the
-// gradient of the combined vectors of tables[i]'s bags. At most kMaxTables at once.
+// Sums each row's gradients and applies the optimizer once a row: deterministic, without atomics. d_bags[i]
+// is the gradient of the combined vectors of tables[i]'s bags. At most kMaxTables at once.
 inline constexpr size_t kMaxTables = 64;
 void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<const Tensor> d_bags,
                  const RowUpdateLaunch& launch);

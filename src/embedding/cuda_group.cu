@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <bit>
+
+#include "base/parallel.h"
+#include "device/memory.h"
+#include "embedding/bags.h"
+#include "embedding/cuda_lookup.cuh"
+#include "embedding/placement.h"
+#include "kernels/elementwise.cuh"
+#include "kernels/sort.cuh"
+#include "optim/row_update.cuh"
+
+namespace ctr::cuda {
+namespace {
+
+template <class T>
+T* pointer(const Buffer& b) {
+  return reinterpret_cast<T*>(b.data());
+}
+
+// One embedding's share of a batch.
+struct BatchBuffers {
+  Buffer counts, keys, offsets, found, factors, firsts, hit_bits;
+  BagSelector selector;
+  std::vector<uint32_t> offsets32, rows;  // staging
+  int64_t max_keys = 0;
+  int64_t size_limit = 0;  // the table holds at most this many rows
+};
+
+// Optimizer constants of every table for one step, computed on the device.
+struct StepClock {
+  OptimizerSpec optimizer;
+  int64_t step;
+  StepConstants constants;
+};
+
+class CudaEmbeddingGroup final : public EmbeddingGroup {
+ public:
+  CudaEmbeddingGroup(Context& ctx, const std::vector<EmbeddingSpec>& specs, int64_t max_batch);
+
+  void stage(Context& ctx, std::span<const CsrKeys* const> inputs, int64_t batch, bool training) override;
+  void forward(Context& ctx, Comm& comm, std::span<const Tensor> outputs) override;
+  void backward(Context& ctx, Comm& comm, std::span<const Tensor> d_outputs,
+                const std::vector<bool>& frozen) override;
+
+  int count() const override { return static_cast<int>(tables_.size()); }
+  const EmbeddingSpec& spec(int e) const override { return table(e).spec(); }
+  int64_t size(int e) const override { return table(e).size(); }
+  int64_t capacity(int e) const override { return table(e).capacity(); }
+
+  TableDump export_rows(int e, bool with_states) const override { return table(e).export_rows(with_states); }
+  void import_rows(int e, const TableDump& dump) override {
+    table(e).import_rows(dump);
+    batches_[static_cast<size_t>(e)].size_limit = table(e).size();
+  }
+  void import_states(int e, const TableDump& dump) override { table(e).import_states(dump); }
+  int64_t generation() const override { return generation_; }
+
+  int64_t optimizer_step(int e) const override;
+  void set_optimizer_step(int e, int64_t step) override;
+
+ private:
+  CudaTable& table(int e) const { return *tables_.at(static_cast<size_t>(e)); }
+  void stage_keys(Context& ctx, size_t e, const CsrKeys& input, int64_t batch);
+  void check_room(Context& ctx, size_t e);
+  void make_room(Context& ctx);
+  void describe(Context& ctx);
+  Tensor clock(int e) const { return {DType::i64, {1}, &pointer<StepClock>(clocks_)[e].step}; }
+
+  mutable Context ctx_;
+  int64_t max_batch_, generation_ = 0, num_hits_ = 0;
+  bool training_ = false;
+  int row_bits_ = 0;
+  std::vector<std::unique_ptr<CudaTable>> tables_;
+  std::vector<BatchBuffers> batches_;
+  std::vector<TableView> views_;
+  std::vector<int64_t> wanted_keys_;
+  TableGroup group_;
+  RowUpdateLaunch update_{};
+  Buffer device_views_, update_views_, clocks_;
+  Buffer hit_rows_, hit_bags_, sorted_rows_, sorted_bags_, sort_scratch_, partial_;
+};
+
+CudaEmbeddingGroup::CudaEmbeddingGroup(Context& ctx, const std::vector<EmbeddingSpec>& specs,
+                                       int64_t max_batch)
+    : ctx_(ctx),
+      max_batch_(max_batch),
+      batches_(specs.size()),
+      views_(specs.size()),
+      wanted_keys_(specs.size()) {
+  if (ctx.world_size > 1) fail(ErrorKind::unsupported, "embeddings on several GPUs are not implemented yet");
+  if (specs.size() > kMaxTables)
+    fail(ErrorKind::unsupported, "a GPU serves up to {} embeddings, got {}", kMaxTables, specs.size());
+  std::vector<StepClock> clocks(specs.size());
+  int64_t rows = 0;
+  for (size_t e = 0; e < specs.size(); ++e) {
+    const EmbeddingSpec& spec = specs[e];
+    tables_.push_back(std::make_unique<CudaTable>(ctx, spec, static_cast<uint32_t>(e)));
+    clocks[e].optimizer = spec.optimizer;
+    clocks[e].step = 0;
+    const int64_t bags = max_batch * spec.slots, capacity = tables_[e]->capacity();
+    BatchBuffers& b = batches_[e];
+    b.counts = Buffer(ctx.device, sizeof(BatchCounts), spec.name);
+    b.offsets = Buffer(ctx.device, static_cast<size_t>(bags + 1) * sizeof(uint32_t), spec.name);
+    b.firsts = Buffer(ctx.device, kFirstBlocks * sizeof(uint32_t), spec.name);
+    if (spec.combiner == Combiner::mean)
+      b.factors = Buffer(ctx.device, static_cast<size_t>(bags) * sizeof(float), spec.name);
+    if (updates_every_row(spec.optimizer)) {
+      b.hit_bits =
+          Buffer(ctx.device, static_cast<size_t>(divide_up(capacity, 32)) * sizeof(uint32_t), spec.name);
+      update_.max_rows = std::max(update_.max_rows, capacity);
+    }
+    update_.has_lazy |= tables_[e]->layout().has_last_step;
+    views_[e].row_base = static_cast<uint32_t>(rows);
+    rows += capacity + 1;
+    wanted_keys_[e] = bags;
+  }
+  if (rows > std::numeric_limits<uint32_t>::max())
+    fail(ErrorKind::unsupported, "a GPU serves up to {} rows in all embeddings, got {}",
+         std::numeric_limits<uint32_t>::max(), rows);
+  row_bits_ = static_cast<int>(std::bit_width(static_cast<uint64_t>(rows)));
+  device_views_ = Buffer(ctx.device, sizeof(TableView) * specs.size(), "tables");
+  update_views_ = Buffer(ctx.device, sizeof(RowUpdateView) * specs.size(), "tables");
+  clocks_ = Buffer(ctx.device, sizeof(StepClock) * specs.size(), "tables");
+  if (specs.empty()) return;
+  memory_backend(ctx.device)
+      .copy_to_device(ctx, clocks_.data(), clocks.data(), sizeof(StepClock) * clocks.size());
+  make_room(ctx);
+}
+
+// Buffers for the keys in wanted_keys_, for all embeddings.
+void CudaEmbeddingGroup::make_room(Context& ctx) {
+  memory_backend(ctx.device).synchronize(ctx);
+  int64_t hits = 0, partials = 0;
+  for (size_t e = 0; e < batches_.size(); ++e) {
+    BatchBuffers& b = batches_[e];
+    if (wanted_keys_[e] > b.max_keys) {
+      const EmbeddingSpec& spec = tables_[e]->spec();
+      b.max_keys = wanted_keys_[e];
+      const auto n = static_cast<size_t>(b.max_keys);
+      if (!tables_[e]->host_index()) b.keys = Buffer(ctx.device, n * sizeof(int64_t), spec.name);
+      b.found = Buffer(ctx.device, n * sizeof(uint32_t), spec.name);
+    }
+    hits += b.max_keys;
+    partials += divide_up(b.max_keys, kHitTile) * 2 * tables_[e]->spec().dim;
+  }
+  require(hits < int64_t{kPending}, "{} keys in one batch are too many for a GPU", hits);
+  if (hits > num_hits_) {
+    num_hits_ = hits;
+    const auto bytes = static_cast<size_t>(hits) * sizeof(uint32_t);
+    for (Buffer* b : {&hit_rows_, &hit_bags_, &sorted_rows_, &sorted_bags_})
+      *b = Buffer(ctx.device, bytes, "key rows");
+    sort_scratch_ = Buffer(ctx.device, sort_pairs_bytes(hits), "sorting keys");
+    partial_ = Buffer(ctx.device, static_cast<size_t>(partials) * sizeof(float), "row gradients");
+  }
+  describe(ctx);
+  ++generation_;
+}
+
+void CudaEmbeddingGroup::describe(Context& ctx) {
+  group_ = {pointer<TableView>(device_views_), count(), 0, 0};
+  update_.max_hits = 0;
+  std::vector<RowUpdateView> updates(tables_.size());
+  int64_t hit = 0;
+  float* partial = pointer<float>(partial_);
+  for (size_t e = 0; e < tables_.size(); ++e) {
+    const BatchBuffers& b = batches_[e];
+    TableView& v = views_[e];
+    tables_[e]->describe(v);
+    v.counts = pointer<BatchCounts>(b.counts);
+    v.batch_keys = pointer<int64_t>(b.keys), v.offsets = pointer<uint32_t>(b.offsets);
+    v.found = pointer<uint32_t>(b.found), v.factors = pointer<float>(b.factors);
+    v.firsts = pointer<uint32_t>(b.firsts), v.hit_bits = pointer<uint32_t>(b.hit_bits);
+    v.first_hit = static_cast<uint32_t>(hit), v.max_keys = static_cast<uint32_t>(b.max_keys);
+    const OptimizerSpec& optimizer = tables_[e]->spec().optimizer;
+    updates[e] = {.rows = v.rows,
+                  .dim = v.dim,
+                  .stride = v.stride,
+                  .states = v.states,
+                  .has_last_step = v.has_last_step,
+                  .every_row = updates_every_row(optimizer),
+                  .optimizer = optimizer,
+                  .constants = &pointer<StepClock>(clocks_)[e].constants,
+                  .bag_factors = v.factors,
+                  .hit_rows = pointer<uint32_t>(sorted_rows_) + hit,
+                  .hit_bags = pointer<uint32_t>(sorted_bags_) + hit,
+                  .num_hits = &v.counts->keys,
+                  .row_base = v.row_base,
+                  .num_rows = v.size,
+                  .hit_bits = v.hit_bits,
+                  .partial = partial};
+    hit += b.max_keys;
+    partial += divide_up(b.max_keys, kHitTile) * 2 * v.dim;
+    group_.max_keys = std::max(group_.max_keys, b.max_keys);
+    group_.max_bags = std::max(group_.max_bags, max_batch_ * tables_[e]->spec().slots);
+    update_.max_hits = std::max(update_.max_hits, b.max_keys);
+  }
+  const MemoryBackend& memory = memory_backend(ctx.device);
+  memory.copy_to_device(ctx, device_views_.data(), views_.data(), sizeof(TableView) * views_.size());
+  memory.copy_to_device(ctx, update_views_.data(), updates.data(), sizeof(RowUpdateView) * updates.size());
+}
+
+void CudaEmbeddingGroup::stage(Context& ctx, std::span<const CsrKeys* const> inputs, int64_t batch,
+                               bool training) {
+  require(batch <= max_batch_, "embeddings were made for up to {} samples, got {}", max_batch_, batch);
+  training_ = training;
+  for (size_t e = 0; e < tables_.size(); ++e) stage_keys(ctx, e, *inputs[e], batch);
+  if (training)
+    for (size_t e = 0; e < tables_.size(); ++e) check_room(ctx, e);
+}
+
+void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input, int64_t batch) {
+  BatchBuffers& b = batches_[e];
+  const Bags bags = b.selector.select(ctx, tables_[e]->spec(), input, batch);
+  const int64_t keys = std::ssize(bags.keys);
+  if (const RowIndex* index = tables_[e]->host_index()) {
+    b.rows.resize(static_cast<size_t>(keys));
+    index->find(ctx, bags, b.rows);
+  }
+  if (keys > b.max_keys) {
+    wanted_keys_[e] = keys + keys / 4;  // batches of varying size settle after a few steps
+    make_room(ctx);
+  }
+  b.offsets32.resize(bags.offsets.size());
+  parallel_for(ctx.threads, std::ssize(bags.offsets), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) b.offsets32[i] = static_cast<uint32_t>(bags.offsets[i]);
+  });
+  const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), 0};
+  const MemoryBackend& memory = memory_backend(ctx.device);
+  memory.copy_to_device(ctx, b.counts.data(), &counts, sizeof(counts));
+  memory.copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
+  if (tables_[e]->host_index())
+    memory.copy_to_device(ctx, b.found.data(), b.rows.data(), b.rows.size() * sizeof(uint32_t));
+  else
+    memory.copy_to_device(ctx, b.keys.data(), bags.keys.data(), bags.keys.size() * sizeof(int64_t));
+}
+
+// Only where all keys of the batch being new could overflow the table does the host wait for exact numbers.
+void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
+  if (tables_[e]->host_index()) return;
+  BatchBuffers& b = batches_[e];
+  const int64_t capacity = tables_[e]->capacity();
+  const auto keys = static_cast<int64_t>(b.offsets32.back());
+  if (b.size_limit + keys > capacity) b.size_limit = tables_[e]->size();
+  if (b.size_limit + keys <= capacity) {
+    b.size_limit += keys;
+    return;
+  }
+  const int64_t fresh = count_fresh(ctx, group_, static_cast<int>(e), views_[e]);
+  if (b.size_limit + fresh > capacity)
+    fail_overflow(tables_[e]->spec(), ctx.rank, capacity, b.size_limit, fresh);
+  b.size_limit += fresh;
+}
+
+void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> outputs) {
+  if (tables_.empty()) return;
+  training_ ? insert_rows(ctx, group_) : find_rows(ctx, group_);
+  combine_rows(ctx, group_, outputs);
+}
+
+__global__ void tick_kernel(StepClock* clocks, uint64_t frozen, const StepState* step, int count) {
+  const int e = static_cast<int>(threadIdx.x);
+  if (e >= count || frozen >> e & 1) return;
+  StepClock& clock = clocks[e];
+  clock.constants = step_constants(clock.optimizer, step->learning_rate, ++clock.step, step->loss_scale);
+}
+
+void CudaEmbeddingGroup::backward(Context& ctx, Comm&, std::span<const Tensor> d_outputs,
+                                  const std::vector<bool>& frozen) {
+  if (tables_.empty()) return;
+  uint64_t frozen_bits = 0;
+  std::vector<Tensor> d_bags(d_outputs.begin(), d_outputs.end());
+  for (size_t e = 0; e < frozen.size(); ++e)
+    if (frozen[e]) frozen_bits |= uint64_t{1} << e, d_bags[e] = {};
+  for (const BatchBuffers& b : batches_)
+    if (b.hit_bits.data()) memory_backend(ctx.device).fill_zero(ctx, b.hit_bits.data(), b.hit_bits.bytes());
+  launch(ctx, "embedding.tick", {1, static_cast<unsigned>(kMaxTables)}, tick_kernel,
+         pointer<StepClock>(clocks_), frozen_bits, ctx.step, count());
+  list_hits(ctx, group_, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_));
+  sort_pairs(ctx, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_), pointer<uint32_t>(sorted_rows_),
+             pointer<uint32_t>(sorted_bags_), num_hits_, row_bits_, sort_scratch_.data(),
+             sort_scratch_.bytes());
+  update_rows(ctx, pointer<RowUpdateView>(update_views_), d_bags, update_);
+}
+
+int64_t CudaEmbeddingGroup::optimizer_step(int e) const {
+  int64_t step = 0;
+  copy_to_host(ctx_, &step, clock(e));
+  return step;
+}
+
+void CudaEmbeddingGroup::set_optimizer_step(int e, int64_t step) { copy_to_device(ctx_, clock(e), &step); }
+
+std::unique_ptr<EmbeddingGroup> make_cuda_group(Context& ctx, const std::vector<EmbeddingSpec>& specs,
+                                                int64_t max_batch) {
+  return std::make_unique<CudaEmbeddingGroup>(ctx, specs, max_batch);
+}
+
+}  // namespace
+}  // namespace ctr::cuda
+
+namespace ctr {
+
+void register_embedding_cuda() { register_embedding_group(Backend::cuda, cuda::make_cuda_group); }
+
+}  // namespace ctr

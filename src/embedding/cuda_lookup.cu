@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "embedding/cuda_lookup.cuh"
+
+#include <numeric>
+
+#include "device/cuda.cuh"
+#include "device/memory.h"
+#include "embedding/cuda_index.cuh"
+#include "kernels/storage.cuh"
+#include "optim/row_update.cuh"
+
+namespace ctr::cuda {
+namespace {
+
+__device__ inline int64_t thread_index() { return int64_t{blockIdx.x} * kBlock + threadIdx.x; }
+__device__ inline int64_t thread_count() { return int64_t{gridDim.x} * kBlock; }
+
+// blockIdx.y is the table.
+dim3 grid_of(const Context& ctx, const TableGroup& group, int64_t items, int64_t items_per_block = kBlock) {
+  const auto count = static_cast<unsigned>(group.count);
+  return dim3(std::max(1u, grid_for(stream_of(ctx), items, items_per_block) / count), count);
+}
+
+__global__ void find_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  if (!t.entries) return;
+  for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count())
+    t.found[i] = find_row(t, t.batch_keys[i]);
+}
+
+// Unseen keys take an entry, which remembers the first position that asked.
+__device__ void claim(const TableView& t) {
+  for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count()) {
+    const int64_t key = t.batch_keys[i];
+    const uint64_t entry = probe(t, key, ClaimEmpty{t, key});
+    if (entry == kNoEntry) {
+      t.found[i] = kNoRow;
+      continue;
+    }
+    const uint32_t row = *static_cast<volatile uint32_t*>(&t.entries[entry].row);
+    if (row < kPending) {
+      t.found[i] = row;
+    } else {
+      atomicMin(&t.entries[entry].row, kPending + static_cast<uint32_t>(i));
+      t.found[i] = kPending + static_cast<uint32_t>(entry);
+      const_cast<volatile BatchCounts*>(t.counts)->fresh = 1;
+    }
+  }
+}
+__global__ void claim_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  if (t.entries) claim(t);
+}
+
+// Key i is the first of its kind among the batch's unseen keys.
+__device__ inline bool is_first(const TableView& t, int64_t i) {
+  const uint32_t found = t.found[i];
+  return found >= kPending && found != kNoRow && t.entries[found - kPending].row == kPending + i;
+}
+
+// The keys of one of gridDim.x contiguous parts.
+__device__ inline int64_t part_begin(const TableView& t, unsigned part) {
+  return int64_t{t.counts->keys} * part / gridDim.x;
+}
+
+__global__ void count_firsts_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  if (!t.entries) return;
+  if (blockIdx.x == 0 && threadIdx.x == 0) t.size[1] = t.size[0];
+  if (!t.counts->fresh) return;
+  const int64_t end = part_begin(t, blockIdx.x + 1);
+  uint32_t count = 0;
+  for (int64_t begin = part_begin(t, blockIdx.x); begin < end; begin += kBlock) {
+    const int64_t i = begin + threadIdx.x;
+    count += __syncthreads_count(i < end && is_first(t, i));
+  }
+  if (threadIdx.x == 0) t.firsts[blockIdx.x] = count;
+}
+
+__device__ inline uint32_t slot_of(const TableView& t, int64_t position) {  // the bag around it, modulo slots
+  uint32_t low = 0, high = t.counts->bags;
+  while (high - low > 1) {
+    const uint32_t middle = low + (high - low) / 2;
+    (t.offsets[middle] <= position ? low : high) = middle;
+  }
+  return low % t.slots;
+}
+
+// The same parts in the same order: the n-th first key gets the n-th new row.
+__global__ void assign_rows_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  if (!t.entries || !t.counts->fresh) return;
+  __shared__ uint32_t warp_counts[kBlock / 32];
+  uint32_t next = t.size[1];
+  for (unsigned part = 0; part < blockIdx.x; ++part) next += t.firsts[part];
+  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int64_t end = part_begin(t, blockIdx.x + 1);
+  for (int64_t begin = part_begin(t, blockIdx.x); begin < end; begin += kBlock) {
+    const int64_t i = begin + threadIdx.x;
+    const bool first = i < end && is_first(t, i);
+    const uint32_t votes = __ballot_sync(0xffffffffu, first);
+    if (lane == 0) warp_counts[warp] = __popc(votes);
+    __syncthreads();
+    uint32_t row = next + __popc(votes & ((1u << lane) - 1));
+    for (unsigned w = 0; w < kBlock / 32; ++w) {
+      if (w < warp) row += warp_counts[w];
+      next += warp_counts[w];
+    }
+    if (first) {
+      t.entries[t.found[i] - kPending].row = row;
+      t.keys[row] = t.batch_keys[i];
+      if (t.slot_ids) t.slot_ids[row] = slot_of(t, i);
+    }
+    __syncthreads();
+  }
+  if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) t.size[0] = next;
+}
+
+__global__ void initialize_fresh_kernel(const TableView* tables, uint64_t seed) {
+  const TableView& t = tables[blockIdx.y];
+  if (!t.entries) return;
+  const uint32_t warps = gridDim.x * (kBlock / 32);
+  for (uint32_t r = t.size[1] + blockIdx.x * (kBlock / 32) + threadIdx.x / 32; r < t.size[0]; r += warps)
+    initialize_row(t, seed, r, t.keys[r], t.bound);
+}
+
+// Gives claimed entries back: they are the youngest, so no other key was placed behind them.
+__global__ void unclaim_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count())
+    if (t.found[i] >= kPending && t.found[i] != kNoRow)
+      t.entries[t.found[i] - kPending] = {kEmptyKey, kNoRow, 0};
+}
+
+struct Outputs {
+  void* data[kMaxTables];
+};
+
+// A group of threads sums a bag, each V neighbouring elements.
+template <class T, int V>
+__device__ void combine(const TableView& t, T* out) {
+  const int units = t.dim / V, lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
+  const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
+  for (int64_t bag = int64_t{blockIdx.x} * groups + threadIdx.x / lanes; bag < t.counts->bags;
+       bag += int64_t{gridDim.x} * groups) {
+    const uint32_t begin = t.offsets[bag], end = t.offsets[bag + 1];
+    const float factor = t.factors ? mean_factor(end - begin) : 1.0f;
+    for (int unit = lane; unit < units; unit += lanes) {
+      float sum[V] = {};
+      for (uint32_t i = begin; i < end; ++i) {
+        uint32_t row = t.found[i];
+        if (row >= kPending && row != kNoRow) row = t.entries[row - kPending].row;
+        if (row == kNoRow) continue;
+        const auto w = *reinterpret_cast<const Pack<float, V>*>(t.rows + int64_t{row} * t.stride + unit * V);
+        for (int k = 0; k < V; ++k) sum[k] += w.v[k];
+      }
+      Pack<T, V> result;
+      for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[k] * factor);
+      *reinterpret_cast<Pack<T, V>*>(out + bag * t.dim + unit * V) = result;
+    }
+    if (lane == 0 && t.factors) t.factors[bag] = factor;
+  }
+}
+template <class T>
+__global__ void combine_kernel(const TableView* tables, Outputs outputs) {
+  const TableView& t = tables[blockIdx.y];
+  T* out = static_cast<T*>(outputs.data[blockIdx.y]);
+  t.dim % 4 == 0 && t.stride % 4 == 0 ? combine<T, 4>(t, out) : combine<T, 1>(t, out);
+}
+
+__global__ void list_hits_kernel(const TableView* tables, uint32_t* rows, uint32_t* bags) {
+  const TableView& t = tables[blockIdx.y];
+  const uint32_t last = t.row_base + *t.size;  // above the table's rows
+  rows += t.first_hit, bags += t.first_hit;
+  for (int64_t bag = thread_index(); bag < t.counts->bags; bag += thread_count())
+    for (uint32_t i = t.offsets[bag]; i < t.offsets[bag + 1]; ++i) {
+      uint32_t row = t.found[i];
+      if (row >= kPending) row = t.entries[row - kPending].row;
+      rows[i] = t.row_base + row;
+      bags[i] = static_cast<uint32_t>(bag);
+      if (t.hit_bits) atomicOr(&t.hit_bits[row / 32], 1u << (row % 32));
+    }
+  for (int64_t i = t.counts->keys + thread_index(); i < t.max_keys; i += thread_count()) rows[i] = last;
+}
+
+}  // namespace
+
+void find_rows(const Context& ctx, const TableGroup& group) {
+  launch(ctx, "embedding.find", {grid_of(ctx, group, group.max_keys)}, find_kernel, group.tables);
+}
+
+void insert_rows(const Context& ctx, const TableGroup& group) {
+  const dim3 parts(kFirstBlocks, static_cast<unsigned>(group.count));
+  launch(ctx, "embedding.claim", {grid_of(ctx, group, group.max_keys)}, claim_kernel, group.tables);
+  launch(ctx, "embedding.count_firsts", {parts}, count_firsts_kernel, group.tables);
+  launch(ctx, "embedding.assign_rows", {parts}, assign_rows_kernel, group.tables);
+  launch(ctx, "embedding.initialize_fresh", {grid_of(ctx, group, group.max_keys, kBlock / 32)},
+         initialize_fresh_kernel, group.tables, ctx.seed);
+}
+
+int64_t count_fresh(const Context& ctx, const TableGroup& group, int e, const TableView& view) {
+  const TableView* table = group.tables + e;
+  const unsigned blocks = grid_for(stream_of(ctx), group.max_keys);
+  launch(ctx, "embedding.claim", {blocks}, claim_kernel, table);
+  launch(ctx, "embedding.count_firsts", {kFirstBlocks}, count_firsts_kernel, table);
+  launch(ctx, "embedding.unclaim", {blocks}, unclaim_kernel, table);
+  BatchCounts counts;
+  std::vector<uint32_t> firsts(kFirstBlocks);
+  copy_to_host(ctx, &counts, Tensor(DType::i32, {3}, const_cast<BatchCounts*>(view.counts)));
+  copy_to_host(ctx, firsts.data(), Tensor(DType::i32, {kFirstBlocks}, view.firsts));
+  return counts.fresh ? std::accumulate(firsts.begin(), firsts.end(), int64_t{0}) : 0;
+}
+
+void combine_rows(const Context& ctx, const TableGroup& group, std::span<const Tensor> outputs) {
+  Outputs out;
+  for (size_t e = 0; e < outputs.size(); ++e) out.data[e] = outputs[e].raw();
+  const auto kernel = outputs[0].dtype() == DType::bf16  ? combine_kernel<bf16>
+                      : outputs[0].dtype() == DType::f16 ? combine_kernel<f16>
+                                                         : combine_kernel<float>;
+  launch(ctx, "embedding.combine", {grid_of(ctx, group, group.max_bags, kBlock / 32)}, kernel, group.tables,
+         out);
+}
+
+void list_hits(const Context& ctx, const TableGroup& group, uint32_t* rows, uint32_t* bags) {
+  launch(ctx, "embedding.list_hits", {grid_of(ctx, group, group.max_bags)}, list_hits_kernel, group.tables,
+         rows, bags);
+}
+
+}  // namespace ctr::cuda
