@@ -28,6 +28,7 @@ LEVELS = {
     "src/embedding": 4,
     "src/model": 5,
     "src/serve": 6,
+    "src/cuda": 7,
     "python/bindings": 7,
     "tests/cpp": 8,
     "tests/fuzz": 8,

@@ -4,6 +4,7 @@
 #define CUDA_PARTS(X)     \
   X(device)               \
   X(columns)              \
+  X(convert)              \
   X(elementwise)          \
   X(gemm)                 \
   X(reduce)               \

@@ -48,17 +48,11 @@ void copy_columns_cuda(Context& ctx, const Tensor& source, const Tensor& target,
     run(std::integral_constant<int, 1>(), uint32_t{});
 }
 
-void fill_zero_cuda(Context& ctx, const Tensor& y) {
-  cuda::check(cudaMemsetAsync(y.raw(), 0, y.bytes(), cuda::stream_of(ctx).get()), "fill_zero");
-}
-
 }  // namespace
 
 void register_columns_cuda() {
-  cuda::for_storage_types([]<class T>(T) {
-    copy_columns.set(Backend::cuda, dtype_of<T>, copy_columns_cuda<T>);
-    fill_zero.set(Backend::cuda, dtype_of<T>, fill_zero_cuda);
-  });
+  cuda::for_storage_types(
+      []<class T>(T) { copy_columns.set(Backend::cuda, dtype_of<T>, copy_columns_cuda<T>); });
 }
 
 }  // namespace ctr

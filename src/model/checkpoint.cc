@@ -60,8 +60,9 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
   const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
   transaction.add_file(optimizer,
                        [&](OutputFile& file) { file.write(states.data(), states.size() * sizeof(float)); });
-  transaction.add_file(optimizer + ".step",
-                       [&](OutputFile& file) { write_steps(file, rank.dense_step, {rank.training_step()}); });
+  transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
+    write_steps(file, rank.dense_step(), {rank.training_step()});
+  });
 }
 
 }  // namespace
@@ -98,7 +99,7 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
     copy_to_device(rank.context(), rank.parameters().optimizer_states(), values.data());
-    rank.dense_step = steps.empty() ? 0 : steps[0];
+    rank.set_dense_step(steps.empty() ? 0 : steps[0]);
     rank.set_training_step(steps.size() < 2 ? 0 : steps[1]);
   }
 }

@@ -142,7 +142,7 @@ class FitLoop {
     log::info("Training batchsize: {}, evaluation batchsize: {}", solver_.batch_size,
               solver_.batch_size_eval);
     log::info("Evaluation interval: {}, snapshot interval: {}", options_.eval_interval, options_.snapshot);
-    const Rank& rank = engine_.ranks()[0];
+    Rank& rank = engine_.ranks()[0];
     log::info("Dense network trainable: {}", rank.dense_frozen ? "False" : "True");
     std::vector<std::pair<std::string, bool>> trainable;
     for (size_t e = 0; e < spec.embeddings.size(); ++e)
@@ -150,8 +150,9 @@ class FitLoop {
     std::sort(trainable.begin(), trainable.end());
     for (const auto& [name, value] : trainable)
       log::info("Sparse embedding {} trainable: {}", name, value ? "True" : "False");
-    log::info("Use mixed precision: {}, scaler: {:.6f}, use cuda graph: False",
-              solver_.use_mixed_precision ? "True" : "False", solver_.scaler);
+    log::info("Use mixed precision: {}, scaler: {:.6f}, use cuda graph: {}",
+              solver_.use_mixed_precision ? "True" : "False", solver_.scaler,
+              rank.context().stream && solver_.use_cuda_graph ? "True" : "False");
     const ScheduleSpec& s = solver_.schedule;
     log::info("lr: {:.6f}, warmup_steps: {}, end_lr: {:.6f}", s.base_lr, s.warmup_steps, s.end_lr);
     log::info("decay_start: {}, decay_steps: {}, decay_power: {:.6f}", s.decay_start, s.decay_steps,

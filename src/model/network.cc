@@ -54,19 +54,30 @@ Network::Step Network::resolve(size_t i, bool training) const {
   return step;
 }
 
+// Runs one node's operation, measured; its errors get the layer's name.
+template <class Work>
+void Network::run(size_t i, const Context& ctx, Profile* profile, Profile::Phase phase,
+                  const Work& work) const {
+  try {
+    measured(profile, ctx, first_row_ + i, phase, work);
+  } catch (const Error& error) {
+    throw Error(error.kind(), describe(graph_.nodes[i].spec) + ": " + error.what());
+  }
+}
+
 void Network::forward(Context& ctx, Profile* profile) const {
   for (size_t i = 0; i < steps_.size(); ++i)
     if (graph_.nodes[i].runs())
-      measured(profile, ctx, first_row_ + i, Profile::Phase::forward,
-               [&] { graph_.nodes[i].layer->forward(ctx, steps_[i].run); });
+      run(i, ctx, profile, Profile::Phase::forward,
+          [&] { graph_.nodes[i].layer->forward(ctx, steps_[i].run); });
 }
 
 void Network::backward(Context& ctx, Profile* profile) const {
   for (const Tensor& t : zeroed_) fill_zero(ctx, t);
   for (size_t i = steps_.size(); i-- > 0;)
     if (plan_.nodes[i].backward)
-      measured(profile, ctx, first_row_ + i, Profile::Phase::backward,
-               [&] { graph_.nodes[i].layer->backward(ctx, steps_[i].run); });
+      run(i, ctx, profile, Profile::Phase::backward,
+          [&] { graph_.nodes[i].layer->backward(ctx, steps_[i].run); });
 }
 
 void Network::add_rows(Profile& profile) {

@@ -33,6 +33,8 @@ class Network {
     LayerRun run;
   };
   Step resolve(size_t node, bool training) const;
+  template <class Work>
+  void run(size_t node, const Context& ctx, Profile* profile, Profile::Phase phase, const Work& work) const;
 
   Graph graph_;
   DType compute_;

@@ -11,13 +11,17 @@
 namespace ctr {
 namespace {
 
-Context make_context(uint64_t seed, const Comm& comm, int threads, const StepState* step) {
+Context make_context(Device device, const Stream& stream, uint64_t seed, const Comm& comm, int threads,
+                     bool tf32, const Buffer& step) {
   Context ctx;
+  ctx.device = device;
+  ctx.stream = stream.handle();
   ctx.threads = threads;
   ctx.seed = seed;
   ctx.rank = comm.rank();
   ctx.world_size = comm.size();
-  ctx.step = step;
+  ctx.tf32 = tf32;
+  ctx.step = reinterpret_cast<const StepState*>(step.data());
   return ctx;
 }
 
@@ -30,9 +34,13 @@ std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
 
 }  // namespace
 
-Rank::Rank(const ModelSpec& spec, uint64_t seed, DType compute, std::unique_ptr<Comm> comm, int threads)
+Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, std::unique_ptr<Comm> comm,
+           int threads)
     : spec_(spec),
-      ctx_(make_context(seed, *comm, threads, &step_)),
+      stream_(device),
+      device_step_(device, sizeof(StepState), "step state"),
+      ctx_(
+          make_context(device, stream_, seed, *comm, threads, spec.solver.enable_tf32_compute, device_step_)),
       comm_(std::move(comm)),
       train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
       parameters_(ctx_, train_graph_, spec.optimizer, compute),
@@ -84,13 +92,18 @@ void Rank::stage(const Batch& batch, bool training) {
            [&] { embeddings_->stage(ctx_, keys_, batch.capacity, training); });
 }
 
-void Rank::begin(const Batch& batch, const Network& network, bool training) {
+// Brings a batch and the state of the step to the device: what a recorded step finds there.
+void Rank::load(const Batch& batch, const Network& network) {
   const Graph& graph = network.graph();
   step_.first_sample = ctx_.rank * graph.batch;
   step_.global_rows = batch.size;
   step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
   load_dense(batch, network);
   load_labels(batch, network);
+  memory_backend(ctx_.device).copy_to_device(ctx_, device_step_.data(), &step_, sizeof(step_));
+}
+
+void Rank::forward(const Network& network, bool training) {
   Profile* profile = training ? profile_.get() : nullptr;
   measured(profile, ctx_, kEmbeddings, Profile::Phase::forward,
            [&] { embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_); });
@@ -149,14 +162,26 @@ double Rank::loss() const {
 
 void Rank::train(const Batch& batch, float lr) {
   step_.learning_rate = lr;
-  begin(batch, train_, true);
+  if (!dense_frozen) ++step_.dense_step;
+  load(batch, train_);
+  const Recorded now{embeddings_->generation(), dense_frozen, embedding_frozen};
+  if (std::exchange(recorded_, now) != now) step_graph_.reset();
+  if (spec_.solver.use_cuda_graph && !profile_)
+    step_graph_.run(ctx_, [this] { train_step(); });
+  else
+    train_step();
+  ++step_.step;
+}
+
+// Everything in it is the same from step to step: what changes is in device memory.
+void Rank::train_step() {
+  forward(train_, true);
   compute_regularizers(train_);
   train_.backward(ctx_, profile_.get());
   measured(profile_.get(), ctx_, kEmbeddings, Profile::Phase::backward,
            [&] { embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen); });
   measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
   if (profile_) profile_->finish_step();
-  ++step_.step;
 }
 
 void Rank::update_dense() {
@@ -165,25 +190,24 @@ void Rank::update_dense() {
   comm_->all_reduce_sum(ctx_, gradients);
   for (const RegularizerTerm& term : regularizers_)
     if (term.lambda != 0)
-      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch,
-                           step_.loss_scale);
-  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer,
-               ++dense_step);
+      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch);
+  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer);
   parameters_.refresh(ctx_);
 }
 
 void Rank::evaluate(const Batch& batch) {
-  begin(batch, evaluate_, false);
+  load(batch, evaluate_);
+  forward(evaluate_, false);
   compute_regularizers(evaluate_);
   for (size_t label = 0; label < regularizers_.size(); ++label) {
     const Tensor prediction = evaluate_.prediction(label);
     const Tensor truth = evaluate_.value(evaluate_.graph().labels[label]);
+    const std::vector<float> predictions = to_host(ctx_, prediction), labels = to_host(ctx_, truth);
     MetricInput input;
     input.rows = step_.rows;
     input.columns = truth.shape()[1];
-    input.predictions = {prediction.data<float>(),
-                         static_cast<size_t>(input.rows * prediction.shape().last())};
-    input.labels = {truth.data<float>(), static_cast<size_t>(input.rows * input.columns)};
+    input.predictions = {predictions.data(), static_cast<size_t>(input.rows * prediction.shape().last())};
+    input.labels = {labels.data(), static_cast<size_t>(input.rows * input.columns)};
     input.loss = label_loss(evaluate_, label);
     for (auto& metric : metrics_) metric[label]->update(input);
   }

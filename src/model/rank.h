@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "device/stream.h"
 #include "metrics/metric.h"
 #include "model/network.h"
 #include "model/regularizer.h"
@@ -14,7 +15,8 @@ namespace ctr {
 // One rank of a model: a replica of the dense network, a shard of the embeddings, a part of every batch.
 class Rank {
  public:
-  Rank(const ModelSpec& spec, uint64_t seed, DType compute, std::unique_ptr<Comm> comm, int threads);
+  Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, std::unique_ptr<Comm> comm,
+       int threads);
 
   // Finds embedding rows and checks that new ones fit; changes nothing. Must succeed on all ranks before a
   // step.
@@ -27,6 +29,9 @@ class Rank {
   // Steps trained so far: keys the dropout masks.
   int64_t training_step() const { return step_.step; }
   void set_training_step(int64_t step) { step_.step = step; }
+  // Updates the dense optimizer has made.
+  int64_t dense_step() const { return step_.dense_step; }
+  void set_dense_step(int64_t step) { step_.dense_step = step; }
   double metric_value(size_t metric, size_t label) { return metrics_[metric][label]->value(*comm_); }
   void reset_metrics();
 
@@ -42,14 +47,15 @@ class Rank {
   const Graph& graph() const { return train_.graph(); }
   const Profile* profile() const { return profile_.get(); }  // rank 0 only, null unless switched on
 
-  int64_t dense_step = 0;  // updates the dense optimizer has made
   bool dense_frozen = false;
   std::vector<bool> embedding_frozen;
 
  private:
   enum ProfileRow : size_t { kLookup, kEmbeddings, kDenseUpdate };
   void start_profile();
-  void begin(const Batch& batch, const Network& network, bool training);
+  void load(const Batch& batch, const Network& network);
+  void forward(const Network& network, bool training);
+  void train_step();
   void load_dense(const Batch& batch, const Network& network);
   void load_labels(const Batch& batch, const Network& network);
   void update_dense();
@@ -57,7 +63,9 @@ class Rank {
   double label_loss(const Network& network, size_t label) const;
 
   ModelSpec spec_;
-  StepState step_;
+  Stream stream_;
+  StepState step_;  // as kernels see it once load() has copied it
+  Buffer device_step_;
   Context ctx_;
   std::unique_ptr<Comm> comm_;
   Graph train_graph_;
@@ -69,9 +77,16 @@ class Rank {
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
-  std::vector<float> label_staging_, host_predictions_, host_labels_;
+  std::vector<float> label_staging_;
   Buffer dense_staging_;  // f32 input on its way to the compute type
   std::unique_ptr<Profile> profile_;
+  StepGraph step_graph_;
+  struct Recorded {  // what a recording of a step depends on
+    int64_t generation = 0;
+    bool dense_frozen = false;
+    std::vector<bool> embedding_frozen = {};
+    bool operator==(const Recorded&) const = default;
+  } recorded_;
   Arena regularizer_values_{
       "regularizers"};  // [labels] of the training network, then of the evaluation network
 };

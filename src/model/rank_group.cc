@@ -4,9 +4,27 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "device/plugin.h"
 #include "model/precision.h"
 
 namespace ctr {
+namespace {
+
+// The device of each rank, in order of vvgpu.
+std::vector<Device> devices_of(const ModelSpec& spec) {
+  const Backend backend = default_backend();
+  std::vector<Device> devices;
+  for (const auto& node : spec.solver.vvgpu)
+    for (const int gpu : node) devices.push_back({backend, backend == Backend::cpu ? 0 : gpu});
+  if (backend == Backend::cuda && devices.size() > 1)
+    fail(ErrorKind::unsupported,
+         "training on several GPUs is not implemented yet; with HUGECTR_DEVICE=cpu the {} ranks run on the "
+         "CPU",
+         devices.size());
+  return devices;
+}
+
+}  // namespace
 
 RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
   const int n = spec.ranks();
@@ -16,9 +34,10 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
     comms.push_back(make_solo_comm());
   else
     comms = make_local_comms(n);
-  const DType compute = compute_type(spec.solver, Device{});
-  for (auto& comm : comms)
-    ranks_.push_back(std::make_unique<Rank>(spec, seed, compute, std::move(comm), threads));
+  const std::vector<Device> devices = devices_of(spec);
+  const DType compute = compute_type(spec.solver, devices.front());
+  for (size_t r = 0; r < comms.size(); ++r)
+    ranks_.push_back(std::make_unique<Rank>(spec, seed, devices[r], compute, std::move(comms[r]), threads));
   errors_.resize(ranks_.size());
   for (size_t r = 1; r < ranks_.size(); ++r) threads_.emplace_back([this, r] { serve(r); });
 }

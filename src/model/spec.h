@@ -23,6 +23,8 @@ struct SolverSpec {
   bool repeat_dataset = true;
   bool use_mixed_precision = false;
   float scaler = 1.0f;
+  bool enable_tf32_compute = false;  // f32 matrix products with factors rounded to 10 bits, where devices can
+  bool use_cuda_graph = true;        // record a training step and replay it, where devices can
   std::map<std::string, double> metrics = {{"AUC", 1.0}};  // name -> stopping threshold (AUC only)
   bool i64_input_key = false;
   bool drop_incomplete_eval_batch = false;

@@ -2,6 +2,7 @@
 #include "model/validate.h"
 
 #include "base/log.h"
+#include "device/plugin.h"
 #include "model/graph.h"
 
 namespace ctr {
@@ -16,7 +17,7 @@ void validate_devices(const SolverSpec& solver, int ranks) {
     for (size_t i = 0; i < row.size(); ++i)
       for (size_t j = 0; j < i; ++j)
         require(row[i] != row[j], "vvgpu: device {} appears twice in one row", row[i]);
-  if (ranks > 1)
+  if (ranks > 1 && default_backend() == Backend::cpu)
     log::warn_once(fmt::format("No GPU back end: vvgpu makes {} CPU ranks in this process", ranks));
 }
 

@@ -35,6 +35,8 @@ SolverSpec read_solver(const Json& j) {
   read(j, "vvgpu", s.vvgpu);
   read(j, "repeat_dataset", s.repeat_dataset);
   read(j, "use_mixed_precision", s.use_mixed_precision);
+  read(j, "enable_tf32_compute", s.enable_tf32_compute);
+  read(j, "use_cuda_graph", s.use_cuda_graph);
   read(j, "scaler", s.scaler);
   read(j, "metrics_spec", s.metrics);
   read(j, "i64_input_key", s.i64_input_key);
