@@ -6,6 +6,7 @@
 #include <map>
 
 #include "device/cuda.cuh"
+#include "kernels/convert.h"
 
 namespace ctr {
 namespace {
@@ -149,14 +150,35 @@ class Product {
 };
 
 struct Library {
+  static constexpr int64_t kMaxBias = 1 << 16;
+
   Owned<cublasLtHandle_t, cublasLtDestroy> handle;
   std::map<Problem, Product> products;
-  Library() { check(cublasLtCreate(handle.out()), "starting"); }
+  void* bias = nullptr;  // rounded to the type of a product
+
+  Library() {
+    check(cublasLtCreate(handle.out()), "starting");
+    cuda::check(cudaMalloc(&bias, kMaxBias * sizeof(uint16_t)), "allocating room for a bias");
+  }
+  ~Library() { cudaFree(bias); }
+  Library(const Library&) = delete;
 };
+
+// The library adds a bias in the type of the result only.
+Tensor rounded_bias(Context& ctx, const Library& library, const Tensor& bias, DType dtype) {
+  if (bias.numel() > Library::kMaxBias)
+    fail(ErrorKind::unsupported, "a 16-bit product has up to {} columns on a GPU, got {}", Library::kMaxBias,
+         bias.numel());
+  const Tensor rounded(dtype, bias.shape(), library.bias);
+  convert(ctx, bias, rounded);
+  return rounded;
+}
 
 void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {
   cuda::Stream& stream = cuda::stream_of(ctx);
   auto& library = stream.local<Library>();
+  if (options.bias && options.bias.dtype() != c.dtype())
+    options.bias = rounded_bias(ctx, library, options.bias, c.dtype());
   const Problem problem = describe(ctx, a, b, c, options);
   auto found = library.products.find(problem);
   if (found == library.products.end())
