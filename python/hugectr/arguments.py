@@ -59,7 +59,7 @@ def _to_float(value: Any) -> float:
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
     bool: _to_bool,
-    int: operator.index,
+    int: lambda value: int(operator.index(value)),
     float: _to_float,
     str: lambda value: str(os.fsdecode(value)),
 }
