@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 from enum import auto
 from typing import Any
@@ -49,7 +50,18 @@ __all__ = [
 ]
 
 
-class OrderedEnum(enum.Enum):
+class _Listing(enum.EnumMeta):
+    """Lists the members when one is misspelled."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        near = difflib.get_close_matches(name, cls.__members__, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise AttributeError(f"{cls.__name__} has no member {name}{hint} Known: {', '.join(cls.__members__)}")
+
+
+class OrderedEnum(enum.Enum, metaclass=_Listing):
     """An enumeration whose members count from 0; members are not integers."""
 
     @staticmethod

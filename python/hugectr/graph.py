@@ -59,6 +59,9 @@ class Graph:
         try:
             with open(path, encoding="utf-8") as file:
                 parts = json.loads(_core.graph_from_json(file.read()))
+        except (UnicodeDecodeError, HugectrError) as error:
+            kind = type(error) if isinstance(error, HugectrError) else InvalidArgumentError
+            raise kind(f"Model.construct_from_json(): {path}: {error}") from error
         except OSError as error:
             raise FileError(f"Model.construct_from_json(): cannot read {path}: {error.strerror}") from error
         if not include_dense_network:

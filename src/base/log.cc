@@ -90,6 +90,8 @@ void plain(std::string_view line) {
   if (enabled(Level::info)) emit(Level::info, line);
 }
 
+void banner(std::string_view title) { plain(fmt::format("{0}{1}{0}", std::string(53, '='), title)); }
+
 void warn_once(const std::string& message) {
   {
     std::lock_guard lock(state().mutex);

@@ -24,6 +24,8 @@ bool enabled(Level level);  // HUGECTR_LOG_LEVEL: -1 error, 0 silence, 1 info, 2
 void write(Level level, std::string_view message);
 // A line without prefix: banners and tables.
 void plain(std::string_view line);
+// "=====Title=====", without prefix.
+void banner(std::string_view title);
 // Writes the warning only the first time this text appears in the process.
 void warn_once(const std::string& message);
 

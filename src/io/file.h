@@ -68,16 +68,6 @@ class OutputFile {
 // a time for a path.
 void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill);
 
-// The same for a whole directory: `fill` creates the files (with OutputFile) in the directory it is given,
-// which then takes the place of `path`. Where the file system can exchange two names, `path` always is the
-// old directory or the new one. Elsewhere the old one is renamed aside first, and a crash just then leaves no
-// `path`: the next call of this function or of recover_directory() brings the old one back.
-void write_directory_atomically(const std::string& path,
-                                const std::function<void(const std::string& directory)>& fill);
-
-// Undoes a directory replacement that a crash interrupted. Call before reading.
-void recover_directory(const std::string& path);
-
 void sync_directory(const std::string& directory);  // makes names created or renamed in it durable; "" is "."
 
 bool exists(const std::string& path);

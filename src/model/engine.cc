@@ -13,12 +13,15 @@
 namespace ctr {
 namespace {
 
-uint64_t choose_seed(uint64_t seed) {
+uint64_t begin_model(const std::string& name, uint64_t seed) {
+  log::banner("Model Init");
+  if (!name.empty()) log::info("Initialize model: {}", name);
   if (seed == 0) {
     std::random_device device;
     seed = (static_cast<uint64_t>(device()) << 32 | device()) % 1000000007u + 1;
   }
   log::info("Global seed is {}", seed);
+  log::banner("Model Compile");
   return seed;
 }
 
@@ -35,7 +38,7 @@ void append_text(const std::string& path, const std::vector<float>& values) {
 
 Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
     : spec_(std::move(spec)),
-      seed_((validate(spec_), choose_seed(spec_.solver.seed))),
+      seed_((validate(spec_), begin_model(spec_.name, spec_.solver.seed))),
       ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
       train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),

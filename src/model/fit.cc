@@ -108,14 +108,15 @@ class FitLoop {
     for (int64_t i = 0; all || i < solver_.max_eval_batches; ++i) {
       if (!engine_.evaluate()) {
         engine_.eval_reader().start();
-        break;
+        const bool ended_before = i == 0 && engine_.evaluate();  // the last evaluation took the last batch
+        if (!ended_before) break;
       }
       report(FitProgress::Event::step);
     }
     FitProgress progress = now(FitProgress::Event::evaluation);
     progress.metrics = engine_.eval_metrics();
     for (const auto& [name, value] : progress.metrics) {
-      log::info("Evaluation, {}: {:.6g}", name, value);
+      log::info("Evaluation, {}: {}", name, std::isnan(value) ? "nan" : fmt::format("{:.6g}", value));
       const auto threshold = solver_.metrics.find(name);
       const bool passed = name == "AUC" && threshold != solver_.metrics.end() && threshold->second < 1.0 &&
                           value >= threshold->second;

@@ -38,7 +38,7 @@ void dense_update_cpu(Context& ctx, const Tensor& weights, const Tensor& grads, 
 
 }  // namespace
 
-constinit Kernel<void(const Tensor&, const Tensor&, const Tensor&, const OptimizerSpec&)>
-    dense_update{"dense_update", {DType::f32, dense_update_cpu}};
+constinit Kernel<void(const Tensor&, const Tensor&, const Tensor&, const OptimizerSpec&)> dense_update{
+    "dense_update", {DType::f32, dense_update_cpu}};
 
 }  // namespace ctr

@@ -116,3 +116,8 @@ def test_members_behave_like_values() -> None:
     assert pickle.loads(pickle.dumps(auc)) is auc
     assert auc != 0 and auc.name == "AUC" and str(auc) == "MetricsType.AUC"
     assert hugectr.Check_t.Non != hugectr.Activation_t.Non
+
+
+def test_unknown_layer_type_lists_candidates():
+    with pytest.raises(AttributeError, match="InnerProduct"):
+        hugectr.Layer_t.InnerProdukt  # noqa: B018

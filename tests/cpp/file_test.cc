@@ -105,50 +105,5 @@ TEST_F(File, AFailedWriteLeavesTheOldContent) {
   EXPECT_EQ(entries(), Names{"a"});
 }
 
-void fill_with(const std::string& directory, const std::string& text) {
-  OutputFile f(directory + "/key");
-  f.write(text.data(), text.size());
-  f.close();
-}
-
-TEST_F(File, ADirectoryIsReplacedAsAWhole) {
-  write_directory_atomically(path("model/"), [](const std::string& d) { fill_with(d, "one"); });
-  EXPECT_EQ(get("model/key"), "one");
-  write_directory_atomically(path("model"), [&](const std::string& d) {
-    fill_with(d, "two");
-    EXPECT_EQ(get("model/key"), "one");
-  });
-  EXPECT_EQ(get("model/key"), "two");
-  EXPECT_THROW(write_directory_atomically(path("model"),
-                                          [](const std::string& d) {
-                                            fill_with(d, "three");
-                                            fail(ErrorKind::internal, "stop");
-                                          }),
-               Error);
-  EXPECT_EQ(get("model/key"), "two");
-  EXPECT_EQ(entries(), Names{"model"});
-  put("plain", "x");
-  EXPECT_NE(message_of([&] {
-              write_directory_atomically(path("plain"), [](const std::string&) {});
-            }).find("a file of that name exists"),
-            std::string::npos);
-}
-
-TEST_F(File, WhatACrashLeftIsRecovered) {
-  // Between the two renames of the fallback: no target, the old content aside, the new one not yet in place.
-  fs::create_directories(path(".model.old"));
-  fs::create_directories(path(".model.tmp"));
-  fill_with(path(".model.old"), "old");
-  fill_with(path(".model.tmp"), "half");
-  recover_directory(path("model"));
-  EXPECT_EQ(get("model/key"), "old");
-  // After the swap, before the removal of the old content.
-  fs::create_directories(path(".model.old"));
-  fill_with(path(".model.old"), "older");
-  write_directory_atomically(path("model"), [](const std::string& d) { fill_with(d, "new"); });
-  EXPECT_EQ(get("model/key"), "new");
-  EXPECT_EQ(entries(), Names{"model"});
-}
-
 }  // namespace
 }  // namespace ctr

@@ -415,3 +415,12 @@ def test_keys_are_64_bit_whatever_the_input(tmp_path):
     training.train(model, 1)
     model.save_params_to_files(str(tmp_path / "out"))
     assert sorted(np.fromfile(tmp_path / "out0_sparse_0.model" / "key", "<i8")) == sorted(big)
+
+
+def test_statistics_of_another_layer_type_are_rejected(tmp_path):
+    model = batch_norm_model(tmp_path)
+    model.save_params_to_files(str(tmp_path / "out"))
+    file = tmp_path / "out_dense_0.model.ntp.json"
+    file.write_text(file.read_text().replace("BatchNorm", "LayerNorm", 1))
+    with pytest.raises(RuntimeError, match="ntp.json"):
+        model.load_dense_weights(str(tmp_path / "out_dense_0.model"))

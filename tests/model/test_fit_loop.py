@@ -425,3 +425,25 @@ def test_dropping_the_incomplete_evaluation_batch_on_request(tmp_path):
         model.get_data_reader_eval().set_source(source)
         only_full = training.evaluate(model, 1)["AverageLoss"]
         assert (losses[drop] == only_full) is drop
+
+
+def test_no_evaluation_is_empty(tmp_path, capfd):
+    """max_eval_batches that ends exactly with the data: the next evaluation starts over instead of printing -nan."""
+    model_of(tmp_path, batches=10, repeat_dataset=False, max_eval_batches=2).fit(num_epochs=3, eval_interval=10)
+    values = found("auc", capfd.readouterr().out)
+    assert len(values) == 3 and "nan" not in "".join(values)
+
+
+def test_compile_lines(tmp_path, capfd):
+    model = model_of(tmp_path, model_name="clicks", seed=77)
+    out = capfd.readouterr().out
+    lines = [
+        "Model Init",
+        "Initialize model: clicks",
+        "Global seed is 77",
+        "Model Compile",
+        "max_vocabulary_size_per_gpu_=",
+    ]
+    assert [line for line in lines if line not in out] == []
+    model.summary()
+    assert re.search(r"Layer Type\s+Input Name\s+Output Name\s+Output Shape", capfd.readouterr().out)

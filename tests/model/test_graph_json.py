@@ -231,3 +231,11 @@ def test_bad_graph_files(case, tmp_path):
         model.construct_from_json(str(tmp_path / "graph.json"), True)
         model.compile()
     assert [w for w in words if w not in str(error.value)] == [], str(error.value)
+
+
+def test_a_graph_file_that_is_not_json_is_named(tmp_path):
+    nothing = replace(tiny(), embeddings=(), nodes=())
+    model = training.create_model(nothing, Optimizer("SGD"), "none", batch_size=4, compile=False, add_input=False)
+    (tmp_path / "graph.json").write_text("{")
+    with pytest.raises(RuntimeError, match="graph.json"):
+        model.construct_from_json(str(tmp_path / "graph.json"), True)

@@ -107,6 +107,10 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
   std::vector<std::pair<Tensor, std::vector<float>>> loaded;
   for (size_t n = 0; n < nodes.size(); ++n) {
     const Node& node = graph.nodes[nodes[n]];
+    const Json type = layers[n].is_object() ? layers[n].value("type", Json()) : Json();
+    if (type != node.spec.type)
+      fail(ErrorKind::io, "\"{}\": layers[{}].type is {}, {} expects \"{}\"", path, n, type.dump(),
+           describe(node.spec), node.spec.type);
     for (size_t k = 0; k < node.shapes.states.size(); ++k) {
       const Tensor& to = parameters.states_of(nodes[n])[k];
       const std::string& name = node.shapes.states[k].name;

@@ -46,12 +46,8 @@ Json optimizer_entry(const OptimizerSpec& o) {
     case OptimizerType::momentum_sgd:
       entry["momentum_sgd_hparam"] = {{"momentum_factor", real(o.momentum)}};
       break;
-    case OptimizerType::nesterov:
-      entry["nesterov_hparam"] = {{"momentum_factor", real(o.momentum)}};
-      break;
-    case OptimizerType::sgd:
-      entry["sgd_hparam"] = {{"atomic_update", o.atomic_update}};
-      break;
+    case OptimizerType::nesterov: entry["nesterov_hparam"] = {{"momentum_factor", real(o.momentum)}}; break;
+    case OptimizerType::sgd: entry["sgd_hparam"] = {{"atomic_update", o.atomic_update}}; break;
   }
   return entry;
 }
