@@ -94,8 +94,8 @@ nb::list dense_weights(Engine& engine) {
   return result;
 }
 
-// Seconds for `steps` training steps on `count` batches held in memory, in rotation: what the engine does without its
-// readers.
+// Seconds for `steps` training steps on `count` batches held in memory, in rotation: what the engine does
+// without its readers.
 double time_steps(Engine& engine, int64_t count, int64_t steps) {
   std::vector<ctr::Batch> batches;
   while (static_cast<int64_t>(batches.size()) < count) {
@@ -129,13 +129,13 @@ void bind_model(nb::module_& m) {
       nb::arg("spec"), "Raises when the layers given so far do not fit together.");
 
   nb::class_<Engine>(m, "Engine", "A compiled model. Driven by hugectr.Model.")
-      .def(
-          nb::new_([](const std::string& spec, nb::object open_arrow) {
-            ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
-            nb::gil_scoped_release release;
-            return std::shared_ptr<Engine>(new Engine(ctr::spec_from_json(spec), std::move(opener)), destroy);
-          }),
-          nb::arg("spec"), nb::arg("open_arrow").none() = nb::none())
+      .def(nb::new_([](const std::string& spec, nb::object open_arrow) {
+             ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
+             nb::gil_scoped_release release;
+             return std::shared_ptr<Engine>(new Engine(ctr::spec_from_json(spec), std::move(opener)),
+                                            destroy);
+           }),
+           nb::arg("spec"), nb::arg("open_arrow").none() = nb::none())
       .def("summary", [](Engine& e) { return ctr::summary(e.spec()); })
       .def("seed", &Engine::seed)
       .def("start_reading", &Engine::start_reading, ReleaseGil())

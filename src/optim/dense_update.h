@@ -6,7 +6,8 @@
 
 namespace ctr {
 
-// One step of the optimizer; ctx.step holds its number, learning rate and loss scale. weights [n], grads [n], states [state_count * n] (one state tensor after the other, the file's layout).
+// One step of the optimizer; ctx.step holds its number, learning rate and loss scale. weights [n], grads [n],
+// states [state_count * n] (one state tensor after the other, the file's layout).
 extern Kernel<void(const Tensor& weights, const Tensor& grads, const Tensor& states,
                    const OptimizerSpec& spec)>
     dense_update;
