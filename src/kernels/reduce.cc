@@ -66,12 +66,19 @@ void broadcast_sum_cpu(Context& ctx, const Tensor& d_y, const Tensor& d_x, Reduc
   const float* from = d_y.data<float>();
   float* to = d_x.data<float>();
   with_accumulate(accumulate, [&](auto add) {
-    parallel_for(ctx.threads, s.outer * s.extent, grain_of(s.inner), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const float* g = from + r / s.extent * s.inner;
-        for (int64_t i = 0; i < s.inner; ++i) store<add()>(to[r * s.inner + i], scale * g[i]);
-      }
-    });
+    if (s.inner == 1) {
+      parallel_for(ctx.threads, s.outer, grain_of(s.extent), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o)
+          for (int64_t e = 0; e < s.extent; ++e) store<add()>(to[o * s.extent + e], scale * from[o]);
+      });
+    } else {
+      parallel_for(ctx.threads, s.outer * s.extent, grain_of(s.inner), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const float* g = from + r / s.extent * s.inner;
+          for (int64_t i = 0; i < s.inner; ++i) store<add()>(to[r * s.inner + i], scale * g[i]);
+        }
+      });
+    }
   });
 }
 

@@ -9,7 +9,7 @@
 namespace ctr {
 namespace {
 
-constexpr int64_t kRows = 6, kLanes = 16;
+constexpr int64_t kRows = 4, kLanes = 16;
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 struct Operands {
@@ -23,17 +23,23 @@ struct Operands {
   bool accumulate;
 };
 
-// R rows by 16 columns of c, held in registers.
-template <int R>
+// R rows by V vectors of c, held in registers.
+template <int R, int V>
 inline __attribute__((always_inline)) void full_tile(const Operands& o) {
-  Lanes sum[R];
+  Lanes sum[R][V];
   for (int r = 0; r < R; ++r)
-    sum[r] = o.accumulate ? *reinterpret_cast<const Lanes*>(o.c + r * o.c_stride) : Lanes{};
+    for (int v = 0; v < V; ++v)
+      sum[r][v] = o.accumulate ? *reinterpret_cast<const Lanes*>(o.c + r * o.c_stride + v * kLanes) : Lanes{};
   for (int64_t p = 0; p < o.k; ++p) {
-    const Lanes b = *reinterpret_cast<const Lanes*>(o.b + p * o.b_stride);
-    for (int r = 0; r < R; ++r) sum[r] += o.a[r * o.a_stride + p] * b;
+    Lanes b[V];
+    for (int v = 0; v < V; ++v) b[v] = *reinterpret_cast<const Lanes*>(o.b + p * o.b_stride + v * kLanes);
+    for (int r = 0; r < R; ++r) {
+      const Lanes a = o.a[r * o.a_stride + p] - Lanes{};
+      for (int v = 0; v < V; ++v) sum[r][v] += a * b[v];
+    }
   }
-  for (int r = 0; r < R; ++r) *reinterpret_cast<Lanes*>(o.c + r * o.c_stride) = sum[r];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) *reinterpret_cast<Lanes*>(o.c + r * o.c_stride + v * kLanes) = sum[r][v];
 }
 
 inline __attribute__((always_inline)) void edge_tile(const Operands& o, int64_t rows, int64_t columns) {
@@ -46,15 +52,13 @@ inline __attribute__((always_inline)) void edge_tile(const Operands& o, int64_t 
   }
 }
 
-inline __attribute__((always_inline)) void tile(const Operands& o, int64_t rows, int64_t columns) {
-  if (columns < kLanes) return edge_tile(o, rows, columns);
+template <int V>
+inline __attribute__((always_inline)) void row_tiles(const Operands& o, int64_t rows) {
   switch (rows) {
-    case 6: return full_tile<6>(o);
-    case 5: return full_tile<5>(o);
-    case 4: return full_tile<4>(o);
-    case 3: return full_tile<3>(o);
-    case 2: return full_tile<2>(o);
-    default: return full_tile<1>(o);
+    case 4: return full_tile<4, V>(o);
+    case 3: return full_tile<3, V>(o);
+    case 2: return full_tile<2, V>(o);
+    default: return full_tile<1, V>(o);
   }
 }
 
@@ -62,12 +66,21 @@ inline __attribute__((always_inline)) void tile(const Operands& o, int64_t rows,
 
 CTR_VECTORIZE void small_gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_stride,
                               const float* b, int64_t b_stride, float* c, int64_t c_stride, bool accumulate) {
-  for (int64_t j = 0; j < n; j += kLanes)
+  int64_t columns = 0;
+  for (int64_t j = 0; j < n; j += columns) {
+    columns = n - j >= 2 * kLanes ? 2 * kLanes : std::min(kLanes, n - j);
     for (int64_t i = 0; i < m; i += kRows) {
       const Operands o{k,        a + i * a_stride,     a_stride, b + j,
                        b_stride, c + i * c_stride + j, c_stride, accumulate};
-      tile(o, std::min(kRows, m - i), std::min(kLanes, n - j));
+      const int64_t rows = std::min(kRows, m - i);
+      if (columns == 2 * kLanes)
+        row_tiles<2>(o, rows);
+      else if (columns == kLanes)
+        row_tiles<1>(o, rows);
+      else
+        edge_tile(o, rows, columns);
     }
+  }
 }
 
 CTR_VECTORIZE float dot(const float* a, const float* b, int64_t n) {

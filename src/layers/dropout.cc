@@ -60,11 +60,22 @@ CTR_VECTORIZE void group_bits(const DropoutMask& mask, uint32_t sample, uint32_t
   }
 }
 
+template <bool kAccumulate>
+inline __attribute__((always_inline)) void scale_kept(const float* x, const uint32_t* bits, float scale,
+                                                      int64_t n, float* y) {
+  constexpr int64_t kBits = 32;
+  for (int64_t first = 0; first < n; first += kBits) {
+    const uint32_t word = bits[first / kBits];
+    const auto columns = static_cast<uint32_t>(std::min(kBits, n - first));
+    for (uint32_t j = 0; j < columns; ++j)
+      store<kAccumulate>(y[first + j], (word >> j & 1) ? x[first + j] * scale : 0.0f);
+  }
+}
 CTR_VECTORIZE void apply_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = (bits[i >> 5] >> (i & 31) & 1) ? x[i] * scale : 0.0f;
+  scale_kept<false>(x, bits, scale, n, y);
 }
 CTR_VECTORIZE void add_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] += (bits[i >> 5] >> (i & 31) & 1) ? x[i] * scale : 0.0f;
+  scale_kept<true>(x, bits, scale, n, y);
 }
 
 int64_t sample_grain(int64_t columns) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns)); }

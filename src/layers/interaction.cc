@@ -42,6 +42,35 @@ struct SampleRows {
   const float* operator[](int64_t i) const { return i == 0 ? m : f + (i - 1) * dim; }
 };
 
+// columns[e, j] = z[j0 + j][e0 + e], in blocks of 4 x 4: shuffles instead of single elements.
+void transpose(const SampleRows& z, int64_t j0, int64_t nj, int64_t e0, int64_t ne, float* columns) {
+  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+  typedef int Mask __attribute__((vector_size(16)));
+  constexpr Mask kLow{0, 4, 1, 5}, kHigh{2, 6, 3, 7}, kFirst{0, 1, 4, 5}, kSecond{2, 3, 6, 7};
+  int64_t j = 0;
+  for (; j + 4 <= nj; j += 4) {
+    const float* row[4] = {z[j0 + j] + e0, z[j0 + j + 1] + e0, z[j0 + j + 2] + e0, z[j0 + j + 3] + e0};
+    int64_t e = 0;
+    for (; e + 4 <= ne; e += 4) {
+      Four in[4];
+      for (int r = 0; r < 4; ++r) in[r] = *reinterpret_cast<const Four*>(row[r] + e);
+      const Four low01 = __builtin_shuffle(in[0], in[1], kLow),
+                 high01 = __builtin_shuffle(in[0], in[1], kHigh);
+      const Four low23 = __builtin_shuffle(in[2], in[3], kLow),
+                 high23 = __builtin_shuffle(in[2], in[3], kHigh);
+      float* out = columns + e * kBlock + j;
+      *reinterpret_cast<Four*>(out) = __builtin_shuffle(low01, low23, kFirst);
+      *reinterpret_cast<Four*>(out + kBlock) = __builtin_shuffle(low01, low23, kSecond);
+      *reinterpret_cast<Four*>(out + 2 * kBlock) = __builtin_shuffle(high01, high23, kFirst);
+      *reinterpret_cast<Four*>(out + 3 * kBlock) = __builtin_shuffle(high01, high23, kSecond);
+    }
+    for (; e < ne; ++e)
+      for (int r = 0; r < 4; ++r) columns[e * kBlock + j + r] = row[r][e];
+  }
+  for (; j < nj; ++j)
+    for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = z[j0 + j][e0 + e];
+}
+
 // y[pair(i, j)] for i in [i0, i0 + kBlock), j in [j0, j0 + kBlock), j < i.
 void forward_block(const InteractionShape& s, const SampleRows& z, int64_t i0, int64_t j0, float* y) {
   const int64_t ni = std::min(kBlock, s.rows() - i0), nj = std::min(kBlock, s.rows() - j0);
@@ -49,8 +78,7 @@ void forward_block(const InteractionShape& s, const SampleRows& z, int64_t i0, i
   for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
     const int64_t ne = std::min(kStrip, s.dim - e0);
     for (int64_t i = 0; i < ni; ++i) std::copy_n(z[i0 + i] + e0, ne, rows + i * kStrip);
-    for (int64_t j = 0; j < nj; ++j)
-      for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = z[j0 + j][e0 + e];
+    transpose(z, j0, nj, e0, ne, columns);
     small_gemm(ni, kBlock, ne, rows, kStrip, columns, kBlock, products, kBlock, e0 > 0);
   }
   for (int64_t i = std::max(i0, j0 + 1); i < i0 + ni; ++i)
@@ -80,11 +108,12 @@ void backward_block(const InteractionShape& s, const SampleRows& z, const float*
   for (int64_t j0 = 0; j0 < s.rows(); j0 += kBlock) {
     const int64_t nj = std::min(kBlock, s.rows() - j0);
     for (int64_t j = 0; j < nj; ++j) std::copy_n(z[j0 + j] + e0, ne, rows + j * kStrip);
-    for (int64_t i = 0; i < ni; ++i)
-      for (int64_t j = 0; j < nj; ++j) {
-        const int64_t p = i0 + i, q = j0 + j;
-        a[i * kBlock + j] = p == q ? 0 : g[s.pair(std::max(p, q), std::min(p, q))];
-      }
+    for (int64_t i = i0; i < i0 + ni; ++i) {
+      float* row = a + (i - i0) * kBlock - j0;
+      const int64_t below = std::clamp(i, j0, j0 + nj);
+      for (int64_t j = j0; j < below; ++j) row[j] = g[s.pair(i, j)];
+      for (int64_t j = below; j < j0 + nj; ++j) row[j] = j == i ? 0 : g[s.pair(j, i)];
+    }
     small_gemm(ni, ne, nj, a, kBlock, rows, kStrip, d_z, kStrip, j0 > 0);
   }
 }

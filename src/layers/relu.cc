@@ -17,11 +17,11 @@ class Relu final : public Layer {
 };
 
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
-  map_forward(ctx, x, y, ReluMath::forward);
+  map_forward(ctx, x, y, [](float v) { return ReluMath::forward(v); });
 }
 
 void backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
-  map_backward(ctx, y, d_y, d_x, accumulate, ReluMath::backward);
+  map_backward(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return ReluMath::backward(v, g); });
 }
 
 }  // namespace

@@ -17,11 +17,11 @@ class Sigmoid final : public Layer {
 };
 
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
-  map_forward(ctx, x, y, SigmoidMath::forward);
+  map_forward(ctx, x, y, [](float v) { return SigmoidMath::forward(v); });
 }
 
 void backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
-  map_backward(ctx, y, d_y, d_x, accumulate, SigmoidMath::backward);
+  map_backward(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return SigmoidMath::backward(v, g); });
 }
 
 }  // namespace
