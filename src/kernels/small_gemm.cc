@@ -34,7 +34,7 @@ inline __attribute__((always_inline)) void full_tile(const Operands& o) {
     Lanes b[V];
     for (int v = 0; v < V; ++v) b[v] = *reinterpret_cast<const Lanes*>(o.b + p * o.b_stride + v * kLanes);
     for (int r = 0; r < R; ++r) {
-      const Lanes a = o.a[r * o.a_stride + p] - Lanes{};
+      const Lanes a = o.a[r * o.a_stride + p] - Lanes{};  // broadcast: x - 0 is x
       for (int v = 0; v < V; ++v) sum[r][v] += a * b[v];
     }
   }
