@@ -40,11 +40,11 @@ CUDA_FILES = ["*.cu", "*.cuh", "src/device/*"]
 # Header pattern -> the files that may include it. The first matching pattern decides.
 VENDORS = {
     "fmt/*": ["src/base/*", "benchmarks/*"],
-    "omp.h": ["src/base/parallel.*", "src/kernels/gemm.cc"],
+    "omp.h": ["src/base/parallel.*", "src/kernels/serial_gemm.cc"],
     "nlohmann/json_fwd.hpp": ["src/base/json.h"],
     "nlohmann/*": ["*.cc"],
-    "dnnl*": ["src/kernels/gemm.cc", "benchmarks/kernels/gemm.cc"],
-    "oneapi/*": ["src/kernels/gemm.cc"],
+    "dnnl*": ["src/kernels/serial_gemm.cc", "benchmarks/kernels/gemm.cc"],
+    "oneapi/*": ["src/kernels/serial_gemm.cc"],
     "arrow/*": ["src/data/parquet*"],
     "nccl.h": ["src/comm/*"],
     "mpi.h": ["src/comm/*"],

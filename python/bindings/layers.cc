@@ -14,6 +14,9 @@
 
 #include "bind.h"
 #include "device/buffer.h"
+#include "device/memory.h"
+#include "kernels/convert.h"
+#include "kernels/gemm.h"
 
 namespace {
 
@@ -57,7 +60,8 @@ nb::list catalog() {
   return layers;
 }
 
-// Owns the memory of one layer's tensors, and runs it as the executor would.
+// Owns the memory of one layer's tensors, and runs it as the executor would: activations, their gradients and
+// matrix factors in `dtype`, the rest in f32.
 class LayerRunner {
  public:
   LayerRunner(const std::string& type, const nb::dict& params, const std::string& dtype)
@@ -67,21 +71,29 @@ class LayerRunner {
 
   void set_inputs(const Arrays& inputs) {
     std::vector<ctr::Shape> shapes;
-    for (const Array& a : inputs) x_.push_back(copy(a)), shapes.push_back(x_.back().shape());
+    for (const Array& a : inputs) {
+      x_.push_back(copy(a, def_.is_loss && x_.size() == 1 ? ctr::DType::f32 : dtype_));  // a label is f32
+      shapes.push_back(x_.back().shape());
+    }
     shapes_ = layer_->infer(shapes);
-    for (const auto& shape : shapes_.outputs) y_.push_back(make(dtype_, shape));
-    for (const auto& b : shapes_.saved) saved_.push_back(make(b.dtype, b.shape));
-    for (const auto& b : shapes_.scratch) scratch_.push_back(make(b.dtype, b.shape));
+    for (const auto& shape : shapes_.outputs)
+      y_.push_back(make(def_.is_loss ? ctr::DType::f32 : dtype_, shape));
+    for (const auto& b : shapes_.saved) saved_.push_back(make(type_of(b), b.shape));
+    for (const auto& b : shapes_.scratch) scratch_.push_back(make(type_of(b), b.shape));
   }
 
   void set_weights(const std::optional<Arrays>& weights, const std::optional<Arrays>& states, uint64_t seed) {
     for (size_t i = 0; i < shapes_.weights.size(); ++i) {
-      w_.push_back(make(ctr::DType::f32, shapes_.weights[i].shape));
+      const ctr::WeightDef& def = shapes_.weights[i];
+      ctr::Tensor master = make(ctr::DType::f32, def.shape);
       if (weights)
-        fill(w_.back(), weights->at(i));
+        fill(master, weights->at(i));
       else
-        ctr::initialize(shapes_.weights[i].initializer, seed, static_cast<uint32_t>(i), w_.back());
-      d_w_.push_back(make(ctr::DType::f32, shapes_.weights[i].shape));
+        ctr::initialize(def.initializer, seed, static_cast<uint32_t>(i), master);
+      w_.push_back(make(def.in_compute_type ? dtype_ : ctr::DType::f32, def.shape));
+      ctr::Context ctx;
+      ctr::convert(ctx, master, w_.back());
+      d_w_.push_back(make(ctr::DType::f32, def.shape));
     }
     for (size_t i = 0; i < shapes_.states.size(); ++i) {
       const auto& def = shapes_.states[i];
@@ -94,7 +106,7 @@ class LayerRunner {
   // Gradients start as 1, which shows what overwrites and what accumulates.
   void set_gradients(const std::optional<Arrays>& d_outputs, const std::vector<std::string>& modes) {
     for (size_t i = 0; i < y_.size(); ++i)
-      d_y_.push_back(d_outputs && i < d_outputs->size() ? copy((*d_outputs)[i]) : ctr::Tensor());
+      d_y_.push_back(d_outputs && i < d_outputs->size() ? copy((*d_outputs)[i], dtype_) : ctr::Tensor());
     for (size_t i = 0; i < x_.size(); ++i) {
       const std::string mode = i < modes.size() ? modes[i] : def_.is_loss && i == 1 ? "skip" : "overwrite";
       modes_.push_back(mode == "skip"        ? ctr::GradMode::skip
@@ -138,17 +150,18 @@ class LayerRunner {
   int64_t batch() const { return x_.back().shape()[0]; }
 
  private:
+  ctr::DType type_of(const ctr::BufferDef& b) const { return b.in_compute_type ? dtype_ : b.dtype; }
   ctr::Tensor make(ctr::DType dtype, const ctr::Shape& shape) {
     memory_.emplace_back(ctr::Device{}, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
     return {dtype, shape, memory_.back().data()};
   }
-  ctr::Tensor copy(const Array& a) {
+  ctr::Tensor copy(const Array& a, ctr::DType dtype) {
     ctr::Shape shape;
     if (a.ndim() == 1) shape = {1};
     if (a.ndim() == 2) shape = {1, 1};
     if (a.ndim() == 3) shape = {1, 1, 1};
     for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
-    const ctr::Tensor t = make(dtype_, shape);
+    const ctr::Tensor t = make(dtype, shape);
     fill(t, a);
     return t;
   }
@@ -161,19 +174,22 @@ class LayerRunner {
   static void put(const ctr::Tensor& t, F value) {
     for (int64_t i = 0; i < t.numel(); ++i) {
       if (t.dtype() == ctr::DType::bf16)
-        static_cast<ctr::bf16*>(t.raw())[i] = ctr::to_bf16(value(i));
+        t.data<ctr::bf16>()[i] = ctr::to_bf16(value(i));
       else
         t.data<float>()[i] = value(i);
     }
   }
   void add_view_gradients() {
     if (modes_[0] == ctr::GradMode::skip) return;
-    float* out = d_x_[0].data<float>();
-    for (int64_t i = 0; i < d_x_[0].numel(); ++i) {
-      if (modes_[0] == ctr::GradMode::overwrite) out[i] = 0;
-      for (const auto& g : d_y_) out[i] += g.data<float>()[i];
+    std::vector<float> sum = values(d_x_[0]);
+    if (modes_[0] == ctr::GradMode::overwrite) std::fill(sum.begin(), sum.end(), 0.0f);
+    for (const auto& g : d_y_) {
+      const std::vector<float> more = values(g);
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
     }
+    put(d_x_[0], [&](int64_t i) { return sum[static_cast<size_t>(i)]; });
   }
+  static std::vector<float> values(const ctr::Tensor& t) { return ctr::to_host(ctr::Context(), t); }
   static nb::list arrays(const std::vector<ctr::Tensor>& tensors) {
     nb::list list;
     for (const ctr::Tensor& t : tensors) {
@@ -183,7 +199,8 @@ class LayerRunner {
       }
       std::vector<size_t> shape;
       for (int i = 0; i < t.shape().rank(); ++i) shape.push_back(static_cast<size_t>(t.shape()[i]));
-      list.append(nb::cast(nb::ndarray<nb::numpy, const float>(t.raw(), shape.size(), shape.data()),
+      const std::vector<float> host = values(t);
+      list.append(nb::cast(nb::ndarray<nb::numpy, const float>(host.data(), shape.size(), shape.data()),
                            nb::rv_policy::copy));
     }
     return list;
@@ -257,6 +274,8 @@ void bind_layers(nb::module_& m) {
               nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
               nb::arg("dtype") = "f32",
               "Run one layer forward and, when gradients are given or it is a loss, backward.");
+  testing.def("bf16_instructions", &ctr::bf16_instructions,
+              "Name of the instructions that make bf16 matrix products fast here; None without.");
   testing.def("params_round_trip", &params_round_trip, nb::arg("type"), nb::arg("keywords"),
               "(graph entry as text, whether reading it gives the same parameters)");
   testing.def("params_from_entry", &params_from_entry, nb::arg("type"), nb::arg("entry"),

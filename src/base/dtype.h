@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 namespace ctr {
 
@@ -35,6 +36,7 @@ struct f16 {
   uint16_t bits;
 };
 
+inline float to_float(float v) { return v; }
 inline float to_float(bf16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
 
 inline float to_float(f16 v) {
@@ -53,6 +55,14 @@ inline bf16 to_bf16(float v) {
   const auto u = std::bit_cast<uint32_t>(v);
   if ((u & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((u >> 16) | 0x40u)};
   return {static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
+}
+
+template <class T>
+T from_float(float v) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return to_bf16(v);
+  else
+    return v;
 }
 
 template <class T>

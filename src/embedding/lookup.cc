@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "kernels/storage.h"
 #include "optim/row_width.h"
 
 namespace ctr {
@@ -11,9 +12,6 @@ namespace {
 
 constexpr int64_t kGrain = 512;  // bags worth one thread
 constexpr int64_t kAhead = 16;   // keys whose rows are asked for early
-
-void store(float v, float& out) { out = v; }
-void store(float v, bf16& out) { out = to_bf16(v); }
 
 template <class Width>
 void add(float* __restrict sum, const float* __restrict x, Width n) {
@@ -58,7 +56,7 @@ void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const 
       gather.add_up(bags.offsets[bag], bags.offsets[bag + 1], sum);
       const float factor = factors ? factors[bag] : 1.0f;
       if (factor == 1.0f && sum != scratch) continue;
-      for (int64_t k = 0; k < dim; ++k) store(sum[k] * factor, target[k]);
+      for (int64_t k = 0; k < dim; ++k) store<false>(target[k], sum[k] * factor);
     }
   });
 }
@@ -67,14 +65,9 @@ template <class T>
 void scale(Context& ctx, const float* in, const float* factors, int64_t rows, int64_t dim, T* out) {
   parallel_for(ctx.threads, rows, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      for (int64_t k = r * dim; k < (r + 1) * dim; ++k) store(in[k] * (factors ? factors[r] : 1.0f), out[k]);
+      for (int64_t k = r * dim; k < (r + 1) * dim; ++k)
+        store<false>(out[k], in[k] * (factors ? factors[r] : 1.0f));
   });
-}
-
-template <class F>
-void with_output(const Tensor& out, F&& f) {
-  if (out.dtype() == DType::bf16) return f(out.data<bf16>());
-  f(out.data<float>());
 }
 
 }  // namespace
@@ -83,13 +76,13 @@ void combine_rows(Context& ctx, const Table& table, const Bags& bags, std::span<
                   const float* factors, const Tensor& out) {
   with_width(table.layout().dim, [&](auto dim) {
     const Gather<decltype(dim)> gather{table.rows(), table.layout().stride(), dim, rows};
-    with_output(out, [&](auto* p) { combine(ctx, gather, bags, factors, p); });
+    with_elements(out, [&](auto* p) { combine(ctx, gather, bags, factors, p); });
   });
 }
 
 void scale_rows(Context& ctx, const Tensor& in, const float* factors, const Tensor& out) {
   const int64_t rows = out.shape().rows(), dim = out.shape().last();
-  with_output(out, [&](auto* p) { scale(ctx, in.data<float>(), factors, rows, dim, p); });
+  with_elements(out, [&](auto* p) { scale(ctx, in.data<float>(), factors, rows, dim, p); });
 }
 
 }  // namespace ctr

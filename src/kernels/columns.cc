@@ -2,32 +2,38 @@
 #include "kernels/columns.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/parallel.h"
-#include "kernels/accumulate.h"
+#include "kernels/storage.h"
 
 namespace ctr {
 namespace {
 
+template <class T>
 void copy_columns_cpu(Context& ctx, const Tensor& source, const Tensor& target, int64_t rows,
                       ColumnBlock block, bool accumulate) {
   if (rows == 0) return;
   const int64_t source_width = source.numel() / rows, target_width = target.numel() / rows;
-  const float* from = source.data<float>() + block.source;
-  float* to = target.data<float>() + block.target;
+  const T* from = source.data<T>() + block.source;
+  T* to = target.data<T>() + block.target;
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, block.width));
   with_accumulate(accumulate, [&](auto add) {
     parallel_for(ctx.threads, rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t i = 0; i < block.width; ++i)
-          store<add()>(to[r * target_width + i], from[r * source_width + i]);
+      for (int64_t r = begin; r < end; ++r) {
+        const T* in = from + r * source_width;
+        T* out = to + r * target_width;
+        if constexpr (!add())
+          copy_as(in, block.width, out);
+        else
+          for (int64_t i = 0; i < block.width; ++i) store<true>(out[i], to_float(in[i]));
+      }
     });
   });
 }
 
 }  // namespace
 
-constinit decltype(copy_columns) copy_columns{"copy_columns", {DType::f32, copy_columns_cpu}};
+constinit decltype(copy_columns) copy_columns{
+    "copy_columns", {DType::f32, copy_columns_cpu<float>}, {DType::bf16, copy_columns_cpu<bf16>}};
 
 }  // namespace ctr

@@ -9,11 +9,15 @@ struct GemmOptions {
   bool transpose_a = false;
   bool transpose_b = false;
   bool accumulate = false;  // add to c
-  Tensor bias = {};         // [n], added to every row of c
+  Tensor bias = {};         // [n] in f32, added to every row of c
   bool relu = false;        // of the result
 };
 
-// c[m, n] = relu(op(a)[m, k] op(b)[k, n] + c + bias). Tensors are seen as matrices over their last dimension.
+// c[m, n] = relu(op(a)[m, k] op(b)[k, n] + c + bias), summed in f32 and rounded once. Tensors are seen as
+// matrices over their last dimension; a and b have one type, c has the same or is f32.
 extern Kernel<void(const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions)> gemm;
+
+// Name of the matrix instructions that make bf16 products on this CPU faster than f32 ones; null without.
+const char* bf16_instructions();
 
 }  // namespace ctr

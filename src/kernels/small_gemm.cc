@@ -62,6 +62,19 @@ inline __attribute__((always_inline)) void row_tiles(const Operands& o, int64_t 
   }
 }
 
+template <class A, class B>
+inline __attribute__((always_inline)) float sum_of_products(const A* a, const B* b, int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += to_float(a[i]) * to_float(b[i]);
+  return sum;
+}
+
+template <class X>
+inline __attribute__((always_inline)) void add_products(float* y, const X* x, float scale, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += scale * to_float(x[i]);
+}
+
 }  // namespace
 
 CTR_VECTORIZE void small_gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_stride,
@@ -83,15 +96,15 @@ CTR_VECTORIZE void small_gemm(int64_t m, int64_t n, int64_t k, const float* a, i
   }
 }
 
-CTR_VECTORIZE float dot(const float* a, const float* b, int64_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
+CTR_VECTORIZE float dot(const float* a, const float* b, int64_t n) { return sum_of_products(a, b, n); }
+CTR_VECTORIZE float dot(const bf16* a, const float* b, int64_t n) { return sum_of_products(a, b, n); }
+CTR_VECTORIZE float dot(const bf16* a, const bf16* b, int64_t n) { return sum_of_products(a, b, n); }
 
 CTR_VECTORIZE void add_scaled(float* y, const float* x, float scale, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] += scale * x[i];
+  add_products(y, x, scale, n);
+}
+CTR_VECTORIZE void add_scaled(float* y, const bf16* x, float scale, int64_t n) {
+  add_products(y, x, scale, n);
 }
 
 }  // namespace ctr

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise.h"
+#include "kernels/small_gemm.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -22,25 +23,28 @@ class Add final : public Layer {
   }
 };
 
+constexpr int64_t kTile = 1024;  // stays in the first-level cache while the inputs pass by
+
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
-  float* out = y.data<float>();
-  constexpr int64_t kTile = 4096;  // stays in the first-level cache while the inputs pass by
   parallel_for(ctx.threads, y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+    float sum[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
-      const int64_t last = std::min(end, tile + kTile);
-      const float *a = x[0].data<float>(), *b = x[1].data<float>();
-      for (int64_t i = tile; i < last; ++i) out[i] = a[i] + b[i];
-      for (const Tensor& more : x.subspan(2)) {
-        const float* c = more.data<float>();
-        for (int64_t i = tile; i < last; ++i) out[i] += c[i];
-      }
+      const int64_t n = std::min(kTile, end - tile);
+      const auto part = [tile](const Tensor& t) { return t.data<T>() + tile; };
+      copy_as(part(x[0]), n, sum);
+      for (const Tensor& term : x.subspan(1, x.size() - 2)) add_scaled(sum, part(term), 1.0f, n);
+      const T* last = part(x.back());
+      T* out = part(y);
+      for (int64_t i = 0; i < n; ++i) store<false>(out[i], sum[i] + to_float(last[i]));
     }
   });
 }
 
 }  // namespace
 
-constinit decltype(add_forward) add_forward{"Add.forward", {DType::f32, forward_cpu}};
+constinit decltype(add_forward) add_forward{
+    "Add.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
 
 LayerDef add_layer() {
   return {.name = "Add",

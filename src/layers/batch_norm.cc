@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
-#include "kernels/accumulate.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -64,23 +64,24 @@ void for_column_tiles(Context& ctx, const Tensor& x, const Body& body) {
   });
 }
 
+template <class T>
 void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNormBuffers& b, float eps,
                   float factor) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const float *in = x.data<float>() + first, *gamma = b.gamma.data<float>() + first,
-                *beta = b.beta.data<float>() + first;
-    float *out = y.data<float>() + first, *mean = b.mean.data<float>() + first,
-          *inv_std = b.inv_std.data<float>() + first;
+    const T* in = x.data<T>() + first;
+    T* out = y.data<T>() + first;
+    const float *gamma = b.gamma.data<float>() + first, *beta = b.beta.data<float>() + first;
+    float *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
     float *running_mean = b.running_mean.data<float>() + first,
           *running_var = b.running_var.data<float>() + first;
     double sum[kTile] = {}, squares[kTile] = {};
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<double>(in[r * n + j]);
+      for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<double>(to_float(in[r * n + j]));
     for (int64_t j = 0; j < columns; ++j) mean[j] = static_cast<float>(sum[j] /= static_cast<double>(rows));
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j) {
-        const double d = static_cast<double>(in[r * n + j]) - sum[j];
+        const double d = static_cast<double>(to_float(in[r * n + j])) - sum[j];
         squares[j] += d * d;
       }
     for (int64_t j = 0; j < columns; ++j) {
@@ -92,36 +93,41 @@ void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNor
     }
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j)
-        out[r * n + j] = gamma[j] * (in[r * n + j] - mean[j]) * inv_std[j] + beta[j];
+        store<false>(out[r * n + j], gamma[j] * (to_float(in[r * n + j]) - mean[j]) * inv_std[j] + beta[j]);
   });
 }
 
+template <class T>
 void evaluation_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNormBuffers& b, float eps) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const float *in = x.data<float>() + first, *mean = b.running_mean.data<float>() + first;
-    float* out = y.data<float>() + first;
+    const T* in = x.data<T>() + first;
+    T* out = y.data<T>() + first;
+    const float* mean = b.running_mean.data<float>() + first;
     float scale[kTile], shift[kTile];
     for (int64_t j = 0; j < columns; ++j) {
       scale[j] = b.gamma.data<float>()[first + j] / std::sqrt(b.running_var.data<float>()[first + j] + eps);
       shift[j] = b.beta.data<float>()[first + j];
     }
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < columns; ++j) out[r * n + j] = scale[j] * (in[r * n + j] - mean[j]) + shift[j];
+      for (int64_t j = 0; j < columns; ++j)
+        store<false>(out[r * n + j], scale[j] * (to_float(in[r * n + j]) - mean[j]) + shift[j]);
   });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchNormBuffers& b,
                   const Tensor& d_x, bool accumulate, const Tensor& d_gamma, const Tensor& d_beta) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const float *in = x.data<float>() + first, *g = d_y.data<float>() + first,
-                *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
+    const T *in = x.data<T>() + first, *g = d_y.data<T>() + first;
+    const float *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
     double sum_g[kTile] = {}, sum_gx[kTile] = {};
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j) {
-        sum_g[j] += static_cast<double>(g[r * n + j]);
-        sum_gx[j] += static_cast<double>(g[r * n + j] * (in[r * n + j] - mean[j]) * inv_std[j]);
+        const float d = to_float(g[r * n + j]);
+        sum_g[j] += static_cast<double>(d);
+        sum_gx[j] += static_cast<double>(d * (to_float(in[r * n + j]) - mean[j]) * inv_std[j]);
       }
     float scale[kTile], mean_g[kTile], mean_gx[kTile];
     for (int64_t j = 0; j < columns; ++j) {
@@ -132,12 +138,12 @@ void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchN
       mean_gx[j] = static_cast<float>(sum_gx[j] / static_cast<double>(rows));
     }
     if (!d_x) return;
-    float* out = d_x.data<float>() + first;
+    T* out = d_x.data<T>() + first;
     with_accumulate(accumulate, [&](auto add) {
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
-          const float x_hat = (in[r * n + j] - mean[j]) * inv_std[j];
-          store<add()>(out[r * n + j], scale[j] * (g[r * n + j] - mean_g[j] - x_hat * mean_gx[j]));
+          const float x_hat = (to_float(in[r * n + j]) - mean[j]) * inv_std[j];
+          store<add()>(out[r * n + j], scale[j] * (to_float(g[r * n + j]) - mean_g[j] - x_hat * mean_gx[j]));
         }
     });
   });
@@ -145,10 +151,12 @@ void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchN
 
 }  // namespace
 
-constinit decltype(batch_norm_training) batch_norm_training{"BatchNorm.training", {DType::f32, training_cpu}};
-constinit decltype(batch_norm_evaluation) batch_norm_evaluation{"BatchNorm.evaluation",
-                                                                {DType::f32, evaluation_cpu}};
-constinit decltype(batch_norm_backward) batch_norm_backward{"BatchNorm.backward", {DType::f32, backward_cpu}};
+constinit decltype(batch_norm_training) batch_norm_training{
+    "BatchNorm.training", {DType::f32, training_cpu<float>}, {DType::bf16, training_cpu<bf16>}};
+constinit decltype(batch_norm_evaluation) batch_norm_evaluation{
+    "BatchNorm.evaluation", {DType::f32, evaluation_cpu<float>}, {DType::bf16, evaluation_cpu<bf16>}};
+constinit decltype(batch_norm_backward) batch_norm_backward{
+    "BatchNorm.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef batch_norm_layer() {
   return {.name = "BatchNorm",

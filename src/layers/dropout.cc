@@ -5,8 +5,8 @@
 
 #include "base/parallel.h"
 #include "base/vectorize.h"
-#include "kernels/accumulate.h"
 #include "kernels/elementwise.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -60,26 +60,20 @@ CTR_VECTORIZE void group_bits(const DropoutMask& mask, uint32_t sample, uint32_t
   }
 }
 
-template <bool kAccumulate>
-inline __attribute__((always_inline)) void scale_kept(const float* x, const uint32_t* bits, float scale,
-                                                      int64_t n, float* y) {
+template <bool kAccumulate, class T>
+CTR_VECTORIZE void apply_bits(const T* x, const uint32_t* bits, float scale, int64_t n, T* y) {
   constexpr int64_t kBits = 32;
   for (int64_t first = 0; first < n; first += kBits) {
     const uint32_t word = bits[first / kBits];
     const auto columns = static_cast<uint32_t>(std::min(kBits, n - first));
     for (uint32_t j = 0; j < columns; ++j)
-      store<kAccumulate>(y[first + j], (word >> j & 1) ? x[first + j] * scale : 0.0f);
+      store<kAccumulate>(y[first + j], (word >> j & 1) ? to_float(x[first + j]) * scale : 0.0f);
   }
-}
-CTR_VECTORIZE void apply_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
-  scale_kept<false>(x, bits, scale, n, y);
-}
-CTR_VECTORIZE void add_bits(const float* x, const uint32_t* bits, float scale, int64_t n, float* y) {
-  scale_kept<true>(x, bits, scale, n, y);
 }
 
 int64_t sample_grain(int64_t columns) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns)); }
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate,
                  uint32_t layer) {
   const int64_t samples = bits.shape()[0], columns = samples ? x.numel() / samples : 0;
@@ -92,28 +86,31 @@ void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& b
       uint32_t* row_bits = out_bits + s * words;
       for (int64_t g = 0; g < words / 2; ++g)
         group_bits(mask, first + static_cast<uint32_t>(s), static_cast<uint32_t>(g), row_bits + 2 * g);
-      apply_bits(x.data<float>() + s * columns, row_bits, 1 / (1 - rate), columns,
-                 y.data<float>() + s * columns);
+      apply_bits<false>(x.data<T>() + s * columns, row_bits, 1 / (1 - rate), columns,
+                        y.data<T>() + s * columns);
     }
   });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& d_y, const Tensor& d_x, const Tensor& bits, float rate,
                   bool accumulate) {
   const int64_t samples = bits.shape()[0], columns = samples ? d_y.numel() / samples : 0;
   const auto* mask = reinterpret_cast<const uint32_t*>(bits.data<int32_t>());
-  const auto apply = accumulate ? add_bits : apply_bits;
+  const auto apply = accumulate ? apply_bits<true, T> : apply_bits<false, T>;
   parallel_for(ctx.threads, samples, sample_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s)
-      apply(d_y.data<float>() + s * columns, mask + s * bits.shape()[1], 1 / (1 - rate), columns,
-            d_x.data<float>() + s * columns);
+      apply(d_y.data<T>() + s * columns, mask + s * bits.shape()[1], 1 / (1 - rate), columns,
+            d_x.data<T>() + s * columns);
   });
 }
 
 }  // namespace
 
-constinit decltype(dropout_forward) dropout_forward{"Dropout.forward", {DType::f32, forward_cpu}};
-constinit decltype(dropout_backward) dropout_backward{"Dropout.backward", {DType::f32, backward_cpu}};
+constinit decltype(dropout_forward) dropout_forward{
+    "Dropout.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(dropout_backward) dropout_backward{
+    "Dropout.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef dropout_layer() {
   return {.name = "Dropout",

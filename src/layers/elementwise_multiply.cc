@@ -23,49 +23,47 @@ class ElementwiseMultiply final : public Layer {
   }
 };
 
-constexpr int64_t kTile = 2048;  // one tile of the product stays in the first-level cache
+constexpr int64_t kTile = 1024;  // one tile of the product stays in the first-level cache
 
-// product[0..n) *= elements [begin, begin + n) of every tensor but `skip`
-void multiply_tile(std::span<const Tensor> x, int64_t skip, int64_t begin, int64_t n, float* product) {
-  for (int64_t k = 0; k < static_cast<int64_t>(x.size()); ++k) {
-    if (k == skip) continue;
-    const float* factor = x[static_cast<size_t>(k)].data<float>() + begin;
-    for (int64_t i = 0; i < n; ++i) product[i] *= factor[i];
-  }
-}
-
-void forward_cpu(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
-  parallel_for(ctx.threads, y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t tile = begin; tile < end; tile += kTile) {
-      const int64_t n = std::min(kTile, end - tile);
-      std::copy_n(x[0].data<float>() + tile, n, y.data<float>() + tile);
-      multiply_tile(x, 0, tile, n, y.data<float>() + tile);
-    }
-  });
-}
-
-void backward_cpu(Context& ctx, const Tensor& d_y, std::span<const Tensor> x, int64_t i, const Tensor& d_x,
-                  bool accumulate) {
-  parallel_for(ctx.threads, d_y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+// target = first times all x but x[skip]
+template <class T>
+void multiply(Context& ctx, const Tensor& first, std::span<const Tensor> x, int64_t skip,
+              const Tensor& target, bool accumulate) {
+  parallel_for(ctx.threads, target.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
     float product[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
       const int64_t n = std::min(kTile, end - tile);
-      std::copy_n(d_y.data<float>() + tile, n, product);
-      multiply_tile(x, i, tile, n, product);
-      float* out = d_x.data<float>() + tile;
+      copy_as(first.data<T>() + tile, n, product);
+      for (int64_t k = 0; k < std::ssize(x); ++k) {
+        if (k == skip) continue;
+        const T* factor = x[static_cast<size_t>(k)].data<T>() + tile;
+        for (int64_t i = 0; i < n; ++i) product[i] *= to_float(factor[i]);
+      }
+      T* out = target.data<T>() + tile;
       with_accumulate(accumulate, [&](auto add) {
-        for (int64_t j = 0; j < n; ++j) store<add()>(out[j], product[j]);
+        for (int64_t i = 0; i < n; ++i) store<add()>(out[i], product[i]);
       });
     }
   });
 }
 
+template <class T>
+void forward_cpu(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
+  multiply<T>(ctx, x[0], x, 0, y, false);
+}
+
+template <class T>
+void backward_cpu(Context& ctx, const Tensor& d_y, std::span<const Tensor> x, int64_t i, const Tensor& d_x,
+                  bool accumulate) {
+  multiply<T>(ctx, d_y, x, i, d_x, accumulate);
+}
+
 }  // namespace
 
-constinit decltype(multiply_forward) multiply_forward{"ElementwiseMultiply.forward",
-                                                      {DType::f32, forward_cpu}};
-constinit decltype(multiply_backward) multiply_backward{"ElementwiseMultiply.backward",
-                                                        {DType::f32, backward_cpu}};
+constinit decltype(multiply_forward) multiply_forward{
+    "ElementwiseMultiply.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(multiply_backward) multiply_backward{
+    "ElementwiseMultiply.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef elementwise_multiply_layer() {
   return {.name = "ElementwiseMultiply",

@@ -22,20 +22,24 @@ class Elu final : public Layer {
   float alpha_;
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y, float alpha) {
-  map_forward(ctx, x, y, [math = EluMath{alpha}](float v) { return math.forward(v); });
+  map_forward<T>(ctx, x, y, [math = EluMath{alpha}](float v) { return math.forward(v); });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, float alpha,
                   bool accumulate) {
-  map_backward(ctx, x, d_y, d_x, accumulate,
-               [math = EluMath{alpha}](float v, float g) { return math.backward(v, g); });
+  map_backward<T>(ctx, x, d_y, d_x, accumulate,
+                  [math = EluMath{alpha}](float v, float g) { return math.backward(v, g); });
 }
 
 }  // namespace
 
-constinit decltype(elu_forward) elu_forward{"ELU.forward", {DType::f32, forward_cpu}};
-constinit decltype(elu_backward) elu_backward{"ELU.backward", {DType::f32, backward_cpu}};
+constinit decltype(elu_forward) elu_forward{
+    "ELU.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(elu_backward) elu_backward{
+    "ELU.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef elu_layer() {
   return {.name = "ELU",

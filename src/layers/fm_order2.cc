@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
-#include "kernels/accumulate.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -43,41 +43,47 @@ void for_tiles(Context& ctx, const Shape& x, int64_t dim, const Body& body) {
   });
 }
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
   const int64_t width = x.shape()[1], dim = y.shape()[1];
   for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n) {
-    const float* in = x.data<float>() + b * width + d;
+    const T* in = x.data<T>() + b * width + d;
     float sum[kTile] = {}, squares[kTile] = {};
     for (int64_t s = 0; s < width; s += dim)
       for (int64_t j = 0; j < n; ++j) {
-        sum[j] += in[s + j];
-        squares[j] += in[s + j] * in[s + j];
+        const float v = to_float(in[s + j]);
+        sum[j] += v;
+        squares[j] += v * v;
       }
-    float* out = y.data<float>() + b * dim + d;
-    for (int64_t j = 0; j < n; ++j) out[j] = 0.5f * (sum[j] * sum[j] - squares[j]);
+    T* out = y.data<T>() + b * dim + d;
+    for (int64_t j = 0; j < n; ++j) store<false>(out[j], 0.5f * (sum[j] * sum[j] - squares[j]));
   });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
   const int64_t width = x.shape()[1], dim = d_y.shape()[1];
   with_accumulate(accumulate, [&](auto add) {
     for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n) {
-      const float* in = x.data<float>() + b * width + d;
-      const float* g = d_y.data<float>() + b * dim + d;
-      float* out = d_x.data<float>() + b * width + d;
+      const T* in = x.data<T>() + b * width + d;
+      const T* g = d_y.data<T>() + b * dim + d;
+      T* out = d_x.data<T>() + b * width + d;
       float sum[kTile] = {};
       for (int64_t s = 0; s < width; s += dim)
-        for (int64_t j = 0; j < n; ++j) sum[j] += in[s + j];
+        for (int64_t j = 0; j < n; ++j) sum[j] += to_float(in[s + j]);
       for (int64_t s = 0; s < width; s += dim)
-        for (int64_t j = 0; j < n; ++j) store<add()>(out[s + j], g[j] * (sum[j] - in[s + j]));
+        for (int64_t j = 0; j < n; ++j)
+          store<add()>(out[s + j], to_float(g[j]) * (sum[j] - to_float(in[s + j])));
     });
   });
 }
 
 }  // namespace
 
-constinit decltype(fm_order2_forward) fm_order2_forward{"FmOrder2.forward", {DType::f32, forward_cpu}};
-constinit decltype(fm_order2_backward) fm_order2_backward{"FmOrder2.backward", {DType::f32, backward_cpu}};
+constinit decltype(fm_order2_forward) fm_order2_forward{
+    "FmOrder2.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(fm_order2_backward) fm_order2_backward{
+    "FmOrder2.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef fm_order2_layer() {
   return {

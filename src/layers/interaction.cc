@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernels/small_gemm.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -36,24 +37,30 @@ constexpr int64_t kBlock = 32, kStrip = 128;
 InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1], f.shape()[2]}; }
 
 // Row i of a sample.
+template <class T>
 struct SampleRows {
-  const float *m, *f;
+  const T *m, *f;
   int64_t dim;
-  const float* operator[](int64_t i) const { return i == 0 ? m : f + (i - 1) * dim; }
+  const T* operator[](int64_t i) const { return i == 0 ? m : f + (i - 1) * dim; }
 };
 
-// columns[e, j] = z[j0 + j][e0 + e], in blocks of 4 x 4: shuffles instead of single elements.
-void transpose(const SampleRows& z, int64_t j0, int64_t nj, int64_t e0, int64_t ne, float* columns) {
+// out[i, e] = z[i0 + i][e0 + e] for n rows and a strip of ne dims
+template <class T>
+void gather(const SampleRows<T>& z, int64_t i0, int64_t n, int64_t e0, int64_t ne, float* out) {
+  for (int64_t i = 0; i < n; ++i) copy_as(z[i0 + i] + e0, ne, out + i * kStrip);
+}
+
+// columns[e, j] = rows[j, e], in blocks of 4 x 4: shuffles instead of single elements.
+void transpose(const float* rows, int64_t n, int64_t ne, float* columns) {
   typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
   typedef int Mask __attribute__((vector_size(16)));
   constexpr Mask kLow{0, 4, 1, 5}, kHigh{2, 6, 3, 7}, kFirst{0, 1, 4, 5}, kSecond{2, 3, 6, 7};
   int64_t j = 0;
-  for (; j + 4 <= nj; j += 4) {
-    const float* row[4] = {z[j0 + j] + e0, z[j0 + j + 1] + e0, z[j0 + j + 2] + e0, z[j0 + j + 3] + e0};
+  for (; j + 4 <= n; j += 4) {
     int64_t e = 0;
     for (; e + 4 <= ne; e += 4) {
       Four in[4];
-      for (int r = 0; r < 4; ++r) in[r] = *reinterpret_cast<const Four*>(row[r] + e);
+      for (int r = 0; r < 4; ++r) in[r] = *reinterpret_cast<const Four*>(rows + (j + r) * kStrip + e);
       const Four low01 = __builtin_shuffle(in[0], in[1], kLow),
                  high01 = __builtin_shuffle(in[0], in[1], kHigh);
       const Four low23 = __builtin_shuffle(in[2], in[3], kLow),
@@ -65,67 +72,73 @@ void transpose(const SampleRows& z, int64_t j0, int64_t nj, int64_t e0, int64_t 
       *reinterpret_cast<Four*>(out + 3 * kBlock) = __builtin_shuffle(high01, high23, kSecond);
     }
     for (; e < ne; ++e)
-      for (int r = 0; r < 4; ++r) columns[e * kBlock + j + r] = row[r][e];
+      for (int r = 0; r < 4; ++r) columns[e * kBlock + j + r] = rows[(j + r) * kStrip + e];
   }
-  for (; j < nj; ++j)
-    for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = z[j0 + j][e0 + e];
+  for (; j < n; ++j)
+    for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = rows[j * kStrip + e];
 }
 
 // y[pair(i, j)] for i in [i0, i0 + kBlock), j in [j0, j0 + kBlock), j < i.
-void forward_block(const InteractionShape& s, const SampleRows& z, int64_t i0, int64_t j0, float* y) {
+template <class T>
+void forward_block(const InteractionShape& s, const SampleRows<T>& z, int64_t i0, int64_t j0, T* y) {
   const int64_t ni = std::min(kBlock, s.rows() - i0), nj = std::min(kBlock, s.rows() - j0);
-  float rows[kBlock * kStrip], columns[kStrip * kBlock] = {}, products[kBlock * kBlock];
+  float rows[kBlock * kStrip], others[kBlock * kStrip], columns[kStrip * kBlock] = {};
+  float products[kBlock * kBlock];
   for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
     const int64_t ne = std::min(kStrip, s.dim - e0);
-    for (int64_t i = 0; i < ni; ++i) std::copy_n(z[i0 + i] + e0, ne, rows + i * kStrip);
-    transpose(z, j0, nj, e0, ne, columns);
+    gather(z, i0, ni, e0, ne, rows);
+    if (i0 != j0) gather(z, j0, nj, e0, ne, others);
+    transpose(i0 == j0 ? rows : others, nj, ne, columns);
     small_gemm(ni, kBlock, ne, rows, kStrip, columns, kBlock, products, kBlock, e0 > 0);
   }
   for (int64_t i = std::max(i0, j0 + 1); i < i0 + ni; ++i)
-    std::copy_n(products + (i - i0) * kBlock, std::min(nj, i - j0), y + s.pair(i, j0));
+    copy_as(products + (i - i0) * kBlock, std::min(nj, i - j0), y + s.pair(i, j0));
 }
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
   const InteractionShape s = shape_of(f);
   parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      const SampleRows z{m.data<float>() + b * s.dim, f.data<float>() + b * s.slots * s.dim, s.dim};
-      float* out = y.data<float>() + b * s.width();
+      const SampleRows<T> z{m.data<T>() + b * s.dim, f.data<T>() + b * s.slots * s.dim, s.dim};
+      T* out = y.data<T>() + b * s.width();
       std::copy_n(z[0], s.dim, out);
       for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
         for (int64_t j0 = 0; j0 <= i0; j0 += kBlock) forward_block(s, z, i0, j0, out);
-      out[s.width() - 1] = 0;
+      out[s.width() - 1] = T{};
     }
   });
 }
 
 // d_z[i] = sum_j A[i, j] z[j] for a block of rows i and a strip of dims, A being the symmetric matrix of the
 // pairs' gradients.
-void backward_block(const InteractionShape& s, const SampleRows& z, const float* g, int64_t i0, int64_t e0,
+template <class T>
+void backward_block(const InteractionShape& s, const SampleRows<T>& z, const T* g, int64_t i0, int64_t e0,
                     float* d_z) {
   const int64_t ni = std::min(kBlock, s.rows() - i0), ne = std::min(kStrip, s.dim - e0);
   float a[kBlock * kBlock], rows[kBlock * kStrip];
   for (int64_t j0 = 0; j0 < s.rows(); j0 += kBlock) {
     const int64_t nj = std::min(kBlock, s.rows() - j0);
-    for (int64_t j = 0; j < nj; ++j) std::copy_n(z[j0 + j] + e0, ne, rows + j * kStrip);
+    gather(z, j0, nj, e0, ne, rows);
     for (int64_t i = i0; i < i0 + ni; ++i) {
       float* row = a + (i - i0) * kBlock - j0;
       const int64_t below = std::clamp(i, j0, j0 + nj);
-      for (int64_t j = j0; j < below; ++j) row[j] = g[s.pair(i, j)];
-      for (int64_t j = below; j < j0 + nj; ++j) row[j] = j == i ? 0 : g[s.pair(j, i)];
+      for (int64_t j = j0; j < below; ++j) row[j] = to_float(g[s.pair(i, j)]);
+      for (int64_t j = below; j < j0 + nj; ++j) row[j] = j == i ? 0 : to_float(g[s.pair(j, i)]);
     }
     small_gemm(ni, ne, nj, a, kBlock, rows, kStrip, d_z, kStrip, j0 > 0);
   }
 }
 
-void put(float* to, const float* from, int64_t n, bool accumulate) {
-  if (accumulate)
-    for (int64_t i = 0; i < n; ++i) to[i] += from[i];
-  else
-    std::copy_n(from, n, to);
+template <class T>
+void put(T* to, const float* from, int64_t n, bool accumulate) {
+  with_accumulate(accumulate, [&](auto add) {
+    for (int64_t i = 0; i < n; ++i) store<add()>(to[i], from[i]);
+  });
 }
 
-void backward_sample(const InteractionShape& s, const SampleRows& z, const float* g, float* d_m, float* d_f,
+template <class T>
+void backward_sample(const InteractionShape& s, const SampleRows<T>& z, const T* g, T* d_m, T* d_f,
                      const InteractionGradient& out) {
   float d_z[kBlock * kStrip];
   for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
@@ -137,31 +150,32 @@ void backward_sample(const InteractionShape& s, const SampleRows& z, const float
         if (i > 0) {
           if (d_f) put(d_f + (i - 1) * s.dim + e0, d, ne, out.accumulate_f);
         } else if (d_m) {
-          for (int64_t e = 0; e < ne; ++e) d[e] += g[e0 + e];
+          for (int64_t e = 0; e < ne; ++e) d[e] += to_float(g[e0 + e]);
           put(d_m + e0, d, ne, out.accumulate_m);
         }
       }
     }
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
                   const InteractionGradient& out) {
   const InteractionShape s = shape_of(f);
   parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      const SampleRows z{m.data<float>() + b * s.dim, f.data<float>() + b * s.slots * s.dim, s.dim};
-      backward_sample(s, z, d_y.data<float>() + b * s.width(),
-                      out.d_m ? out.d_m.data<float>() + b * s.dim : nullptr,
-                      out.d_f ? out.d_f.data<float>() + b * s.slots * s.dim : nullptr, out);
+      const SampleRows<T> z{m.data<T>() + b * s.dim, f.data<T>() + b * s.slots * s.dim, s.dim};
+      backward_sample(s, z, d_y.data<T>() + b * s.width(), out.d_m ? out.d_m.data<T>() + b * s.dim : nullptr,
+                      out.d_f ? out.d_f.data<T>() + b * s.slots * s.dim : nullptr, out);
     }
   });
 }
 
 }  // namespace
 
-constinit decltype(interaction_forward) interaction_forward{"Interaction.forward", {DType::f32, forward_cpu}};
-constinit decltype(interaction_backward) interaction_backward{"Interaction.backward",
-                                                              {DType::f32, backward_cpu}};
+constinit decltype(interaction_forward) interaction_forward{
+    "Interaction.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(interaction_backward) interaction_backward{
+    "Interaction.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef interaction_layer() {
   return {.name = "Interaction",

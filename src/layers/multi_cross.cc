@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "kernels/accumulate.h"
 #include "kernels/reduce.h"
 #include "kernels/small_gemm.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -54,6 +54,7 @@ class MultiCross final : public Layer {
   std::string weight_init_, bias_init_;
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, const Tensor& y,
                  const CrossBuffers& buffers) {
   const int64_t rows = x.shape()[0], n = x.shape()[1], layers = static_cast<int64_t>(w.size()) / 2;
@@ -69,15 +70,15 @@ void forward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, const
   parallel_for(ctx.threads, rows, std::max<int64_t>(1, 16384 / (n * layers)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t b = begin; b < end; ++b) {
-                   const float* in = x.data<float>() + b * n;
+                   const T* in = x.data<T>() + b * n;
                    float* p = buffers.p.data<float>() + b * layers;
                    float a = 1;
                    for (int64_t l = 0; l < layers; ++l) {
                      p[l] = dot(in, weight(l), n);
                      a += a * p[l] + c[l];
                    }
-                   float* out = y.data<float>() + b * n;
-                   for (int64_t i = 0; i < n; ++i) out[i] = a * in[i] + offset[i];
+                   T* out = y.data<T>() + b * n;
+                   for (int64_t i = 0; i < n; ++i) store<false>(out[i], a * to_float(in[i]) + offset[i]);
                  }
                });
 }
@@ -97,8 +98,9 @@ struct PartSums {
 };
 
 // Leaves the row's q_l in `sums`; returns a_L.
-float backward_row(const PartSums& sums, const float* p, const float* c, const float* x, const float* g,
-                   int64_t n, int64_t layers) {
+template <class T>
+float backward_row(const PartSums& sums, const float* p, const float* c, const T* x, const T* g, int64_t n,
+                   int64_t layers) {
   float a = 1;
   for (int64_t l = 0; l < layers; ++l) {
     sums.a[l] = a;
@@ -113,6 +115,24 @@ float backward_row(const PartSums& sums, const float* p, const float* c, const f
   }
   add_scaled(sums.g, g, 1.0f, n);
   return a;
+}
+
+// d_x = a_L g + sum_l q_l w_l of one row
+template <class T>
+void input_gradient_row(const PartSums& sums, float a, std::span<const Tensor> w, const T* g, int64_t n,
+                        bool accumulate, T* d_x) {
+  constexpr int64_t kTile = 512;
+  float sum[kTile];
+  for (int64_t i = 0; i < n; i += kTile) {
+    const int64_t columns = std::min(kTile, n - i);
+    if (accumulate)
+      copy_as(d_x + i, columns, sum);
+    else
+      std::fill_n(sum, columns, 0.0f);
+    add_scaled(sum, g + i, a, columns);
+    for (size_t l = 0; 2 * l < w.size(); ++l) add_scaled(sum, w[2 * l].data<float>() + i, sums.q[l], columns);
+    copy_as(sum, columns, d_x + i);
+  }
 }
 
 void combine(const Tensor& partial, std::span<const Tensor> w, const float* beta, std::span<const Tensor> d_w,
@@ -131,6 +151,7 @@ void combine(const Tensor& partial, std::span<const Tensor> w, const float* beta
   }
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, const Tensor& d_y,
                   const CrossBuffers& buffers, const Tensor& d_x, bool accumulate,
                   std::span<const Tensor> d_w) {
@@ -140,14 +161,9 @@ void backward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
     const PartSums sums(buffers.partial, part, layers, n);
     std::fill_n(sums.qx, (layers + 1) * n + layers, 0.0f);
     for (int64_t b = r.begin; b < r.end; ++b) {
-      const float *in = x.data<float>() + b * n, *g = d_y.data<float>() + b * n;
+      const T *in = x.data<T>() + b * n, *g = d_y.data<T>() + b * n;
       const float a = backward_row(sums, buffers.p.data<float>() + b * layers, c, in, g, n, layers);
-      if (!d_x) continue;
-      float* out = d_x.data<float>() + b * n;
-      if (!accumulate) std::fill_n(out, n, 0.0f);
-      add_scaled(out, g, a, n);
-      for (int64_t l = 0; l < layers; ++l)
-        add_scaled(out, w[static_cast<size_t>(2 * l)].data<float>(), sums.q[l], n);
+      if (d_x) input_gradient_row(sums, a, w, g, n, accumulate, d_x.data<T>() + b * n);
     }
   });
   combine(buffers.partial, w, beta, d_w, n);
@@ -155,9 +171,10 @@ void backward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
 
 }  // namespace
 
-constinit decltype(multi_cross_forward) multi_cross_forward{"MultiCross.forward", {DType::f32, forward_cpu}};
-constinit decltype(multi_cross_backward) multi_cross_backward{"MultiCross.backward",
-                                                              {DType::f32, backward_cpu}};
+constinit decltype(multi_cross_forward) multi_cross_forward{
+    "MultiCross.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(multi_cross_backward) multi_cross_backward{
+    "MultiCross.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef multi_cross_layer() {
   return {.name = "MultiCross",

@@ -16,18 +16,22 @@ class Relu final : public Layer {
   }
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
-  map_forward(ctx, x, y, [](float v) { return ReluMath::forward(v); });
+  map_forward<T>(ctx, x, y, [](float v) { return ReluMath::forward(v); });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
-  map_backward(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return ReluMath::backward(v, g); });
+  map_backward<T>(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return ReluMath::backward(v, g); });
 }
 
 }  // namespace
 
-constinit decltype(relu_forward) relu_forward{"ReLU.forward", {DType::f32, forward_cpu}};
-constinit decltype(relu_backward) relu_backward{"ReLU.backward", {DType::f32, backward_cpu}};
+constinit decltype(relu_forward) relu_forward{
+    "ReLU.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(relu_backward) relu_backward{
+    "ReLU.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef relu_layer() {
   return {.name = "ReLU", .aliases = {"ReLUHalf"}, .doc = "y = max(x, 0)", .create = make_layer<Relu>};

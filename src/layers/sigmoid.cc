@@ -16,18 +16,22 @@ class Sigmoid final : public Layer {
   }
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
-  map_forward(ctx, x, y, [](float v) { return SigmoidMath::forward(v); });
+  map_forward<T>(ctx, x, y, [](float v) { return SigmoidMath::forward(v); });
 }
 
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
-  map_backward(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return SigmoidMath::backward(v, g); });
+  map_backward<T>(ctx, y, d_y, d_x, accumulate, [](float v, float g) { return SigmoidMath::backward(v, g); });
 }
 
 }  // namespace
 
-constinit decltype(sigmoid_forward) sigmoid_forward{"Sigmoid.forward", {DType::f32, forward_cpu}};
-constinit decltype(sigmoid_backward) sigmoid_backward{"Sigmoid.backward", {DType::f32, backward_cpu}};
+constinit decltype(sigmoid_forward) sigmoid_forward{
+    "Sigmoid.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(sigmoid_backward) sigmoid_backward{
+    "Sigmoid.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef sigmoid_layer() {
   return {.name = "Sigmoid",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layers/sigmoid_loss.h"
 
-#include "kernels/accumulate.h"
+#include "device/memory.h"
 #include "kernels/reduce.h"
+#include "kernels/storage.h"
 #include "layers/loss.h"
 #include "layers/sigmoid.h"
 
@@ -71,17 +72,19 @@ void for_labelled(const SigmoidLossOptions& options, const float* label, int64_t
     }
 }
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
                  const Tensor& probability, const SigmoidLossOptions& options) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const LossScale scale = loss_scale(*ctx.step, batch, options.weight);
-  const float *in = x.data<float>(), *target = label.data<float>();
+  const T* in = x.data<T>();
+  const float* target = label.data<float>();
   float* out = probability.data<float>();
   const double sum = sum_over_rows(ctx, batch, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * columns; i < end * columns; ++i) out[i] = SigmoidMath::forward(in[i]);
+    for (int64_t i = begin * columns; i < end * columns; ++i) out[i] = SigmoidMath::forward(to_float(in[i]));
     double part = 0;
     for_labelled(options, target, columns, begin, std::min(end, scale.rows), [&](int64_t i, float weight) {
-      part += static_cast<double>(weight * SigmoidLossMath::value(in[i], target[i]));
+      part += static_cast<double>(weight * SigmoidLossMath::value(to_float(in[i]), target[i]));
     });
     return part;
   });
@@ -95,19 +98,20 @@ void backward_cpu(Context& ctx, const Tensor& probability, const Tensor& label, 
   const LossScale scale = loss_scale(*ctx.step, batch, options.weight);
   const float *p = probability.data<float>(), *target = label.data<float>();
   const float element = scale.gradient / static_cast<float>(columns);
-  float* out = d_x.data<float>();
-  if (!accumulate) std::fill_n(out, d_x.numel(), 0.0f);
-  for_row_parts(ctx, scale.rows, [&](int64_t, Range r) {
-    for_labelled(options, target, columns, r.begin, r.end, [&](int64_t i, float weight) {
-      out[i] += weight * element * SigmoidLossMath::gradient(p[i], target[i]);
+  if (!accumulate) fill_zero(ctx, d_x);
+  with_elements(d_x, [&](auto* out) {
+    for_row_parts(ctx, scale.rows, [&](int64_t, Range r) {
+      for_labelled(options, target, columns, r.begin, r.end, [&](int64_t i, float weight) {
+        store<true>(out[i], weight * element * SigmoidLossMath::gradient(p[i], target[i]));
+      });
     });
   });
 }
 
 }  // namespace
 
-constinit decltype(sigmoid_loss_forward) sigmoid_loss_forward{"SigmoidLoss.forward",
-                                                              {DType::f32, forward_cpu}};
+constinit decltype(sigmoid_loss_forward) sigmoid_loss_forward{
+    "SigmoidLoss.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
 constinit decltype(sigmoid_loss_backward) sigmoid_loss_backward{"SigmoidLoss.backward",
                                                                 {DType::f32, backward_cpu}};
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layers/softmax_loss.h"
 
-#include <algorithm>
-
+#include "device/memory.h"
 #include "kernels/reduce.h"
+#include "kernels/storage.h"
 #include "layers/loss.h"
 #include "layers/sigmoid.h"
 #include "layers/sigmoid_loss.h"
@@ -34,6 +34,7 @@ class CrossEntropyLoss final : public Layer {
   float weight_;
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
                  const Tensor& probability, float weight) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
@@ -41,7 +42,9 @@ void forward_cpu(Context& ctx, const Tensor& x, const Tensor& label, const Tenso
   const double sum = sum_over_rows(ctx, batch, [&](int64_t begin, int64_t end) {
     double part = 0;
     for (int64_t r = begin; r < end; ++r) {
-      const float logit = SoftmaxLossMath::click_logit(x.data<float>() + 2 * r);
+      float pair[2];
+      copy_as(x.data<T>() + 2 * r, 2, pair);
+      const float logit = SoftmaxLossMath::click_logit(pair);
       float* out = probability.data<float>() + 2 * r;
       out[0] = SigmoidMath::forward(-logit);
       out[1] = SigmoidMath::forward(logit);
@@ -57,22 +60,23 @@ void backward_cpu(Context& ctx, const Tensor& probability, const Tensor& label, 
                   float weight, bool accumulate) {
   const int64_t columns = label.shape()[1];
   const LossScale scale = loss_scale(*ctx.step, label.shape()[0], weight);
-  float* out = d_x.data<float>();
-  if (!accumulate) std::fill_n(out, d_x.numel(), 0.0f);
-  for_row_parts(ctx, scale.rows, [&](int64_t, Range rows) {
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const float* p = probability.data<float>() + 2 * r;
-      const float clicked = SoftmaxLossMath::clicked(label.data<float>() + r * columns, columns);
-      out[2 * r] += scale.gradient * SigmoidLossMath::gradient(p[0], 1 - clicked);
-      out[2 * r + 1] += scale.gradient * SigmoidLossMath::gradient(p[1], clicked);
-    }
+  if (!accumulate) fill_zero(ctx, d_x);
+  with_elements(d_x, [&](auto* out) {
+    for_row_parts(ctx, scale.rows, [&](int64_t, Range rows) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) {
+        const float* p = probability.data<float>() + 2 * r;
+        const float clicked = SoftmaxLossMath::clicked(label.data<float>() + r * columns, columns);
+        store<true>(out[2 * r], scale.gradient * SigmoidLossMath::gradient(p[0], 1 - clicked));
+        store<true>(out[2 * r + 1], scale.gradient * SigmoidLossMath::gradient(p[1], clicked));
+      }
+    });
   });
 }
 
 }  // namespace
 
-constinit decltype(softmax_loss_forward) softmax_loss_forward{"CrossEntropyLoss.forward",
-                                                              {DType::f32, forward_cpu}};
+constinit decltype(softmax_loss_forward) softmax_loss_forward{
+    "CrossEntropyLoss.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
 constinit decltype(softmax_loss_backward) softmax_loss_backward{"CrossEntropyLoss.backward",
                                                                 {DType::f32, backward_cpu}};
 

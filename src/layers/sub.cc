@@ -22,13 +22,15 @@ class Sub final : public Layer {
   }
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y) {
-  map_backward(ctx, a, b, y, false, [](float u, float v) { return u - v; });
+  map_backward<T>(ctx, a, b, y, false, [](float u, float v) { return u - v; });
 }
 
 }  // namespace
 
-constinit decltype(sub_forward) sub_forward{"Sub.forward", {DType::f32, forward_cpu}};
+constinit decltype(sub_forward) sub_forward{
+    "Sub.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
 
 LayerDef sub_layer() {
   return {.name = "Sub",

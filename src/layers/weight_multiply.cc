@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernels/small_gemm.h"
+#include "kernels/storage.h"
 #include "layers/layer.h"
 
 namespace ctr {
@@ -41,45 +42,50 @@ class WeightMultiply final : public Layer {
   std::string init_;
 };
 
+template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& y) {
   const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
-  const float *in = x.data<float>(), *weight = w.data<float>();
-  float* out = y.data<float>();
+  const T* in = x.data<T>();
+  const float* weight = w.data<float>();
+  T* out = y.data<T>();
   const int64_t grain = std::max<int64_t>(1, 16384 / (slots * width));
   parallel_for(ctx.threads, rows, grain, [=](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b)
       for (int64_t s = 0; s < slots; ++s)
         for (int64_t v = 0; v < width; ++v)
-          out[(b * slots + s) * width + v] = in[b * slots + s] * weight[s * width + v];
+          store<false>(out[(b * slots + s) * width + v], to_float(in[b * slots + s]) * weight[s * width + v]);
   });
 }
 
 // Threads share out the slots, so that each weight's sum has one owner and one order.
+template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& d_y, const Tensor& d_x,
                   const Tensor& d_w, bool accumulate) {
   const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
-  const float *in = x.data<float>(), *weight = w.data<float>(), *g = d_y.data<float>();
+  const T *in = x.data<T>(), *g = d_y.data<T>();
+  const float* weight = w.data<float>();
   float* d_weight = d_w.data<float>();
-  float* d_in = d_x ? d_x.data<float>() : nullptr;
+  T* d_in = d_x ? d_x.data<T>() : nullptr;
   parallel_for(ctx.threads, slots, 1, [=](int64_t begin, int64_t end) {
     std::fill(d_weight + begin * width, d_weight + end * width, 0.0f);
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t s = begin; s < end; ++s) {
-        const float* g_slot = g + (b * slots + s) * width;
-        add_scaled(d_weight + s * width, g_slot, in[b * slots + s], width);
+        const T* g_slot = g + (b * slots + s) * width;
+        add_scaled(d_weight + s * width, g_slot, to_float(in[b * slots + s]), width);
         if (!d_in) continue;
         const float d = dot(g_slot, weight + s * width, width);
-        d_in[b * slots + s] = accumulate ? d_in[b * slots + s] + d : d;
+        T& target = d_in[b * slots + s];
+        target = from_float<T>(accumulate ? to_float(target) + d : d);
       }
   });
 }
 
 }  // namespace
 
-constinit decltype(weight_multiply_forward) weight_multiply_forward{"WeightMultiply.forward",
-                                                                    {DType::f32, forward_cpu}};
-constinit decltype(weight_multiply_backward) weight_multiply_backward{"WeightMultiply.backward",
-                                                                      {DType::f32, backward_cpu}};
+constinit decltype(weight_multiply_forward) weight_multiply_forward{
+    "WeightMultiply.forward", {DType::f32, forward_cpu<float>}, {DType::bf16, forward_cpu<bf16>}};
+constinit decltype(weight_multiply_backward) weight_multiply_backward{
+    "WeightMultiply.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef weight_multiply_layer() {
   return {.name = "WeightMultiply",

@@ -5,23 +5,11 @@
 #include "kernels/gemm.h"
 
 namespace ctr {
-namespace {
-
-// Name of the CPU's bf16 matrix instructions; null when it has none.
-const char* bf16_instructions() {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (__builtin_cpu_supports("avx512bf16")) return "AVX512-BF16";
-#endif
-  return nullptr;
-}
-
-}  // namespace
 
 DType compute_type(const SolverSpec& solver, Device device) {
   if (!solver.use_mixed_precision) return DType::f32;
   if (device.backend == Backend::cuda) return DType::f16;
-  const char* instructions = bf16_instructions();
-  if (instructions && gemm.has(Backend::cpu, DType::bf16)) {
+  if (const char* instructions = bf16_instructions()) {
     log::info("Mixed precision on the CPU: bf16 activations and matrix products ({}), fp32 weights and sums",
               instructions);
     return DType::bf16;

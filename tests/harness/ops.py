@@ -2,9 +2,10 @@
 """One harness for every layer: a float64 NumPy formula and a list of shapes give all the tests of a layer.
 
 A test class derives from :class:`OpTests`, names the layer, and says what it computes. Modes: *compare* (outputs
-against the formula), *gradient* (against central differences of the formula), *support table* (which number types have
-kernels); besides them every layer shows that it honours gradient modes and gives the same bits for any number of
-threads.
+against the formula), *gradient* (against central differences of the formula); besides them every layer shows that it
+honours gradient modes and gives the same bits for any number of threads. All of it in f32 and in bf16, where inputs,
+outputs and gradients are stored in 16 bits and the arithmetic stays as exact as in f32: what a test tolerates beyond
+f32 is the rounding of the result.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from hugectr._core.testing import run_layer
+from hugectr._core.testing import bf16_instructions, run_layer
 
 Array = np.ndarray
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
@@ -25,6 +26,9 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def bits(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.integers(0, 2, shape).astype(np.float64)
+
+
+ROUNDING = {"f32": 0.0, "bf16": 2.0**-8}  # largest relative error of one rounding
 
 
 class Case:
@@ -40,6 +44,15 @@ class Case:
 
 def f32(values: Any) -> Array:
     return np.ascontiguousarray(values, np.float32)
+
+
+def rounded(values: Any, dtype: str) -> Array:
+    """As `dtype` stores them, in float32; to nearest, ties to even."""
+    v = f32(values)
+    if dtype == "f32":
+        return v
+    u = v.view(np.uint32)
+    return ((u + 0x7FFF + ((u >> 16) & 1)) & 0xFFFF0000).view(np.float32)
 
 
 def run(
@@ -79,6 +92,7 @@ class OpTests:
     differentiable: int | None = None  # only the first so many inputs have a gradient
     is_loss = False
     tol = 2e-5
+    uses_gemm = False  # whose bf16 kernel needs instructions that not every CPU has
 
     @staticmethod
     def formula(x: list[Array], w: list[Array], **params: Any) -> Any:
@@ -88,37 +102,43 @@ class OpTests:
     def pytest_generate_tests(self, metafunc: Any) -> None:
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", self.cases, ids=repr)
+        if "dtype" in metafunc.fixturenames:
+            lacking = self.uses_gemm and not bf16_instructions()
+            skip = pytest.mark.skipif(lacking, reason="no bf16 matrix instructions")
+            metafunc.parametrize("dtype", ["f32", pytest.param("bf16", marks=skip)])
 
     def outputs(self, case: Case, x: list[Array], w: list[Array]) -> list[Array]:
         y = self.formula(x, w, **case.params)
         return y if isinstance(y, list) else [y]
 
-    def data(self, case: Case) -> tuple[list[Array], list[Array], list[Array]]:
-        """Inputs, weights and upstream gradients, all exact in float32."""
+    def data(self, case: Case, dtype: str) -> tuple[list[Array], list[Array], list[Array]]:
+        """Inputs, weights and upstream gradients, all exact in `dtype`."""
         rng = np.random.default_rng(len(repr(case)))
         draws = [*self.draw, *[normal] * len(case.shapes)]
-        x = [f32(draw(rng, shape)) for draw, shape in zip(draws, case.shapes)]
+        x = [rounded(draw(rng, shape), dtype) for draw, shape in zip(draws, case.shapes)]
         shapes = run(self.type, x, **case.params)
-        w = [f32(rng.uniform(-1, 1, weight.shape)) for weight in shapes["weights"]]
-        return x, w, [f32(rng.standard_normal(y.shape)) for y in shapes["outputs"]]
+        w = [rounded(rng.uniform(-1, 1, weight.shape), dtype) for weight in shapes["weights"]]
+        return x, w, [rounded(rng.standard_normal(y.shape), dtype) for y in shapes["outputs"]]
 
-    def run_case(self, case: Case, **options: Any) -> dict[str, Any]:
-        x, w, g = self.data(case)
+    def run_case(self, case: Case, dtype: str, **options: Any) -> dict[str, Any]:
+        x, w, g = self.data(case, dtype)
+        options["dtype"] = dtype
         return run(self.type, x, weights=w, d_outputs=None if self.is_loss else g, options=options, **case.params)
 
-    def test_compare(self, case: Case) -> None:
-        x, w, _ = self.data(case)
-        result = run(self.type, x, weights=w, **case.params)
+    def test_compare(self, case: Case, dtype: str) -> None:
+        x, w, _ = self.data(case, dtype)
+        result = run(self.type, x, weights=w, options={"dtype": dtype}, **case.params)
         expected = self.outputs(case, [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w])
         assert [y.shape for y in result["outputs"]] == [y.shape for y in expected]
         for actual, y in zip(result["outputs"], expected):
-            close(actual, y, self.tol)
+            close(actual, y, self.tol + (0 if self.is_loss else ROUNDING[dtype]))
 
-    def test_gradient(self, case: Case) -> None:
-        x, w, g = self.data(case)
+    def test_gradient(self, case: Case, dtype: str) -> None:
+        x, w, g = self.data(case, dtype)
         if self.is_loss:
             g = [np.ones(1), np.zeros(1)]
-        result = self.run_case(case)
+        result = self.run_case(case, dtype)
+        tol = 3 * self.tol + ROUNDING[dtype]
         x, w = [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w]
         count = len(x) if self.differentiable is None else self.differentiable
 
@@ -137,37 +157,31 @@ class OpTests:
                 tensor[...] = start
                 scale = max(1.0, float(np.abs(gradient * direction).sum()))
                 slope = (up - down) / (2 * eps)
-                assert abs((gradient * direction).sum() - slope) <= 3 * self.tol * scale
+                assert abs((gradient * direction).sum() - slope) <= tol * scale
 
-    def test_gradient_modes(self, case: Case) -> None:
+    def test_gradient_modes(self, case: Case, dtype: str) -> None:
         count = len(case.shapes) if self.differentiable is None else self.differentiable
         rest = ["skip"] * (len(case.shapes) - count)
-        written = self.run_case(case, grad_modes=["overwrite"] * count + rest)
+        written = self.run_case(case, dtype, grad_modes=["overwrite"] * count + rest)
         for i in range(count):
             for mode in ("accumulate", "skip"):  # gradients start as ones
                 modes = ["overwrite"] * count + rest
                 modes[i] = mode
-                other = self.run_case(case, grad_modes=modes)
+                other = self.run_case(case, dtype, grad_modes=modes)
                 for k in range(count):
                     if k != i:
                         np.testing.assert_array_equal(other["d_inputs"][k], written["d_inputs"][k])
                 if mode == "skip":
                     assert other["d_inputs"][i] is None
                 else:
-                    close(other["d_inputs"][i], written["d_inputs"][i] + 1.0, 1e-6)
+                    close(other["d_inputs"][i], written["d_inputs"][i] + 1.0, 1e-6 + 3 * ROUNDING[dtype])
                 for a, b in zip(other["d_weights"], written["d_weights"]):
                     np.testing.assert_array_equal(a, b)
 
-    def test_threads_do_not_change_results(self, case: Case) -> None:
-        one = self.run_case(case, threads=1)
-        same_bits(one, self.run_case(case, threads=2))
-        same_bits(one, self.run_case(case, threads=5))
-
-    def test_support(self) -> None:
-        """The support table: every layer computes in f32; types without a kernel are refused, not converted."""
-        if not self.run_case(self.cases[0])["is_view"]:
-            with pytest.raises(NotImplementedError, match="bf16 on cpu"):
-                self.run_case(self.cases[0], dtype="bf16")
+    def test_threads_do_not_change_results(self, case: Case, dtype: str) -> None:
+        one = self.run_case(case, dtype, threads=1)
+        same_bits(one, self.run_case(case, dtype, threads=2))
+        same_bits(one, self.run_case(case, dtype, threads=5))
 
 
 def directions(tensor: Array) -> list[Array]:

@@ -6,6 +6,7 @@ from harness.ops import Case, OpTests, run
 
 class TestFusedInnerProduct(OpTests):
     type = "FusedInnerProduct"
+    uses_gemm = True
     cases = [
         Case((5, 7), num_output=6),
         Case((5, 7), num_output=1, act_type="Non"),

@@ -6,6 +6,7 @@ from harness.ops import Case, OpTests, run
 
 class TestInnerProduct(OpTests):
     type = "InnerProduct"
+    uses_gemm = True
     cases = [
         *(Case((5, 7), num_output=n) for n in (1, 2, 4, 6)),
         Case((1, 1), num_output=1),
