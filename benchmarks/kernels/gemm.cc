@@ -14,29 +14,37 @@
 namespace ctr::bench {
 namespace {
 
+template <class T>
+std::vector<T> filled(int64_t n, float value) {
+  return std::vector<T>(static_cast<size_t>(n), from_float<T>(value));
+}
+
+template <class T>
 struct Case {
   int64_t m, n, k;
-  std::vector<float> a = std::vector<float>(static_cast<size_t>(m * k), 0.5f);
-  std::vector<float> b = std::vector<float>(static_cast<size_t>(k * n), 0.25f);
-  std::vector<float> c = std::vector<float>(static_cast<size_t>(m * n));
+  std::vector<T> a = filled<T>(m * k, 0.5f), b = filled<T>(k * n, 0.25f), c = filled<T>(m * n, 0);
+  std::vector<float> d_w = filled<float>(k * n, 0);
   double gflop() const {
     return 2e-9 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   }
 };
 
 #ifdef CTR_WITH_ONEDNN
-// What the machine can do: the library's two entry points with its own threads.
-void library_rates(Case& x) {
-  const double sgemm = best_seconds([&] {
-    dnnl_sgemm('N', 'N', x.m, x.n, x.k, 1.0f, x.a.data(), x.k, x.b.data(), x.n, 0.0f, x.c.data(), x.n);
-  });
-  row("oneDNN sgemm", sgemm, x.gflop(), "GFLOP");
-
+// What the machine can do: the library's entry points with its own threads.
+template <class T>
+void library_rates(Case<T>& x) {
+  if constexpr (std::is_same_v<T, float>) {
+    const double sgemm = best_seconds([&] {
+      dnnl_sgemm('N', 'N', x.m, x.n, x.k, 1.0f, x.a.data(), x.k, x.b.data(), x.n, 0.0f, x.c.data(), x.n);
+    });
+    row("oneDNN sgemm", sgemm, x.gflop(), "GFLOP");
+  }
   using dnnl::memory;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   const auto plain = [](int64_t rows, int64_t columns) {
-    return memory::desc({rows, columns}, memory::data_type::f32, memory::format_tag::ab);
+    constexpr auto kType = std::is_same_v<T, float> ? memory::data_type::f32 : memory::data_type::bf16;
+    return memory::desc({rows, columns}, kType, memory::format_tag::ab);
   };
   const auto a = plain(x.m, x.k), b = plain(x.k, x.n), c = plain(x.m, x.n);
 #if DNNL_VERSION_MAJOR >= 3
@@ -54,16 +62,21 @@ void library_rates(Case& x) {
   row("oneDNN matmul", time, x.gflop(), "GFLOP");
 }
 #else
-void library_rates(Case&) {}
+template <class T>
+void library_rates(Case<T>&) {}
 #endif
 
-void own_rates(Context& ctx, Case& x) {
-  const Tensor a(DType::f32, {x.m, x.k}, x.a.data()), b(DType::f32, {x.k, x.n}, x.b.data());
-  const Tensor c(DType::f32, {x.m, x.n}, x.c.data());
+template <class T>
+void rates(Context& ctx, int64_t m, int64_t n, int64_t k) {
+  heading(fmt::format("{} matrix product {} x {} x {}", name_of(dtype_of<T>), m, n, k));
+  Case<T> x{m, n, k};
+  library_rates(x);
+  const Tensor a(dtype_of<T>, {m, k}, x.a.data()), b(dtype_of<T>, {k, n}, x.b.data());
+  const Tensor c(dtype_of<T>, {m, n}, x.c.data()), d_w(DType::f32, {k, n}, x.d_w.data());
   row("gemm: y = x w", best_seconds([&] { gemm(ctx, a, b, c, {}); }), x.gflop(), "GFLOP");
   row("gemm: d_x = d_y w^T", best_seconds([&] { gemm(ctx, c, b, a, {.transpose_b = true}); }), x.gflop(),
       "GFLOP");
-  row("gemm: d_w = x^T d_y", best_seconds([&] { gemm(ctx, a, c, b, {.transpose_a = true}); }), x.gflop(),
+  row("gemm: d_w = x^T d_y", best_seconds([&] { gemm(ctx, a, c, d_w, {.transpose_a = true}); }), x.gflop(),
       "GFLOP");
 }
 
@@ -73,12 +86,9 @@ void gemm_rates(int threads) {
   Context ctx;
   ctx.threads = threads;
   constexpr int64_t kShapes[][3] = {{2048, 1024, 1024}, {2048, 1024, 429}, {2048, 400, 400}, {2048, 512, 13}};
-  for (const auto& [m, n, k] : kShapes) {
-    heading(fmt::format("float matrix product {} x {} x {}", m, n, k));
-    Case x{m, n, k};
-    library_rates(x);
-    own_rates(ctx, x);
-  }
+  for (const auto& [m, n, k] : kShapes) rates<float>(ctx, m, n, k);
+  if (!bf16_instructions()) return;
+  for (const auto& [m, n, k] : kShapes) rates<bf16>(ctx, m, n, k);
 }
 
 }  // namespace ctr::bench

@@ -12,7 +12,7 @@ void update_rates(int threads) {
   heading("dense optimizer step, 16 M weights");
   constexpr int64_t kWeights = 1 << 24;
   std::vector<float> w(kWeights, 1.0f), g(kWeights, 0.01f);
-  const StepState state{.learning_rate = 1e-4f};
+  StepState state{.learning_rate = 1e-4f};
   Context ctx;
   ctx.threads = threads;
   ctx.step = &state;
@@ -21,9 +21,11 @@ void update_rates(int threads) {
     std::vector<float> s(static_cast<size_t>(states * kWeights));
     const Tensor weights(DType::f32, {kWeights}, w.data()), grads(DType::f32, {kWeights}, g.data());
     const Tensor all_states(DType::f32, {states * kWeights}, s.data());
-    int64_t step = 0;
-    const double seconds =
-        best_seconds([&] { dense_update(ctx, weights, grads, all_states, {.type = type}, ++step); });
+    state.dense_step = 0;
+    const double seconds = best_seconds([&] {
+      ++state.dense_step;
+      dense_update(ctx, weights, grads, all_states, {.type = type});
+    });
     // Reads gradients; reads and writes weights and states.
     row(name_of(type), seconds, 1e-9 * 4 * static_cast<double>(kWeights) * (3 + 2 * states), "GB");
   }

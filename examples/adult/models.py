@@ -16,8 +16,8 @@ DIM = 8  # of an embedding vector
 HIDDEN = [128, 64]
 
 
-def build(name: str, train: ParquetDataSet, test: ParquetDataSet, seed: int) -> hugectr.Model:
-    """A compiled model that is ready to train."""
+def build(name: str, train: ParquetDataSet, test: ParquetDataSet, seed: int, **options: Any) -> hugectr.Model:
+    """A compiled model that is ready to train; further options go to the solver."""
     steps = EPOCHS * (train.num_rows // BATCH_SIZE + 2)  # the incomplete batch and the end of the data count too
     solver = hugectr.CreateSolver(
         model_name=name,
@@ -31,6 +31,7 @@ def build(name: str, train: ParquetDataSet, test: ParquetDataSet, seed: int) -> 
         repeat_dataset=False,
         i64_input_key=True,
         metrics_spec={hugectr.MetricsType.AUC: 1.0, hugectr.MetricsType.AverageLoss: 0.0},
+        **options,
     )
     reader = hugectr.DataReaderParams(
         data_reader_type=hugectr.DataReaderType_t.Parquet,

@@ -12,11 +12,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(script, folder):
+def run(script, folder, *arguments):
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, "HUGECTR_LOG_LEVEL": "1"}
     done = subprocess.run(
-        [sys.executable, EXAMPLES / script], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, EXAMPLES / script, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -38,3 +38,12 @@ def test_adult_demo(tmp_path):
     assert min(aucs.values()) > 0.912
     assert "loaded into a fresh one, and predicted the same" in out
     assert (tmp_path / "output" / "adult.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_adult_in_mixed_precision(tmp_path):
+    aucs = []
+    for arguments in ([], ["--mixed-precision"]):
+        out = run("adult/demo.py", tmp_path, "--seeds", "1", *arguments)
+        aucs.append([float(auc) for auc in re.findall(r"^\S.*?  +(0\.\d{4}) +0\.0000 ", out, re.M)])
+    assert len(aucs[0]) == len(aucs[1]) == 3
+    assert aucs[1] == pytest.approx(aucs[0], abs=0.002)
