@@ -17,7 +17,8 @@ NOISE = 0.05
 
 def rates(path: str) -> dict[str, float]:
     rows = json.loads(Path(path).read_text())["rows"]
-    return {f"{r['model']} {r['batch']} {r['optimizer']} {r['source']}": r["samples_per_s"] for r in rows}
+    names = ("model", "batch", "optimizer", "precision", "source")
+    return {" ".join(str(row[name]) for name in names): row["samples_per_s"] for row in rows}
 
 
 def main() -> int:
@@ -32,7 +33,7 @@ def main() -> int:
             continue
         verdict = "slower" if ratios[-1] < 1 - NOISE else "faster" if ratios[0] > 1 + NOISE else ""
         slower += verdict == "slower"
-        print(f"{key:28} {statistics.median(ratios):6.2f}  [{ratios[0]:.2f}, {ratios[-1]:.2f}]  {verdict}")
+        print(f"{key:33} {statistics.median(ratios):6.2f}  [{ratios[0]:.2f}, {ratios[-1]:.2f}]  {verdict}")
     return int(slower > 0)
 
 

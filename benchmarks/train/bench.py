@@ -2,10 +2,11 @@
 """Training speed of the four models, ours and PyTorch's in one run on the same batches.
 
     python benchmarks/train/bench.py [--models wdl dcn] [--batches 2048] [--optimizers SGD] [--torch-python PATH]
-                                     [--seconds 5] [--write benchmarks/baselines/NAME.json]
+                                     [--precisions fp32] [--seconds 5] [--write benchmarks/baselines/NAME.json]
 
 Prints thousand samples per second, the ratio to PyTorch's fastest variant, and the share of the machine's GEMM rate
-that the model's matrix products reach. Without --torch-python the PyTorch columns stay empty.
+that the model's matrix products reach. bf16 is use_mixed_precision here and autocast there. Without --torch-python the
+PyTorch columns stay empty.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ import models
 import numpy as np
 import sources
 import workload
+from hugectr._core.testing import bf16_instructions, gemm_seconds
 
 HERE = Path(__file__).parent
+PRECISIONS = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
 
 
-def gemm_rate(repeats: int = 12) -> float:
-    """Best FLOP/s of a 2048 x 1024 x 1024 float product."""
-    a, b = np.ones((2048, 1024), np.float32), np.ones((1024, 1024), np.float32)
-    out, best = np.empty((2048, 1024), np.float32), np.inf
-    for _ in range(repeats):
-        start = time.perf_counter()
-        np.matmul(a, b, out=out)
-        best = min(best, time.perf_counter() - start)
+def gemm_rate(precision: str, threads: int) -> float:
+    """Best FLOP/s of a 2048 x 1024 x 1024 product: ours, in fp32 or NumPy's if that is faster."""
+    best = gemm_seconds("bf16" if precision == "bf16" else "f32", 2048, 1024, 1024, threads)
+    if precision == "fp32":
+        a, b = np.ones((2048, 1024), np.float32), np.ones((1024, 1024), np.float32)
+        out = np.empty((2048, 1024), np.float32)
+        for _ in range(12):
+            start = time.perf_counter()
+            np.matmul(a, b, out=out)
+            best = min(best, time.perf_counter() - start)
     return 2 * 2048 * 1024 * 1024 / best
 
 
@@ -45,6 +50,7 @@ def ours(
     name: str,
     size: int,
     optimizer: str,
+    precision: str,
     data_set: tuple[str, dict[str, Any]],
     passes: int,
     seconds: float,
@@ -52,7 +58,8 @@ def ours(
 ) -> float:
     """Samples per second, from batches held in memory or through the reader. The first passes insert every key."""
     source, reader = data_set
-    model = models.create(name, source, reader, size, optimizer)
+    mixed = {"use_mixed_precision": True, "scaler": 1024} if precision == "bf16" else {}
+    model = models.create(name, source, reader, size, optimizer, **mixed)
     model.start_data_reading()
 
     def seconds_of(steps: int) -> float:
@@ -67,8 +74,11 @@ def ours(
     return workload.median_rate(seconds_of, size, seconds)
 
 
-def torch_peer(python: str, name: str, size: int, optimizer: str, seconds: float, threads: int) -> dict[str, float]:
-    command = [python, str(HERE / "torch_models.py"), name, str(size), optimizer, str(seconds), str(threads)]
+def torch_peer(
+    python: str, name: str, size: int, optimizer: str, precision: str, seconds: float, threads: int
+) -> dict[str, float]:
+    script = str(HERE / "torch_models.py")
+    command = [python, script, name, str(size), optimizer, precision, str(seconds), str(threads)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
 
@@ -87,6 +97,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(workload.SHAPES), choices=list(workload.SHAPES))
     parser.add_argument("--batches", nargs="+", type=int, default=[2048, 16384])
     parser.add_argument("--optimizers", nargs="+", default=["SGD", "Adam"], choices=["SGD", "Adam"])
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=["fp32", "bf16"])
     parser.add_argument("--sources", nargs="+", default=["memory"], choices=["memory", "Norm", "Raw", "Parquet"])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -95,27 +106,34 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["HUGECTR_NUM_THREADS"] = str(options.threads)
 
-    gemm = gemm_rate()
-    print(f"fp32 GEMM 2048 x 1024 x 1024: {gemm / 1e9:.0f} GFLOP/s")
-    print("model     batch opt   source    ours k/s torch k/s  ratio  of GEMM  variant")
+    gemm = {precision: gemm_rate(precision, options.threads) for precision in options.precisions}
+    for precision, rate in gemm.items():
+        print(f"{precision} GEMM 2048 x 1024 x 1024: {rate / 1e9:.0f} GFLOP/s")
+    print("model     batch opt   type source    ours k/s torch k/s  ratio  of GEMM  variant")
     rows = []
     for size in options.batches:
         data = workload.batches(size)
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             formats = {source: "Norm" if source == "memory" else source for source in options.sources}
             sets = {f: sources.write(f, Path(folder) / f, data) for f in set(formats.values())}
-            for name, optimizer in itertools.product(options.models, options.optimizers):
+            for case in itertools.product(options.models, options.optimizers, options.precisions):
+                name, optimizer, precision = case
                 peer = {}
                 if options.torch_python:
-                    peer = torch_peer(options.torch_python, name, size, optimizer, options.seconds, options.threads)
+                    peer = torch_peer(
+                        options.torch_python, name, size, optimizer, precision, options.seconds, options.threads
+                    )
                 for source, format in formats.items():
-                    rate = ours(name, size, optimizer, sets[format], len(data), options.seconds, source == "memory")
-                    share = rate * workload.flops(name) / gemm
+                    rate = ours(
+                        name, size, optimizer, precision, sets[format], len(data), options.seconds, source == "memory"
+                    )
+                    share = rate * workload.flops(name) / gemm[precision]
                     rows.append(
                         {
                             "model": name,
                             "batch": size,
                             "optimizer": optimizer,
+                            "precision": precision,
                             "source": source,
                             "samples_per_s": rate,
                             "gemm_share": share,
@@ -137,8 +155,9 @@ def main() -> None:
 def show(row: dict[str, Any]) -> None:
     variant, peer = max(row["torch"].items() or [("", float("nan"))], key=lambda item: item[1])
     print(
-        f"{row['model']:8} {row['batch']:6} {row['optimizer']:5} {row['source']:8} {row['samples_per_s'] / 1e3:9.1f} "
-        f"{peer / 1e3:9.1f} {row['samples_per_s'] / peer:6.2f} {row['gemm_share']:8.0%}  {variant}",
+        f"{row['model']:8} {row['batch']:6} {row['optimizer']:5} {row['precision']} {row['source']:8} "
+        f"{row['samples_per_s'] / 1e3:9.1f} {peer / 1e3:9.1f} {row['samples_per_s'] / peer:6.2f} "
+        f"{row['gemm_share']:8.0%}  {variant}",
         flush=True,
     )
 

@@ -11,9 +11,9 @@ from hugectr import Layer_t
 
 
 def create(
-    name: str, source: str, reader: dict[str, Any], batch_size: int, optimizer: str, ranks: int = 1
+    name: str, source: str, reader: dict[str, Any], batch_size: int, optimizer: str, ranks: int = 1, **options: Any
 ) -> hugectr.Model:
-    """A compiled model that reads ``source``, a data set of :mod:`sources`."""
+    """A compiled model that reads ``source``, a data set of :mod:`sources`; further options go to the solver."""
     solver = hugectr.CreateSolver(
         batchsize=batch_size,
         batchsize_eval=batch_size,
@@ -21,6 +21,7 @@ def create(
         lr=0.01,
         seed=1,
         i64_input_key=reader["data_reader_type"] == hugectr.DataReaderType_t.Parquet,
+        **options,
     )
     params = hugectr.DataReaderParams(source=[source], eval_source=source, check_type=hugectr.Check_t.Non, **reader)
     rule = hugectr.CreateOptimizer(getattr(hugectr.Optimizer_t, optimizer), update_type=hugectr.Update_t.Local)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same four models in PyTorch, as fast as its CPU back end gets: eager or compiled, sparse row gradients.
 
-``python torch_models.py MODEL BATCH OPTIMIZER SECONDS THREADS`` prints {"variant": samples per second} as JSON.
+``python torch_models.py MODEL BATCH OPTIMIZER PRECISION SECONDS THREADS`` prints {"variant": samples per second} as
+JSON.
 """
 
 from __future__ import annotations
@@ -81,13 +82,17 @@ class DLRM(nn.Module):
 MODELS = {"wdl": (WideAndDeep, 17), "dcn": (DCN, 16), "deepfm": (DeepFM, 11), "dlrm": (DLRM, 128)}
 
 
-def make_step(name: str, optimizer: str, compiled: bool, grouped: bool, lr: float = 0.01) -> Callable[..., None]:
+def make_step(
+    name: str, optimizer: str, bf16: bool, compiled: bool, grouped: bool, lr: float = 0.01
+) -> Callable[..., None]:
     """One training step; ``grouped`` adds row gradients with index_add_ instead of sparse tensors (SGD only)."""
     network, dim = MODELS[name][0](), MODELS[name][1]
     table = nn.Parameter(torch.empty(workload.KEYS, dim).uniform_(-0.05, 0.05), requires_grad=not grouped)
 
     def loss_of(rows: Tensor, dense: Tensor, label: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(network(rows, dense), label)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logit = network(rows, dense)
+        return F.binary_cross_entropy_with_logits(logit.float(), label)
 
     forward = torch.compile(loss_of) if compiled else loss_of
     dense_optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer](
@@ -112,7 +117,7 @@ def make_step(name: str, optimizer: str, compiled: bool, grouped: bool, lr: floa
 
 
 def main() -> None:
-    name, size, optimizer, seconds, threads = sys.argv[1:]
+    name, size, optimizer, precision, seconds, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     data = [
         (torch.from_numpy(b.keys), torch.from_numpy(b.dense), torch.from_numpy(b.label))
@@ -121,7 +126,7 @@ def main() -> None:
     rates = {}
     for grouped in (False, True) if optimizer == "SGD" else (False,):
         for compiled in (False, True):
-            step = make_step(name, optimizer, compiled, grouped)
+            step = make_step(name, optimizer, precision == "bf16", compiled, grouped)
 
             def seconds_of(steps: int, step: Callable[..., None] = step) -> float:
                 start = time.perf_counter()

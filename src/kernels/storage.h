@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -38,12 +39,10 @@ inline void store(T& target, float value) {
 // to[i] = from[i]
 template <class From, class To>
 inline void copy_as(const From* from, int64_t n, To* to) {
-  for (int64_t i = 0; i < n; ++i) {
-    if constexpr (std::is_same_v<From, To>)
-      to[i] = from[i];
-    else
-      store<false>(to[i], to_float(from[i]));
-  }
+  if constexpr (std::is_same_v<From, To>)
+    std::copy_n(from, n, to);
+  else
+    for (int64_t i = 0; i < n; ++i) store<false>(to[i], to_float(from[i]));
 }
 
 }  // namespace ctr

@@ -31,8 +31,9 @@ class FitLoop {
     log_start();
     const bool hit = solver_.repeat_dataset ? run_iterations() : run_epochs();
     if (!hit) log_finish();
-    if (const Profile* profile = engine_.ranks()[0].profile()) {
-      log::plain(profile->report(engine_.ranks()[0].context()));
+    Rank& first = engine_.ranks()[0];
+    if (const Profile* profile = first.profile()) {
+      log::plain(profile->report(first.context(), first.parameters().compute_type()));
       profile->write_trace();
     }
     report(FitProgress::Event::finished);

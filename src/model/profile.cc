@@ -29,11 +29,11 @@ double best_seconds(const Context& ctx, int repeats, const Work& work) {
   return best;
 }
 
-double measure_flops(Context& ctx) {
+double measure_flops(Context& ctx, DType type) {
   constexpr int64_t kSize = 1024;
   Arena arena("roofline");
-  const int a = arena.add(DType::f32, {2 * kSize, kSize}), b = arena.add(DType::f32, {kSize, kSize}),
-            c = arena.add(DType::f32, {2 * kSize, kSize});
+  const int a = arena.add(type, {2 * kSize, kSize}), b = arena.add(type, {kSize, kSize}),
+            c = arena.add(type, {2 * kSize, kSize});
   arena.allocate(ctx.device);
   const double seconds = best_seconds(ctx, 5, [&] { gemm(ctx, arena[a], arena[b], arena[c], {}); });
   return 4.0 * kSize * kSize * kSize / seconds;
@@ -75,13 +75,14 @@ void Profile::record(const Context& ctx, size_t row, Phase phase, Clock::time_po
     events_.push_back({row, phase, std::chrono::duration<double>(start - origin_).count(), seconds});
 }
 
-std::string Profile::report(Context& ctx) const {
-  const double peak_flops = measure_flops(ctx), peak_bytes = measure_bandwidth(ctx);
+std::string Profile::report(Context& ctx, DType compute) const {
+  const double peak_flops = measure_flops(ctx, compute), peak_bytes = measure_bandwidth(ctx);
   const double steps = static_cast<double>(std::max<int64_t>(steps_, 1));
   double total = 0;
   for (const Row& row : rows_) total += row.seconds[0] + row.seconds[1];
-  std::string text = fmt::format("{} steps, {:.3f} ms each; this machine: {:.0f} GFLOP/s, {:.1f} GB/s\n",
-                                 steps_, total / steps * 1e3, peak_flops * 1e-9, peak_bytes * 1e-9);
+  std::string text =
+      fmt::format("{} steps, {:.3f} ms each; this machine: {:.0f} GFLOP/s in {}, {:.1f} GB/s\n", steps_,
+                  total / steps * 1e3, peak_flops * 1e-9, name_of(compute), peak_bytes * 1e-9);
   text += fmt::format("{:<28} {:<24} {:>10} {:>10} {:>7} {:>9} {:>8} {:>9}\n", "Name", "Type", "forward ms",
                       "backward ms", "share", "GFLOP/s", "GB/s", "roofline");
   for (const Row& row : rows_) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/dtype.h"
 #include "device/context.h"
 
 namespace ctr {
@@ -31,8 +32,9 @@ class Profile {
   }
 
   // The table: milliseconds a step, share, rates, and the part of the roofline reached (the larger of the
-  // parts of the machine's matrix rate and copy rate, both measured here).
-  std::string report(Context& ctx) const;
+  // parts of the machine's matrix rate in the type that the network computes in and of its copy rate, both
+  // measured here).
+  std::string report(Context& ctx, DType compute) const;
   void write_trace() const;
 
  private:

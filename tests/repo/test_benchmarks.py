@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from hugectr._core.testing import bf16_instructions
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -23,7 +26,9 @@ def test_train(tmp_path: Path) -> None:
     quick = ["--models", "deepfm", "--batches", "64", "--optimizers", "SGD", "--seconds", "0.05"]
     run("train/bench.py", *quick, "--sources", "memory", "Norm", "Raw", "Parquet", "--write", str(results))
     rows = json.loads(results.read_text())["rows"]
-    assert [row["source"] for row in rows] == ["memory", "Norm", "Raw", "Parquet"]
+    precisions = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
+    sources = ["memory", "Norm", "Raw", "Parquet"]
+    assert [(row["precision"], row["source"]) for row in rows] == list(itertools.product(precisions, sources))
     assert all(row["samples_per_s"] > 0 for row in rows)
     lines = run("compare.py", str(results), str(results)).splitlines()
-    assert len(lines) == 4 and all("1.00  [1.00, 1.00]" in line for line in lines)
+    assert len(lines) == len(rows) and all("1.00  [1.00, 1.00]" in line for line in lines)
