@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "bind.h"
+#include "device/plugin.h"
 
 namespace {
 
@@ -46,5 +47,8 @@ void bind_base(nb::module_& m) {
   m.def("log_warning", [](const std::string& text) { ctr::log::warning("{}", text); });
   m.def("log_plain", [](const std::string& text) { ctr::log::plain(text); });
   m.def("warn_once", [](const std::string& text) { ctr::log::warn_once(text); });
+  m.def(
+      "default_device", [] { return ctr::default_backend() == ctr::Backend::cuda ? "cuda" : "cpu"; },
+      "What models run on: \"cuda\" or \"cpu\".");
   m.def("available_threads", &ctr::available_threads);
 }

@@ -10,6 +10,10 @@
 #include <thread>
 
 #include "bind.h"
+#include "device/buffer.h"
+#include "device/memory.h"
+#include "device/plugin.h"
+#include "device/stream.h"
 #include "embedding/embedding.h"
 #include "embedding/placement.h"
 
@@ -97,19 +101,24 @@ nb::dict dict_from(ctr::TableDump dump, int64_t dim) {
   return d;
 }
 
-// The ranks of one process, each with its own thread.
+// The ranks of one process, each with its own thread, on the device that models run on.
 class Ranks {
  public:
   Ranks(const std::vector<ctr::EmbeddingSpec>& specs, int64_t max_batch, uint64_t seed, int threads,
         int world_size)
-      : contexts_(static_cast<size_t>(world_size)), comms_(ctr::make_local_comms(world_size)) {
+      : device_{ctr::default_backend(), 0},
+        step_memory_(device_, sizeof(ctr::StepState), "step"),
+        contexts_(static_cast<size_t>(world_size)),
+        comms_(ctr::make_local_comms(world_size)) {
     for (int r = 0; r < world_size; ++r) {
-      contexts_[r] = {.device = {},
+      streams_.emplace_back(device_);
+      contexts_[r] = {.device = device_,
                       .threads = threads,
+                      .stream = streams_.back().handle(),
                       .seed = seed,
                       .rank = r,
                       .world_size = world_size,
-                      .step = &step_};
+                      .step = reinterpret_cast<const ctr::StepState*>(step_memory_.data())};
       groups_.push_back(ctr::make_embedding_group(contexts_[r], specs, max_batch));
     }
   }
@@ -118,7 +127,10 @@ class Ranks {
 
   int size() const { return static_cast<int>(groups_.size()); }
   ctr::EmbeddingGroup& group(int rank) { return *groups_.at(static_cast<size_t>(rank)); }
-  ctr::StepState& step() { return step_; }
+  void set_step(const ctr::StepState& step) {
+    ctr::memory_backend(device_).copy_to_device(contexts_[0], step_memory_.data(), &step, sizeof(step));
+    ctr::memory_backend(device_).synchronize(contexts_[0]);
+  }
 
   // Runs f(rank, context, comm, group) on every rank and rethrows the error of the lowest one.
   template <class F>
@@ -141,7 +153,9 @@ class Ranks {
   }
 
  private:
-  ctr::StepState step_;
+  ctr::Device device_;
+  std::vector<ctr::Stream> streams_;
+  ctr::Buffer step_memory_;
   std::vector<ctr::Context> contexts_;
   std::vector<std::unique_ptr<ctr::Comm>> comms_;
   std::vector<std::unique_ptr<ctr::EmbeddingGroup>> groups_;
@@ -149,10 +163,24 @@ class Ranks {
 
 using Bag = std::pair<Array<const int64_t>, Array<const int64_t>>;  // offsets, keys
 
-// This rank's samples of a whole batch's tensor.
-ctr::Tensor slice(float* data, const ctr::EmbeddingSpec& spec, int64_t samples, int rank) {
-  return {ctr::DType::f32, {samples, spec.slots, spec.dim}, data + rank * samples * spec.slots * spec.dim};
-}
+// This rank's samples of a whole batch's tensor, on the device: [samples, slots, dim].
+class Slice {
+ public:
+  Slice(const ctr::Context& ctx, const ctr::EmbeddingSpec& spec, int64_t samples)
+      : offset_(ctx.rank * samples * spec.slots * spec.dim),
+        memory_(ctx.device, static_cast<size_t>(samples * spec.slots * spec.dim) * sizeof(float), "test"),
+        tensor_(ctr::DType::f32, {samples, spec.slots, spec.dim}, memory_.data()) {}
+  const ctr::Tensor& tensor() const { return tensor_; }
+  void take(const ctr::Context& ctx, const float* whole) {
+    ctr::copy_to_device(ctx, tensor_, whole + offset_);
+  }
+  void give(const ctr::Context& ctx, float* whole) const { ctr::copy_to_host(ctx, whole + offset_, tensor_); }
+
+ private:
+  int64_t offset_;
+  ctr::Buffer memory_;
+  ctr::Tensor tensor_;
+};
 
 std::vector<nb::object> step(Ranks& ranks, const std::vector<Bag>& inputs,
                              const std::optional<std::vector<Array<float>>>& d_outputs, bool training,
@@ -168,21 +196,24 @@ std::vector<nb::object> step(Ranks& ranks, const std::vector<Bag>& inputs,
   }
   for (const auto& k : keys) pointers.push_back(&k);
   const int64_t batch = (std::ssize(keys[0].offsets) - 1) / keys[0].slots, samples = batch / ranks.size();
-  ranks.step().learning_rate = lr;
-  ranks.step().loss_scale = loss_scale;
+  ranks.set_step({.learning_rate = lr, .loss_scale = loss_scale});
   {
     nb::gil_scoped_release released;
     ranks.run([&](int, ctr::Context& ctx, ctr::Comm&, ctr::EmbeddingGroup& group) {
       group.stage(ctx, pointers, batch, training);
     });
-    ranks.run([&](int rank, ctr::Context& ctx, ctr::Comm& comm, ctr::EmbeddingGroup& group) {
+    ranks.run([&](int, ctr::Context& ctx, ctr::Comm& comm, ctr::EmbeddingGroup& group) {
+      std::vector<Slice> slices;
       std::vector<ctr::Tensor> y, d_y;
-      for (int e = 0; e < count; ++e) {
-        y.push_back(slice(outputs[e].data(), group.spec(e), samples, rank));
-        if (d_outputs) d_y.push_back(slice((*d_outputs)[e].data(), group.spec(e), samples, rank));
+      for (int e = 0; e < count; ++e) y.push_back(slices.emplace_back(ctx, group.spec(e), samples).tensor());
+      for (int e = 0; d_outputs && e < count; ++e) {
+        Slice& slice = slices.emplace_back(ctx, group.spec(e), samples);
+        slice.take(ctx, (*d_outputs)[e].data());
+        d_y.push_back(slice.tensor());
       }
       group.forward(ctx, comm, y);
       if (d_outputs) group.backward(ctx, comm, d_y, frozen.empty() ? std::vector<bool>(count) : frozen);
+      for (int e = 0; e < count; ++e) slices[e].give(ctx, outputs[e].data());
     });
   }
   std::vector<nb::object> result;

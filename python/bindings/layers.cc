@@ -18,6 +18,8 @@
 #include "device/arena.h"
 #include "device/buffer.h"
 #include "device/memory.h"
+#include "device/plugin.h"
+#include "device/stream.h"
 #include "kernels/convert.h"
 #include "kernels/gemm.h"
 
@@ -63,50 +65,54 @@ nb::list catalog() {
   return layers;
 }
 
-ctr::DType dtype_named(const std::string& name) {
-  return name == "bf16" ? ctr::DType::bf16 : ctr::DType::f32;
+ctr::DType parse_dtype(const std::string& name) {
+  for (const auto t : {ctr::DType::f32, ctr::DType::f16, ctr::DType::bf16})
+    if (ctr::name_of(t) == name) return t;
+  ctr::fail_unknown("dtype", name, {"f32", "f16", "bf16"});
 }
 
-// Owns the memory of one layer's tensors, and runs it as the executor would: activations, their gradients and
-// matrix factors in `dtype`, the rest in f32.
+// Owns the memory of one layer's tensors on the device that models run on, and runs it as the executor would.
 class LayerRunner {
  public:
-  LayerRunner(const std::string& type, const nb::dict& params, const std::string& dtype)
-      : dtype_(dtype_named(dtype)),
+  LayerRunner(const std::string& type, const nb::dict& params, const std::string& dtype, uint64_t seed,
+              int threads)
+      : device_{ctr::default_backend(), 0},
+        stream_(device_),
+        ctx_{.device = device_, .threads = threads, .stream = stream_.handle(), .seed = seed},
+        dtype_(parse_dtype(dtype)),
         def_(ctr::find_layer(type)),
         layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {}
 
   void set_inputs(const Arrays& inputs) {
     std::vector<ctr::Shape> shapes;
     for (const Array& a : inputs) {
-      x_.push_back(copy(a, def_.is_loss && x_.size() == 1 ? ctr::DType::f32 : dtype_));  // a label is f32
+      const bool is_label = def_.is_loss && shapes.size() == 1;
+      x_.push_back(copy(a, is_label ? ctr::DType::f32 : dtype_));
       shapes.push_back(x_.back().shape());
     }
     shapes_ = layer_->infer(shapes);
     for (const auto& shape : shapes_.outputs)
       y_.push_back(make(def_.is_loss ? ctr::DType::f32 : dtype_, shape));
-    for (const auto& b : shapes_.saved) saved_.push_back(make(type_of(b), b.shape));
-    for (const auto& b : shapes_.scratch) scratch_.push_back(make(type_of(b), b.shape));
+    for (const auto& b : shapes_.saved) saved_.push_back(make(b.in_compute_type ? dtype_ : b.dtype, b.shape));
+    for (const auto& b : shapes_.scratch)
+      scratch_.push_back(make(b.in_compute_type ? dtype_ : b.dtype, b.shape));
   }
 
-  void set_weights(const std::optional<Arrays>& weights, const std::optional<Arrays>& states, uint64_t seed) {
+  void set_weights(const std::optional<Arrays>& weights, const std::optional<Arrays>& states) {
     for (size_t i = 0; i < shapes_.weights.size(); ++i) {
-      const ctr::WeightDef& def = shapes_.weights[i];
-      ctr::Tensor master = make(ctr::DType::f32, def.shape);
-      if (weights)
-        fill(master, weights->at(i));
-      else
-        ctr::initialize(def.initializer, seed, static_cast<uint32_t>(i), master);
+      const auto& def = shapes_.weights[i];
+      std::vector<float> initial(static_cast<size_t>(def.shape.numel()));
+      ctr::initialize(def.initializer, ctx_.seed, static_cast<uint32_t>(i),
+                      {ctr::DType::f32, def.shape, initial.data()});
       w_.push_back(make(def.in_compute_type ? dtype_ : ctr::DType::f32, def.shape));
-      ctr::Context ctx;
-      ctr::convert(ctx, master, w_.back());
+      put(w_.back(), weights ? values(weights->at(i), w_.back()) : initial);
       d_w_.push_back(make(ctr::DType::f32, def.shape));
     }
     for (size_t i = 0; i < shapes_.states.size(); ++i) {
       const auto& def = shapes_.states[i];
       state_.push_back(make(ctr::DType::f32, def.shape));
-      std::fill_n(state_.back().data<float>(), def.shape.numel(), def.initial);
-      if (states) fill(state_.back(), states->at(i));
+      const std::vector<float> initial(static_cast<size_t>(def.shape.numel()), def.initial);
+      put(state_.back(), states ? values(states->at(i), state_.back()) : initial);
     }
   }
 
@@ -121,25 +127,28 @@ class LayerRunner {
                                              : ctr::GradMode::accumulate);
       const bool skip = modes_.back() == ctr::GradMode::skip;
       d_x_.push_back(skip ? ctr::Tensor() : make(dtype_, x_[i].shape()));
-      if (!skip) put(d_x_.back(), [](int64_t) { return 1.0f; });
+      if (!skip) put(d_x_.back(), std::vector<float>(static_cast<size_t>(d_x_.back().numel()), 1.0f));
     }
   }
 
-  void run(ctr::Context& ctx, uint32_t index, bool training, bool backward) {
+  void run(const ctr::StepState& step, uint32_t index, bool training, bool backward) {
+    const ctr::Buffer device_step(device_, sizeof(step), "step");
+    ctr::memory_backend(device_).copy_to_device(ctx_, device_step.data(), &step, sizeof(step));
+    ctx_.step = reinterpret_cast<const ctr::StepState*>(device_step.data());
     ctr::LayerRun run;
     run.x = x_, run.y = y_, run.w = w_, run.state = state_, run.saved = saved_, run.scratch = scratch_;
     run.index = index;
     run.training = training;
     if (shapes_.is_view)
-      for (const auto& y : y_) std::memcpy(y.raw(), x_[0].raw(), y.bytes());
+      for (const auto& y : y_) put(y, ctr::to_host(ctx_, x_[0]));
     else
-      layer_->forward(ctx, run);
-    if (!backward) return;
+      layer_->forward(ctx_, run);
     run.d_x = d_x_, run.d_y = d_y_, run.d_w = d_w_, run.d_x_mode = modes_;
-    if (shapes_.is_view)
+    if (backward && shapes_.is_view)
       add_view_gradients();
-    else
-      layer_->backward(ctx, run);
+    else if (backward)
+      layer_->backward(ctx_, run);
+    ctr::memory_backend(device_).synchronize(ctx_);
   }
 
   nb::dict results(bool backward) const {
@@ -157,9 +166,8 @@ class LayerRunner {
   int64_t batch() const { return x_.back().shape()[0]; }
 
  private:
-  ctr::DType type_of(const ctr::BufferDef& b) const { return b.in_compute_type ? dtype_ : b.dtype; }
   ctr::Tensor make(ctr::DType dtype, const ctr::Shape& shape) {
-    memory_.emplace_back(ctr::Device{}, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
+    memory_.emplace_back(device_, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
     return {dtype, shape, memory_.back().data()};
   }
   ctr::Tensor copy(const Array& a, ctr::DType dtype) {
@@ -169,50 +177,49 @@ class LayerRunner {
     if (a.ndim() == 3) shape = {1, 1, 1};
     for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
     const ctr::Tensor t = make(dtype, shape);
-    fill(t, a);
+    put(t, values(a, t));
     return t;
   }
-  static void fill(const ctr::Tensor& t, const Array& a) {
+  static std::vector<float> values(const Array& a, const ctr::Tensor& t) {
     ctr::require(static_cast<int64_t>(a.size()) == t.numel(), "tensor {} was given {} elements",
                  ctr::to_string(t.shape()), a.size());
-    put(t, [&](int64_t i) { return a.data()[i]; });
+    return {a.data(), a.data() + a.size()};
   }
-  template <class F>
-  static void put(const ctr::Tensor& t, F value) {
-    for (int64_t i = 0; i < t.numel(); ++i) {
-      if (t.dtype() == ctr::DType::bf16)
-        t.data<ctr::bf16>()[i] = ctr::to_bf16(value(i));
-      else
-        t.data<float>()[i] = value(i);
-    }
+  void put(const ctr::Tensor& t, std::vector<float> values) {
+    if (t.dtype() == ctr::DType::f32) return ctr::copy_to_device(ctx_, t, values.data());
+    const ctr::Tensor wide = make(ctr::DType::f32, t.shape());
+    put(wide, std::move(values));
+    ctr::convert(ctx_, wide, t);
   }
   void add_view_gradients() {
     if (modes_[0] == ctr::GradMode::skip) return;
-    std::vector<float> sum = values(d_x_[0]);
+    std::vector<float> sum = ctr::to_host(ctx_, d_x_[0]);
     if (modes_[0] == ctr::GradMode::overwrite) std::fill(sum.begin(), sum.end(), 0.0f);
-    for (const auto& g : d_y_) {
-      const std::vector<float> more = values(g);
-      for (size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+    for (const auto& d_y : d_y_) {
+      const std::vector<float> g = ctr::to_host(ctx_, d_y);
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += g[i];
     }
-    put(d_x_[0], [&](int64_t i) { return sum[static_cast<size_t>(i)]; });
+    put(d_x_[0], sum);
   }
-  static std::vector<float> values(const ctr::Tensor& t) { return ctr::to_host(ctr::Context(), t); }
-  static nb::list arrays(const std::vector<ctr::Tensor>& tensors) {
+  nb::list arrays(const std::vector<ctr::Tensor>& tensors) const {
     nb::list list;
     for (const ctr::Tensor& t : tensors) {
       if (!t) {
         list.append(nb::none());
         continue;
       }
+      const std::vector<float> host = ctr::to_host(ctx_, t);
       std::vector<size_t> shape;
       for (int i = 0; i < t.shape().rank(); ++i) shape.push_back(static_cast<size_t>(t.shape()[i]));
-      const std::vector<float> host = values(t);
       list.append(nb::cast(nb::ndarray<nb::numpy, const float>(host.data(), shape.size(), shape.data()),
                            nb::rv_policy::copy));
     }
     return list;
   }
 
+  ctr::Device device_;
+  ctr::Stream stream_;
+  ctr::Context ctx_;
   ctr::DType dtype_;
   const ctr::LayerDef& def_;
   std::unique_ptr<ctr::Layer> layer_;
@@ -228,9 +235,9 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
                    int64_t first_sample, int64_t rows, int64_t global_rows, float loss_scale,
                    const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes,
                    const std::string& dtype) {
-  LayerRunner runner(type, params, dtype);
+  LayerRunner runner(type, params, dtype, seed, threads);
   runner.set_inputs(inputs);
-  runner.set_weights(weights, states, seed);
+  runner.set_weights(weights, states);
   runner.set_gradients(d_outputs, grad_modes);
   if (rows < 0) rows = runner.batch();
   if (global_rows < 0) global_rows = rows;
@@ -239,18 +246,17 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
                              .global_rows = global_rows,
                              .rows = rows,
                              .first_sample = first_sample};
-  ctr::Context ctx{.device = {}, .threads = threads, .seed = seed, .step = &state};
   const bool backward = training && (runner.is_loss() || d_outputs);
   {
     nb::gil_scoped_release release;
-    runner.run(ctx, layer_index, training, backward);
+    runner.run(state, layer_index, training, backward);
   }
   return runner.results(backward);
 }
 
 // Best of a dozen runs of a[m, k] b[k, n].
 double gemm_seconds(const std::string& dtype, int64_t m, int64_t n, int64_t k, int threads) {
-  const ctr::DType type = dtype_named(dtype);
+  const ctr::DType type = parse_dtype(dtype);
   ctr::Arena arena("gemm_seconds");
   const int a = arena.add(type, {m, k}), b = arena.add(type, {k, n}), c = arena.add(type, {m, n});
   arena.allocate({});

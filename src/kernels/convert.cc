@@ -30,6 +30,7 @@ void in_parallel(Context& ctx, const Tensor& from, const Tensor& to,
 
 void from_f32(Context& ctx, const Tensor& from, const Tensor& to) {
   if (to.dtype() == DType::bf16) return in_parallel(ctx, from, to, narrow);
+  if (to.dtype() != DType::f32) fail_no_kernel("convert", ctx.device, to.dtype());
   in_parallel(ctx, from, to, copy);
 }
 void from_bf16(Context& ctx, const Tensor& from, const Tensor& to) { in_parallel(ctx, from, to, widen); }

@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
+from hugectr._core import default_device
 from hugectr._core.testing import bf16_instructions, run_layer
 
 Array = np.ndarray
@@ -28,7 +29,7 @@ def bits(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.integers(0, 2, shape).astype(np.float64)
 
 
-ROUNDING = {"f32": 0.0, "bf16": 2.0**-8}  # largest relative error of one rounding
+ROUNDING = {"f32": 0.0, "bf16": 2.0**-8, "f16": 2.0**-11}  # largest relative error of one rounding
 
 
 class Case:
@@ -51,6 +52,8 @@ def rounded(values: Any, dtype: str) -> Array:
     v = f32(values)
     if dtype == "f32":
         return v
+    if dtype == "f16":
+        return v.astype(np.float16).astype(np.float32)
     u = v.view(np.uint32)
     return ((u + 0x7FFF + ((u >> 16) & 1)) & 0xFFFF0000).view(np.float32)
 
@@ -103,9 +106,10 @@ class OpTests:
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", self.cases, ids=repr)
         if "dtype" in metafunc.fixturenames:
-            lacking = self.uses_gemm and not bf16_instructions()
+            on_cpu = default_device() == "cpu"
+            lacking = on_cpu and self.uses_gemm and not bf16_instructions()
             skip = pytest.mark.skipif(lacking, reason="no bf16 matrix instructions")
-            metafunc.parametrize("dtype", ["f32", pytest.param("bf16", marks=skip)])
+            metafunc.parametrize("dtype", ["f32", pytest.param("bf16", marks=skip), *([] if on_cpu else ["f16"])])
 
     def outputs(self, case: Case, x: list[Array], w: list[Array]) -> list[Array]:
         y = self.formula(x, w, **case.params)
