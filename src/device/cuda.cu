@@ -65,18 +65,23 @@ cudaEvent_t Stream::take_event() {
   return event;
 }
 
-// Position of `bytes` of the ring, once their last use is over.
+void Stream::recycle_oldest() {
+  check(cudaEventSynchronize(pieces_.front().free), "waiting for the input ring");
+  events_.push_back(pieces_.front().free);
+  pieces_.pop_front();
+}
+
+// Position of `bytes` of the ring, once their last use is over. Pieces lie in order of use, so that the
+// oldest are the first in the way.
 size_t Stream::reserve(size_t bytes) {
   constexpr size_t kAlignment = 256;
   const size_t wanted = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (position_ + wanted > kRingBytes) position_ = 0;
-  const size_t begin = position_, end = begin + wanted;
-  // Pieces are in order of use, so the oldest are the first in the way.
-  while (!pieces_.empty() && pieces_.front().begin < end && begin < pieces_.front().end) {
-    check(cudaEventSynchronize(pieces_.front().free), "waiting for the input ring");
-    events_.push_back(pieces_.front().free);
-    pieces_.pop_front();
+  if (position_ + wanted > kRingBytes) {
+    while (!pieces_.empty() && pieces_.front().begin >= position_) recycle_oldest();
+    position_ = 0;
   }
+  const size_t begin = position_, end = begin + wanted;
+  while (!pieces_.empty() && pieces_.front().begin < end && begin < pieces_.front().end) recycle_oldest();
   position_ = end;
   pieces_.push_back({begin, end, take_event()});
   return begin;

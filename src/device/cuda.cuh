@@ -66,6 +66,7 @@ class Stream {
     cudaEvent_t free;
   };
   size_t reserve(size_t bytes);
+  void recycle_oldest();
   cudaEvent_t take_event();
 
   int device_;

@@ -18,6 +18,11 @@ T* pointer(const Buffer& b) {
   return reinterpret_cast<T*>(b.data());
 }
 
+// Floats of RowUpdateView::partial for one table, kept a multiple of a wide access.
+int64_t partial_floats(int64_t max_keys, int64_t dim) {
+  return divide_up(divide_up(max_keys, kHitTile) * 2 * dim, 4) * 4;
+}
+
 // One embedding's share of a batch.
 struct BatchBuffers {
   Buffer counts, keys, offsets, found, factors, firsts, hit_bits;
@@ -142,7 +147,7 @@ void CudaEmbeddingGroup::make_room(Context& ctx) {
       b.found = Buffer(ctx.device, n * sizeof(uint32_t), spec.name);
     }
     hits += b.max_keys;
-    partials += divide_up(b.max_keys, kHitTile) * 2 * tables_[e]->spec().dim;
+    partials += partial_floats(b.max_keys, tables_[e]->spec().dim);
   }
   require(hits < int64_t{kPending}, "{} keys in one batch are too many for a GPU", hits);
   if (hits > num_hits_) {
@@ -190,7 +195,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
                   .hit_bits = v.hit_bits,
                   .partial = partial};
     hit += b.max_keys;
-    partial += divide_up(b.max_keys, kHitTile) * 2 * v.dim;
+    partial += partial_floats(b.max_keys, v.dim);
     group_.max_keys = std::max(group_.max_keys, b.max_keys);
     group_.max_bags = std::max(group_.max_bags, max_batch_ * tables_[e]->spec().slots);
     update_.max_hits = std::max(update_.max_hits, b.max_keys);

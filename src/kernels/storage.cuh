@@ -55,4 +55,12 @@ void for_storage_types(F&& f) {
   f(bf16{});
 }
 
+// Calls f(T{}) for the storage type of a tensor.
+template <class F>
+void with_storage_type(DType dtype, F&& f) {
+  if (dtype == DType::bf16) return f(bf16{});
+  if (dtype == DType::f16) return f(f16{});
+  f(float{});
+}
+
 }  // namespace ctr::cuda

@@ -99,10 +99,14 @@ __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const 
     __syncwarp();
     if (lane < layers) p[r * layers + lane] = q_lane;
     if (!d_x) continue;
-    for (int64_t i = lane; i < n; i += 32) {
-      float d = a * cuda::load(g[i]);
-      for (int l = 0; l < layers; ++l) d += __shfl_sync(__activemask(), q_lane, l) * weights.w[l][i];
-      cuda::store(d_x[r * n + i], d, accumulate);
+    for (int64_t first = 0; first < n; first += 32) {  // whole warps, as every lane holds a q
+      const int64_t i = first + lane;
+      float d = i < n ? a * cuda::load(g[i]) : 0;
+      for (int l = 0; l < layers; ++l) {
+        const float q = __shfl_sync(0xffffffffu, q_lane, l);
+        if (i < n) d += q * weights.w[l][i];
+      }
+      if (i < n) cuda::store(d_x[r * n + i], d, accumulate);
     }
   }
   t_sums[warp][lane] = t_sum;

@@ -54,7 +54,7 @@ void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tens
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+void backward_into(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
                    const SigmoidLossOptions& options, bool accumulate) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const LabelWeights weights(options, columns);
@@ -72,13 +72,19 @@ void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label,
                  });
 }
 
+// The probabilities are f32 whatever the type of the gradient.
+void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+                   const SigmoidLossOptions& options, bool accumulate) {
+  cuda::with_storage_type(
+      d_x.dtype(), [&]<class T>(T) { backward_into<T>(ctx, probability, label, d_x, options, accumulate); });
+}
+
 }  // namespace
 
 void register_sigmoid_loss_cuda() {
-  cuda::for_storage_types([]<class T>(T) {
-    sigmoid_loss_forward.set(Backend::cuda, dtype_of<T>, forward_cuda<T>);
-    sigmoid_loss_backward.set(Backend::cuda, dtype_of<T>, backward_cuda<T>);
-  });
+  cuda::for_storage_types(
+      []<class T>(T) { sigmoid_loss_forward.set(Backend::cuda, dtype_of<T>, forward_cuda<T>); });
+  sigmoid_loss_backward.set(Backend::cuda, DType::f32, backward_cuda);
 }
 
 }  // namespace ctr

@@ -34,7 +34,7 @@ void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tens
 }
 
 template <class T>
-void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+void backward_into(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
                    float weight, bool accumulate) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
   const float *p = probability.data<float>(), *target = label.data<float>();
@@ -52,13 +52,19 @@ void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label,
   });
 }
 
+// The probabilities are f32 whatever the type of the gradient.
+void backward_cuda(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
+                   float weight, bool accumulate) {
+  cuda::with_storage_type(
+      d_x.dtype(), [&]<class T>(T) { backward_into<T>(ctx, probability, label, d_x, weight, accumulate); });
+}
+
 }  // namespace
 
 void register_softmax_loss_cuda() {
-  cuda::for_storage_types([]<class T>(T) {
-    softmax_loss_forward.set(Backend::cuda, dtype_of<T>, forward_cuda<T>);
-    softmax_loss_backward.set(Backend::cuda, dtype_of<T>, backward_cuda<T>);
-  });
+  cuda::for_storage_types(
+      []<class T>(T) { softmax_loss_forward.set(Backend::cuda, dtype_of<T>, forward_cuda<T>); });
+  softmax_loss_backward.set(Backend::cuda, DType::f32, backward_cuda);
 }
 
 }  // namespace ctr
