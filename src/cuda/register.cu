@@ -14,6 +14,7 @@
   X(elementwise_multiply) \
   X(elu)                  \
   X(fm_order2)            \
+  X(inner_product)        \
   X(interaction)          \
   X(multi_cross)          \
   X(relu)                 \

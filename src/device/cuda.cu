@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/parallel.h"
 #include "device/memory.h"
 #include "device/stream.h"
 
@@ -87,12 +88,16 @@ size_t Stream::reserve(size_t bytes) {
   return begin;
 }
 
-void Stream::upload(void* to, const void* host, size_t bytes) {
+void Stream::upload(void* to, const void* host, size_t bytes, int threads) {
   constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10;
+  constexpr int64_t kThreadPiece = 512 << 10;
   for (size_t done = 0; done < bytes; done += kPiece) {
     const size_t n = std::min(kPiece, bytes - done);
     const size_t at = reserve(n);
-    std::memcpy(pinned_ + at, static_cast<const std::byte*>(host) + done, n);
+    parallel_for(threads, static_cast<int64_t>(n), kThreadPiece, [&](int64_t begin, int64_t end) {
+      std::memcpy(pinned_ + at + begin, static_cast<const std::byte*>(host) + done + begin,
+                  static_cast<size_t>(end - begin));
+    });
     auto* target = static_cast<std::byte*>(to) + done;
     if (n <= kDirect) {
       check(cudaMemcpyAsync(target, pinned_ + at, n, cudaMemcpyHostToDevice, main_), "copying to the device");
@@ -152,7 +157,7 @@ void* allocate(int index, size_t bytes) {
 void release(int, void* data) { cudaFree(data); }
 
 void copy_to_device(const Context& ctx, void* to, const void* host, size_t bytes) {
-  stream_of(ctx).upload(to, host, bytes);
+  stream_of(ctx).upload(to, host, bytes, ctx.threads);
 }
 void copy_to_host(const Context& ctx, void* host, const void* from, size_t bytes) {
   stream_of(ctx).download(host, from, bytes);

@@ -49,7 +49,7 @@ class Stream {
 
   // Copies from host memory in stream order. Large copies travel on a stream of their own into a ring, while
   // earlier work still runs, and are moved to their place from there.
-  void upload(void* to, const void* host, size_t bytes);
+  void upload(void* to, const void* host, size_t bytes, int threads);
   void download(void* host, const void* from, size_t bytes);  // waits
 
   bool begin_recording();

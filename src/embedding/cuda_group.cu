@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <atomic>
 #include <bit>
 
 #include "base/parallel.h"
@@ -38,6 +39,22 @@ struct StepClock {
   int64_t step;
   StepConstants constants;
 };
+
+// Whether `narrow` was anything else before.
+bool narrow_offsets(const Context& ctx, std::span<const int64_t> offsets, std::vector<uint32_t>& narrow) {
+  std::atomic<bool> changed = narrow.size() != offsets.size();
+  narrow.resize(offsets.size());
+  parallel_for(ctx.threads, std::ssize(offsets), 1 << 16, [&](int64_t begin, int64_t end) {
+    bool differs = false;
+    for (int64_t i = begin; i < end; ++i) {
+      const auto offset = static_cast<uint32_t>(offsets[i]);
+      differs |= offset != narrow[i];
+      narrow[i] = offset;
+    }
+    if (differs) changed = true;
+  });
+  return changed;
+}
 
 class CudaEmbeddingGroup final : public EmbeddingGroup {
  public:
@@ -226,14 +243,12 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
     wanted_keys_[e] = keys + keys / 4;  // batches of varying size settle after a few steps
     make_room(ctx);
   }
-  b.offsets32.resize(bags.offsets.size());
-  parallel_for(ctx.threads, std::ssize(bags.offsets), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) b.offsets32[i] = static_cast<uint32_t>(bags.offsets[i]);
-  });
+  const bool new_offsets = narrow_offsets(ctx, bags.offsets, b.offsets32);
   const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), 0};
   const MemoryBackend& memory = memory_backend(ctx.device);
   memory.copy_to_device(ctx, b.counts.data(), &counts, sizeof(counts));
-  memory.copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
+  if (new_offsets)  // inputs of fixed length keep theirs
+    memory.copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
   if (tables_[e]->host_index())
     memory.copy_to_device(ctx, b.found.data(), b.rows.data(), b.rows.size() * sizeof(uint32_t));
   else

@@ -7,6 +7,7 @@
 
 #include "device/cuda.cuh"
 #include "kernels/convert.h"
+#include "kernels/thin_gemm.cuh"
 
 namespace ctr {
 namespace {
@@ -177,6 +178,7 @@ Tensor rounded_bias(Context& ctx, const Library& library, const Tensor& bias, DT
 }
 
 void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {
+  if (cuda::thin_gemm(ctx, a, b, c, options)) return;
   cuda::Stream& stream = cuda::stream_of(ctx);
   auto& library = stream.local<Library>();
   if (options.bias && options.bias.dtype() != c.dtype())

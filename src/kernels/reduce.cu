@@ -24,15 +24,28 @@ __global__ void sum_rows_kernel(int64_t rows, int64_t width, const T* x, U* y, f
 template <class T, class U>
 void reduce_sum_into(Context& ctx, const T* x, U* y, ReduceShape s, float scale) {
   constexpr std::string_view kName = "reduce_sum";
-  if (s.inner == 1) {
+  constexpr int kWide = cuda::kPack<T>;
+  const auto finish = [=] __device__(int64_t c, const float* sum) { y[c] = cuda::rounded<U>(scale * *sum); };
+  if (s.outer == 1 && s.inner == 1) {
+    cuda::sum_all(
+        ctx, kName, s.extent, [=] __device__(int64_t i) { return cuda::load(x[i]); },
+        [=] __device__(double sum) { *y = cuda::rounded<U>(scale * static_cast<float>(sum)); });
+  } else if (s.inner == 1) {
     if (s.outer == 0) return;
     cuda::launch(ctx, kName, {cuda::grid_for(cuda::stream_of(ctx), s.outer, cuda::kBlock / 32)},
                  sum_rows_kernel<T, U>, s.outer, s.extent, x, y, scale);
+  } else if (s.outer == 1 && s.inner % kWide == 0 && cuda::are_aligned(x)) {
+    cuda::sum_column_packs<kWide>(
+        ctx, kName, s.extent, s.inner,
+        [=] __device__(int64_t r, int64_t c, float* sum) {
+          const auto pack = *reinterpret_cast<const cuda::Pack<T, kWide>*>(x + r * s.inner + c);
+          for (int k = 0; k < kWide; ++k) sum[k] += cuda::load(pack.v[k]);
+        },
+        finish);
   } else if (s.outer == 1) {
     cuda::sum_columns<1, float>(
         ctx, kName, s.extent, s.inner,
-        [=] __device__(int64_t r, int64_t c, float* sum) { *sum += cuda::load(x[r * s.inner + c]); },
-        [=] __device__(int64_t c, const float* sum) { y[c] = cuda::rounded<U>(scale * *sum); });
+        [=] __device__(int64_t r, int64_t c, float* sum) { *sum += cuda::load(x[r * s.inner + c]); }, finish);
   } else {
     cuda::for_each(ctx, kName, s.outer * s.inner, [=] __device__(int64_t i) {
       const T* first = x + i / s.inner * s.extent * s.inner + i % s.inner;

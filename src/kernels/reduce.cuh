@@ -104,4 +104,45 @@ void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_
          columns, static_cast<int>(parts), static_cast<const A*>(sums), finish);
 }
 
+// The same for N columns a thread, as wide accesses want it; `columns` is a multiple of N and f(row, first,
+// sums) adds to the N sums of columns first, first + 1, ...
+template <int N, class F>
+__global__ void pack_parts_kernel(int64_t rows, int packs, int lanes, float* parts, F f) {
+  __shared__ float sums[kBlock * N];
+  const int lane = threadIdx.x % lanes, line = threadIdx.x / lanes, lines = kBlock / lanes;
+  const int pack = static_cast<int>(blockIdx.x) * lanes + lane;
+  const int64_t begin = rows * blockIdx.y / gridDim.y, end = rows * (blockIdx.y + 1) / gridDim.y;
+  float sum[N] = {};
+  if (pack < packs)
+    for (int64_t r = begin + line; r < end; r += lines) f(r, int64_t{pack} * N, sum);
+  for (int k = 0; k < N; ++k) sums[(line * lanes + lane) * N + k] = sum[k];
+  __syncthreads();
+  for (int i = threadIdx.x; i < lanes * N; i += kBlock) {
+    const int64_t column = int64_t{blockIdx.x} * lanes * N + i;
+    if (column >= int64_t{packs} * N) break;
+    float total = 0;
+    for (int l = 0; l < lines; ++l) total += sums[l * lanes * N + i];
+    parts[blockIdx.y * int64_t{packs} * N + column] = total;
+  }
+}
+template <int N, class F, class Finish>
+void sum_column_packs(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f,
+                      Finish finish) {
+  Stream& stream = stream_of(ctx);
+  const auto packs = static_cast<int>(columns / N);
+  int lanes = 1;
+  while (lanes < 32 && lanes < packs) lanes *= 2;
+  const int64_t tiles = divide_up(packs, lanes), lines = kBlock / lanes;
+  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / sizeof(float)) / columns;
+  const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 8, tiles);
+  const auto parts =
+      static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * lines)), 1, room));
+  auto* sums = stream.workspace<float>();
+  launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, pack_parts_kernel<N, F>, rows, packs, lanes,
+         sums, f);
+  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64},
+         column_finish_kernel<1, float, Finish>, columns, static_cast<int>(parts),
+         static_cast<const float*>(sums), finish);
+}
+
 }  // namespace ctr::cuda

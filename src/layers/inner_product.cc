@@ -6,6 +6,7 @@
 #include "kernels/columns.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
+#include "layers/inner_product.h"
 #include "layers/layer.h"
 #include "layers/relu.h"
 
@@ -49,8 +50,10 @@ class InnerProduct : public Layer {
 
   void backward(Context& ctx, const LayerRun& run) const override {
     const Tensor& d_z = relu_ ? run.scratch[0] : run.d_y[0];
-    if (relu_) relu_backward(ctx, run.y[0], run.d_y[0], d_z, false);
-    reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
+    if (relu_)
+      relu_bias_backward(ctx, run.y[0], run.d_y[0], d_z, run.d_w[1]);
+    else
+      reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
     gemm(ctx, run.x[0], d_z, run.d_w[0], {.transpose_a = true});
     if (run.wants(0))
       gemm(ctx, d_z, run.w[0], run.d_x[0], {.transpose_b = true, .accumulate = run.accumulates(0)});
@@ -101,6 +104,12 @@ class FusedInnerProduct final : public InnerProduct {
   std::string position_;
 };
 
+void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_z,
+                            const Tensor& d_bias) {
+  relu_backward(ctx, y, d_y, d_z, false);
+  reduce_sum(ctx, d_z, d_bias, {1, d_z.shape().rows(), d_z.shape().last()}, 1.0f);
+}
+
 std::vector<ParamDef> parameters() {
   return {{"num_output", "fc_param.num_output", int64_t{1}, JsonRule::always, "output width"},
           {"weight_init_type", "fc_param.weight_init", std::string("Default"), JsonRule::if_changed,
@@ -110,6 +119,10 @@ std::vector<ParamDef> parameters() {
 }
 
 }  // namespace
+
+constinit decltype(relu_bias_backward) relu_bias_backward{"InnerProduct.relu_bias_backward",
+                                                          {DType::f32, relu_bias_backward_cpu},
+                                                          {DType::bf16, relu_bias_backward_cpu}};
 
 LayerDef inner_product_layer() {
   return {.name = "InnerProduct",

@@ -2,6 +2,7 @@
 #include "layers/interaction.h"
 
 #include "kernels/elementwise.cuh"
+#include "layers/interaction_mma.cuh"
 
 namespace ctr {
 namespace {
@@ -159,6 +160,7 @@ InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1],
 
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
+  if (cuda::interaction_mma_forward(ctx, m, f, y)) return;
   const InteractionShape s = shape_of(f);
   launch_warps(ctx, "Interaction.forward", Layout(s, false, shared_budget(s, false)), forward_kernel<T>,
                static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
@@ -167,6 +169,7 @@ void forward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& 
 template <class T>
 void backward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
                    const InteractionGradient& out) {
+  if (cuda::interaction_mma_backward(ctx, m, f, d_y, out)) return;
   const InteractionShape s = shape_of(f);
   const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr, out.d_f ? out.d_f.data<T>() : nullptr,
                                out.accumulate_m, out.accumulate_f};

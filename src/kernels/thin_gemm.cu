@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/thin_gemm.cuh"
+
+#include "kernels/elementwise.cuh"
+#include "kernels/reduce.cuh"
+
+namespace ctr::cuda {
+namespace {
+
+// What happens to a sum before it is stored.
+struct Finish {
+  const float* bias;  // of one column, or null
+  bool relu, accumulate;
+
+  template <class U>
+  __device__ void store_sum(U& target, float sum) const {
+    if (accumulate) sum += load(target);
+    if (bias) sum += *bias;
+    target = rounded<U>(relu && sum < 0 ? 0.0f : sum);
+  }
+};
+
+// c[r] = <row r of a, b>: a warp a row, N elements a lane.
+template <class T, class U, int N>
+__global__ void row_dots_kernel(int64_t rows, int64_t k, const T* a, const T* b, U* c, Finish finish) {
+  const int lane = threadIdx.x % 32;
+  const int64_t warps = int64_t{gridDim.x} * (kBlock / 32);
+  for (int64_t r = int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; r < rows; r += warps) {
+    float sum = 0;
+    for (int64_t i = lane * N; i < k; i += 32 * N) {
+      const auto x = *reinterpret_cast<const Pack<T, N>*>(a + r * k + i);
+      const auto w = *reinterpret_cast<const Pack<T, N>*>(b + i);
+      for (int e = 0; e < N; ++e) sum += load(x.v[e]) * load(w.v[e]);
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) finish.store_sum(c[r], sum);
+  }
+}
+
+template <class T, class U, int N>
+void row_dots(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, Finish finish) {
+  const int64_t rows = a.shape().rows(), k = a.shape().last();
+  if (rows > 0)
+    launch(ctx, "gemm.row_dots", {grid_for(stream_of(ctx), rows, kBlock / 32)}, row_dots_kernel<T, U, N>,
+           rows, k, static_cast<const T*>(a.data<T>()), static_cast<const T*>(b.data<T>()), c.data<U>(),
+           finish);
+}
+
+// c[j] = sum over rows of a[r, j] b[r].
+template <class T, class U, int N>
+void weighted_columns(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, Finish finish) {
+  const int64_t rows = a.shape().rows(), n = a.shape().last();
+  const T *in = a.data<T>(), *weight = b.data<T>();
+  U* out = c.data<U>();
+  sum_column_packs<N>(
+      ctx, "gemm.weighted_columns", rows, n,
+      [=] __device__(int64_t r, int64_t first, float* sum) {
+        const auto x = *reinterpret_cast<const Pack<T, N>*>(in + r * n + first);
+        const float w = load(weight[r]);
+        for (int e = 0; e < N; ++e) sum[e] += w * load(x.v[e]);
+      },
+      [=] __device__(int64_t j, const float* sum) { finish.store_sum(out[j], *sum); });
+}
+
+// c[i, j] = a[i] b[j].
+template <class T, class U>
+void outer(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate) {
+  const int64_t n = c.shape().last();
+  const T *column = a.data<T>(), *row = b.data<T>();
+  U* out = c.data<U>();
+  for_each(ctx, "gemm.outer", c.numel(),
+           [=] __device__(int64_t i) { store(out[i], load(column[i / n]) * load(row[i % n]), accumulate); });
+}
+
+// Calls f(a's type, c's type): the same, or f32 results of 16-bit factors.
+template <class F>
+void with_types(const Tensor& a, const Tensor& c, F&& f) {
+  with_storage_type(a.dtype(), [&]<class T>(T in) {
+    if (c.dtype() == a.dtype()) return f(in, T{});
+    if constexpr (sizeof(T) < sizeof(float)) f(in, float{});
+  });
+}
+
+}  // namespace
+
+bool thin_gemm(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, const GemmOptions& o) {
+  const bool is_vector = c.shape().last() == 1 && b.numel() == b.shape().rows() && !o.transpose_b;
+  const bool is_outer = a.shape().last() == 1 && b.shape().last() == 1 && !o.transpose_a && o.transpose_b;
+  if ((!is_vector && !is_outer) || (c.dtype() != a.dtype() && c.dtype() != DType::f32) ||
+      (o.bias && o.bias.dtype() != DType::f32))
+    return false;
+  if (is_outer && (o.bias || o.relu)) return false;
+  const Finish finish{o.bias ? o.bias.data<float>() : nullptr, o.relu, o.accumulate};
+  with_types(a, c, [&]<class T, class U>(T, U) {
+    constexpr int kWide = kPack<T>;
+    const bool wide = a.shape().last() % kWide == 0 && are_aligned(a.data<T>(), b.data<T>());
+    if (is_outer)
+      outer<T, U>(ctx, a, b, c, o.accumulate);
+    else if (o.transpose_a)
+      wide ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
+           : weighted_columns<T, U, 1>(ctx, a, b, c, finish);
+    else
+      wide ? row_dots<T, U, kWide>(ctx, a, b, c, finish) : row_dots<T, U, 1>(ctx, a, b, c, finish);
+  });
+  return true;
+}
+
+}  // namespace ctr::cuda

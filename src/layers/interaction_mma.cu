@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/interaction_mma.cuh"
+
+#include "device/cuda.cuh"
+#include "kernels/mma.cuh"
+#include "kernels/storage.cuh"
+
+namespace ctr::cuda {
+namespace {
+
+constexpr int kPad = 8;  // elements, so that rows side by side lie in different banks
+constexpr int kWarps = 4;
+
+// A warp works on one sample. In shared memory lie its rows z, padded with zeros to tiles of 16, its row of y
+// or d_y, and for backward the symmetric matrix of the pairs' gradients.
+struct Layout {
+  InteractionShape shape;
+  int rows, padded, dim, stride, width, line, pair_stride;
+
+  Layout(const InteractionShape& s, bool backward)
+      : shape(s),
+        rows(static_cast<int>(s.rows())),
+        padded((rows + 15) / 16 * 16),
+        dim(static_cast<int>(s.dim)),
+        stride(dim + kPad),
+        width(static_cast<int>(s.width())),
+        line((width + 7) / 8 * 8),
+        pair_stride(backward ? padded + kPad : 0) {}
+  __host__ __device__ int elements_per_warp() const { return padded * (stride + pair_stride) + line; }
+  size_t bytes() const { return static_cast<size_t>(elements_per_warp()) * kWarps * sizeof(uint16_t); }
+  // The parts of a warp's share.
+  template <class T>
+  __device__ T* line_of(T* z) const {
+    return z + padded * stride;
+  }
+  template <class T>
+  __device__ T* pairs_of(T* z) const {
+    return z + padded * stride + line;
+  }
+};
+
+constexpr size_t kMostShared = 227 << 10;
+
+bool fits(const InteractionShape& s, bool backward) {
+  return s.dim % 16 == 0 && Layout(s, backward).bytes() <= kMostShared;
+}
+
+// Elements of 16-byte pack i of row r of sample b.
+template <class T>
+__device__ inline const Pack<T, 8>* pack_of(const Layout& l, const T* m, const T* f, int64_t b, int r,
+                                            int i) {
+  const T* row = r == 0 ? m + b * l.dim : f + (b * l.shape.slots + r - 1) * l.dim;
+  return reinterpret_cast<const Pack<T, 8>*>(row) + i;
+}
+
+template <class T>
+__device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, T* z) {
+  const int packs = l.dim / 8;
+  for (int i = threadIdx.x % 32; i < l.padded * packs; i += 32) {
+    const int r = i / packs, k = i % packs;
+    Pack<T, 8> pack = {};
+    if (r < l.rows) pack = *pack_of(l, m, f, b, r, k);
+    *reinterpret_cast<Pack<T, 8>*>(z + r * l.stride + k * 8) = pack;
+  }
+  __syncwarp();
+}
+
+// Copies one row of y between shared and device memory.
+template <class T>
+__device__ void copy_line(const Layout& l, const T* from, T* to) {
+  const int packs = l.width % 8 == 0 ? l.width / 8 : 0;
+  for (int i = threadIdx.x % 32; i < packs; i += 32)
+    reinterpret_cast<Pack<T, 8>*>(to)[i] = reinterpret_cast<const Pack<T, 8>*>(from)[i];
+  for (int i = packs * 8 + threadIdx.x % 32; i < l.width; i += 32) to[i] = from[i];
+  __syncwarp();
+}
+
+template <class T>
+__global__ void __launch_bounds__(kWarps * 32) forward_kernel(Layout l, const T* m, const T* f, T* y) {
+  extern __shared__ uint4 shared[];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
+  const InteractionShape& s = l.shape;
+  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
+    load_rows(l, m, f, b, z);
+    T* out = l.line_of(z);
+    for (int e = lane; e < l.dim; e += 32) out[e] = z[e];
+    if (lane == 0) out[l.width - 1] = rounded<T>(0);
+    for (int i0 = 0; i0 < l.rows; i0 += 16)
+      for (int j0 = 0; j0 < min(l.rows, i0 + 16); j0 += 8) {
+        float sum[4] = {};
+        for (int k = 0; k < l.dim; k += 16) {
+          uint32_t left[4], right[2];
+          load_a(left, z + (i0 + lane % 16) * l.stride + k + lane / 16 * 8);
+          load_b(right, z + (j0 + lane % 8) * l.stride + k + lane / 8 % 2 * 8);
+          multiply_add<T>(sum, left, right);
+        }
+        for (int e = 0; e < 4; ++e) {
+          const int i = i0 + lane / 4 + e / 2 * 8, j = j0 + lane % 4 * 2 + e % 2;
+          if (i < l.rows && j < i) out[s.pair(i, j)] = rounded<T>(sum[e]);
+        }
+      }
+    __syncwarp();
+    copy_line(l, out, y + b * l.width);
+  }
+}
+
+template <class T>
+struct Gradients {
+  T *d_m, *d_f;
+  bool accumulate_m, accumulate_f;
+};
+
+// d_z = A z, eight columns at a time, in the place of the columns it was computed from.
+template <class T>
+__device__ void multiply_in_place(const Layout& l, const T* pairs, T* z) {
+  const int lane = threadIdx.x % 32;
+  constexpr int kMaxTiles = 4;
+  for (int column = 0; column < l.dim; column += 8) {
+    float sum[kMaxTiles][4] = {};
+#pragma unroll
+    for (int tile = 0; tile < kMaxTiles; ++tile)
+      for (int k = 0; k < l.padded && tile * 16 < l.padded; k += 16) {
+        uint32_t left[4], right[2];
+        load_a(left, pairs + (tile * 16 + lane % 16) * l.pair_stride + k + lane / 16 * 8);
+        load_b_rows(right, z + (k + lane % 16) * l.stride + column);
+        multiply_add<T>(sum[tile], left, right);
+      }
+    __syncwarp();
+#pragma unroll
+    for (int tile = 0; tile < kMaxTiles; ++tile)
+      for (int e = 0; e < 4 && tile * 16 < l.padded; ++e)
+        z[(tile * 16 + lane / 4 + e / 2 * 8) * l.stride + column + lane % 4 * 2 + e % 2] =
+            rounded<T>(sum[tile][e]);
+    __syncwarp();
+  }
+}
+
+template <class T>
+__device__ void store_rows(const Layout& l, const Gradients<T>& out, int64_t b, const T* z, const T* g) {
+  const int packs = l.dim / 8;
+  for (int i = threadIdx.x % 32; i < l.rows * packs; i += 32) {
+    const int r = i / packs, k = i % packs;
+    T* target = r == 0 ? out.d_m : out.d_f;
+    if (!target) continue;
+    auto* place = const_cast<Pack<T, 8>*>(pack_of(l, out.d_m, out.d_f, b, r, k));
+    const bool accumulate = r == 0 ? out.accumulate_m : out.accumulate_f;
+    const auto d = *reinterpret_cast<const Pack<T, 8>*>(z + r * l.stride + k * 8);
+    Pack<T, 8> result;
+    if (accumulate) result = *place;
+    for (int e = 0; e < 8; ++e)
+      store(result.v[e], load(d.v[e]) + (r == 0 ? load(g[k * 8 + e]) : 0.0f), accumulate);
+    *place = result;
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kWarps * 32)
+    backward_kernel(Layout l, const T* m, const T* f, const T* d_y, Gradients<T> out) {
+  extern __shared__ uint4 shared[];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
+  T *pairs = l.pairs_of(z), *g = l.line_of(z);
+  const InteractionShape& s = l.shape;
+  for (int k = lane; k < l.padded * l.pair_stride; k += 32) pairs[k] = rounded<T>(0);
+  __syncwarp();
+  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
+    copy_line(l, d_y + b * l.width, g);
+    load_rows(l, m, f, b, z);
+    for (int i = 1; i < l.rows; ++i)
+      for (int j = lane; j < i; j += 32) {
+        const T value = g[s.pair(i, j)];
+        pairs[i * l.pair_stride + j] = value;
+        pairs[j * l.pair_stride + i] = value;
+      }
+    __syncwarp();
+    multiply_in_place(l, pairs, z);
+    store_rows(l, out, b, z, g);
+    __syncwarp();
+  }
+}
+
+InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1], f.shape()[2]}; }
+
+template <class... Params, class... Args>
+void launch_warps(const Context& ctx, std::string_view name, const Layout& l,
+                  void (*kernel)(Layout, Params...), Args... args) {
+  if (l.shape.batch == 0) return;
+  check(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.bytes())),
+      name);
+  launch(ctx, name, {grid_for(stream_of(ctx), l.shape.batch, kWarps), kWarps * 32, l.bytes()}, kernel, l,
+         args...);
+}
+
+// Calls f(T{}) for a 16-bit type.
+template <class F>
+bool with_half_type(const Tensor& t, F&& f) {
+  if (t.dtype() == DType::f32) return false;
+  with_storage_type(t.dtype(), [&]<class T>(T value) {
+    if constexpr (sizeof(T) == sizeof(uint16_t)) f(value);
+  });
+  return true;
+}
+
+}  // namespace
+
+bool interaction_mma_forward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
+  const InteractionShape s = shape_of(f);
+  if (!fits(s, false) || !are_aligned(m.raw(), f.raw(), y.raw())) return false;
+  return with_half_type(f, [&]<class T>(T) {
+    launch_warps(ctx, "Interaction.forward", Layout(s, false), forward_kernel<T>,
+                 static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
+  });
+}
+
+bool interaction_mma_backward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
+                              const InteractionGradient& out) {
+  constexpr int64_t kMaxRows = 64;
+  const InteractionShape s = shape_of(f);
+  if (!fits(s, true) || s.rows() > kMaxRows ||
+      !are_aligned(m.raw(), f.raw(), d_y.raw(), out.d_m.raw(), out.d_f.raw()))
+    return false;
+  return with_half_type(f, [&]<class T>(T) {
+    const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr, out.d_f ? out.d_f.data<T>() : nullptr,
+                                 out.accumulate_m, out.accumulate_f};
+    launch_warps(ctx, "Interaction.backward", Layout(s, true), backward_kernel<T>,
+                 static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()),
+                 static_cast<const T*>(d_y.data<T>()), gradients);
+  });
+}
+
+}  // namespace ctr::cuda
