@@ -31,7 +31,7 @@ def create(
             1, "label", workload.DENSE, "dense", [hugectr.DataReaderSparseParam("data", 1, True, workload.SLOTS)]
         )
     )
-    {"wdl": wide_and_deep, "dcn": dcn, "deepfm": deepfm, "dlrm": dlrm}[name](model)
+    {"wdl": wide_and_deep, "dcn": dcn, "deepfm": deepfm, "dlrm": dlrm, "dlrm_one_hot": dlrm_one_hot}[name](model)
     model.compile()
     return model
 
@@ -105,6 +105,26 @@ def deepfm(model: hugectr.Model) -> None:
 
 def dlrm(model: hugectr.Model) -> None:
     embedding(model, 128)
+    dlrm_layers(model)
+
+
+def dlrm_one_hot(model: hugectr.Model) -> None:
+    """Keys count from 0 in each slot; rows are their own index."""
+    model.add(
+        hugectr.SparseEmbedding(
+            hugectr.Embedding_t.LocalizedSlotSparseEmbeddingOneHot,
+            embedding_vec_size=128,
+            combiner="sum",
+            slot_size_array=[workload.ONE_HOT_SLOT_SIZE] * workload.SLOTS,
+            sparse_embedding_name="embedding",
+            bottom_name="data",
+            optimizer=hugectr.CreateOptimizer(hugectr.Optimizer_t.SGD, atomic_update=True),
+        )
+    )
+    dlrm_layers(model)
+
+
+def dlrm_layers(model: hugectr.Model) -> None:
     last = mlp(model, "dense", "bottom", [512, 256, 128])
     layer(model, Layer_t.Interaction, f"{last} embedding", "interaction")
     last = mlp(model, "interaction", "top", [1024, 1024, 512, 256])

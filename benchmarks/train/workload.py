@@ -12,6 +12,7 @@ import numpy as np
 
 SLOTS, DENSE, KEYS, EXPONENT = 26, 13, 1_000_000, 1.05
 SLOT_SIZE = KEYS // SLOTS
+ONE_HOT_SLOT_SIZE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ class Batch:
     keys: np.ndarray  # [batch, 26] int64, distinct between slots
 
 
-def batches(size: int, seed: int = 1) -> list[Batch]:
+def batches(size: int, seed: int = 1, slot_size: int = SLOT_SIZE) -> list[Batch]:
     """A few batches to rotate. Keys of a slot follow a bounded power law, spread over the slot's range."""
     rng = np.random.default_rng(seed)
-    spread = [rng.permutation(SLOT_SIZE) for _ in range(SLOTS)]
+    spread = [rng.permutation(slot_size) for _ in range(SLOTS)]
     power = 1 - EXPONENT
     result = []
     for _ in range(8 if size < 8192 else 4):
-        rank = ((SLOT_SIZE**power - 1) * rng.random((size, SLOTS)) + 1) ** (1 / power)
-        rank = np.minimum(rank.astype(np.int64) - 1, SLOT_SIZE - 1)
-        keys = np.stack([spread[s][rank[:, s]] + s * SLOT_SIZE for s in range(SLOTS)], 1)
+        rank = ((slot_size**power - 1) * rng.random((size, SLOTS)) + 1) ** (1 / power)
+        rank = np.minimum(rank.astype(np.int64) - 1, slot_size - 1)
+        keys = np.stack([spread[s][rank[:, s]] + s * slot_size for s in range(SLOTS)], 1)
         label = (rng.random(size) < 0.25).astype(np.float32)
         result.append(Batch(label, rng.random((size, DENSE), np.float32), keys))
     return result

@@ -19,9 +19,10 @@ T* pointer(const Buffer& b) {
   return reinterpret_cast<T*>(b.data());
 }
 
-// Floats of RowUpdateView::partial for one table, kept a multiple of a wide access.
+int64_t tiles_of(int64_t max_keys) { return divide_up(max_keys, hit_tile(max_keys)); }
+// Floats of RowUpdateView::partial for one table, a multiple of a wide access.
 int64_t partial_floats(int64_t max_keys, int64_t dim) {
-  return divide_up(divide_up(max_keys, kHitTile) * 2 * dim, 4) * 4;
+  return divide_up(tiles_of(max_keys) * 2 * dim, 4) * 4;
 }
 
 // One embedding's share of a batch.
@@ -181,7 +182,7 @@ void CudaEmbeddingGroup::make_room(Context& ctx) {
 
 void CudaEmbeddingGroup::describe(Context& ctx) {
   group_ = {pointer<TableView>(device_views_), count(), 0, 0};
-  update_.max_hits = 0;
+  update_.max_hits = update_.max_tiles = 0;
   std::vector<RowUpdateView> updates(tables_.size());
   int64_t hit = 0;
   float* partial = pointer<float>(partial_);
@@ -208,6 +209,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
                   .hit_bags = pointer<uint32_t>(sorted_bags_) + hit,
                   .num_hits = &v.counts->keys,
                   .row_base = v.row_base,
+                  .tile = hit_tile(b.max_keys),
                   .num_rows = v.size,
                   .hit_bits = v.hit_bits,
                   .partial = partial};
@@ -216,6 +218,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
     group_.max_keys = std::max(group_.max_keys, b.max_keys);
     group_.max_bags = std::max(group_.max_bags, max_batch_ * tables_[e]->spec().slots);
     update_.max_hits = std::max(update_.max_hits, b.max_keys);
+    update_.max_tiles = std::max(update_.max_tiles, tiles_of(b.max_keys));
   }
   const MemoryBackend& memory = memory_backend(ctx.device);
   memory.copy_to_device(ctx, device_views_.data(), views_.data(), sizeof(TableView) * views_.size());

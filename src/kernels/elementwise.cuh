@@ -20,6 +20,24 @@ void for_each(const Context& ctx, std::string_view name, int64_t n, F f) {
   if (n > 0) launch(ctx, name, {grid_for(stream_of(ctx), n)}, for_each_kernel<F>, n, f);
 }
 
+template <class F>
+__global__ void for_each_in_rows_kernel(int64_t rows, int64_t columns, int lanes, F f) {
+  const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
+  for (int64_t r = int64_t{blockIdx.x} * groups + threadIdx.x / lanes; r < rows;
+       r += int64_t{gridDim.x} * groups)
+    for (int64_t c = lane; c < columns; c += lanes) f(r, c);
+}
+
+// f(row, column) for a matrix, neighbours of a row together.
+template <class F>
+void for_each_in_rows(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f) {
+  if (rows == 0 || columns == 0) return;
+  int lanes = 1;
+  while (lanes < kBlock && lanes < columns) lanes *= 2;
+  launch(ctx, name, {grid_for(stream_of(ctx), rows, kBlock / lanes)}, for_each_in_rows_kernel<F>, rows,
+         columns, lanes, f);
+}
+
 template <int N, class T, class F, class... In>
 __global__ void map_kernel(int64_t n, T* y, bool accumulate, F f, const In*... x) {
   const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x,

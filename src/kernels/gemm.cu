@@ -5,7 +5,9 @@
 
 #include <map>
 
+#include "device/buffer.h"
 #include "device/cuda.cuh"
+#include "kernels/columns.h"
 #include "kernels/convert.h"
 #include "kernels/thin_gemm.cuh"
 
@@ -41,20 +43,20 @@ cudaDataType_t type_of(DType t) {
   }
 }
 
+constexpr int kWideBytes = 16;  // what the fast algorithms ask of pointers and row lengths
+
 // The library thinks in columns: our c[m, n] = a b is its c'[n, m] = b' a'.
 struct Problem {
   int64_t m, n, k;
   DType in, out;
   bool transpose_a, transpose_b, accumulate, bias, relu, tf32;
-  int alignment;  // of all pointers and row lengths, up to 16 bytes
+  int align_a, align_b, align_c, align_bias;  // of pointers and row lengths, in bytes up to 16
   auto operator<=>(const Problem&) const = default;
 };
 
-int alignment_of(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& bias) {
-  uintptr_t bits = 16 | reinterpret_cast<uintptr_t>(bias.raw());
-  for (const Tensor* t : {&a, &b, &c})
-    bits |= reinterpret_cast<uintptr_t>(t->raw()) |
-            static_cast<uintptr_t>(t->shape().last()) * size_of(t->dtype());
+int alignment_of(const Tensor& t, int64_t row_length) {
+  const uintptr_t bits = reinterpret_cast<uintptr_t>(t.raw()) |
+                         static_cast<uintptr_t>(row_length) * size_of(t.dtype()) | kWideBytes;
   return static_cast<int>(bits & -bits);
 }
 
@@ -71,7 +73,10 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
                   .bias = static_cast<bool>(o.bias),
                   .relu = o.relu,
                   .tf32 = ctx.tf32,
-                  .alignment = alignment_of(a, b, c, o.bias)};
+                  .align_a = alignment_of(a, a.shape().last()),
+                  .align_b = alignment_of(b, b.shape().last()),
+                  .align_c = alignment_of(c, c.shape().last()),
+                  .align_bias = alignment_of(o.bias, 0)};
   const int64_t m = o.transpose_a ? a.shape().last() : a.shape().rows();
   const int64_t n = o.transpose_b ? b.shape().rows() : b.shape().last();
   const int64_t k = o.transpose_b ? b.shape().last() : b.shape().rows();
@@ -81,10 +86,43 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
   return p;
 }
 
+// Where rows are not aligned as the tensor cores want them, a copy with longer rows is worth its while.
+class Aligned {
+ public:
+  Aligned(const Context& ctx, const Tensor& like, bool wanted) : columns_(like.shape().last()) {
+    if (!wanted) return;
+    const auto wide = static_cast<int64_t>(kWideBytes / size_of(like.dtype()));
+    columns_ = cuda::divide_up(columns_, wide) * wide;
+    memory_ = Buffer(ctx.device, static_cast<size_t>(like.shape().rows() * columns_) * size_of(like.dtype()),
+                     "aligned factors of a product");
+  }
+  bool is_copy() const { return memory_.data() != nullptr; }
+  int64_t columns() const { return columns_; }  // row length
+  // The tensor itself, or its copy filled from it.
+  void* take(Context& ctx, const Tensor& t) const {
+    if (!is_copy()) return t.raw();
+    copy_columns(ctx, t, whole(t), t.shape().rows(), {0, 0, t.shape().last()}, false);
+    return memory_.data();
+  }
+  void give(Context& ctx, const Tensor& t, bool accumulate) const {
+    if (is_copy()) copy_columns(ctx, whole(t), t, t.shape().rows(), {0, 0, t.shape().last()}, accumulate);
+  }
+  void* target(const Tensor& t) const { return is_copy() ? memory_.data() : t.raw(); }
+
+ private:
+  Tensor whole(const Tensor& t) const { return {t.dtype(), {t.shape().rows(), columns_}, memory_.data()}; }
+  int64_t columns_;
+  Buffer memory_;
+};
+
 // Descriptors and the chosen algorithm of one problem.
 class Product {
  public:
-  Product(cublasLtHandle_t library, const Problem& p) {
+  Product(Context& ctx, cublasLtHandle_t library, const Problem& p, const Tensor& a, const Tensor& b,
+          const Tensor& c)
+      : a_(ctx, a, p.align_a < kWideBytes && is_large(p)),
+        b_(ctx, b, p.align_b < kWideBytes && is_large(p)),
+        c_(ctx, c, p.align_c < kWideBytes && is_large(p) && !(p.accumulate && (p.bias || p.relu))) {
     const auto compute = p.in == DType::f32 && p.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     check(cublasLtMatmulDescCreate(operation_.out(), compute, CUDA_R_32F), "describing a product");
     set(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -93,33 +131,45 @@ class Product {
                                        : p.bias         ? CUBLASLT_EPILOGUE_BIAS
                                        : p.relu         ? CUBLASLT_EPILOGUE_RELU
                                                         : CUBLASLT_EPILOGUE_DEFAULT);
-    layout(a_, p.in, p.transpose_a ? p.k : p.m, p.transpose_a ? p.m : p.k);
-    layout(b_, p.in, p.transpose_b ? p.n : p.k, p.transpose_b ? p.k : p.n);
-    layout(c_, p.out, p.m, p.n);
+    layout(a_layout_, a, a_.columns());
+    layout(b_layout_, b, b_.columns());
+    layout(c_layout_, c, c_.columns());
     choose(library, p);
   }
 
-  void run(cublasLtHandle_t library, cuda::Stream& stream, const Tensor& a, const Tensor& b, const Tensor& c,
+  void run(Context& ctx, cublasLtHandle_t library, const Tensor& a, const Tensor& b, const Tensor& c,
            const GemmOptions& o) {
     if (o.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(o.bias.raw()));
-    const float one = 1, beta = o.accumulate ? 1 : 0;
-    check(cublasLtMatmul(library, operation_, &one, b.raw(), b_, a.raw(), a_, &beta, c.raw(), c_, c.raw(), c_,
-                         &algorithm_, stream.workspace<void>(), cuda::Stream::kWorkspaceBytes, stream.get()),
+    const cuda::Stream& stream = cuda::stream_of(ctx);
+    const float one = 1, beta = o.accumulate && !c_.is_copy() ? 1 : 0;
+    const void *left = a_.take(ctx, a), *right = b_.take(ctx, b);
+    void* out = c_.target(c);
+    check(cublasLtMatmul(library, operation_, &one, right, b_layout_, left, a_layout_, &beta, out, c_layout_,
+                         out, c_layout_, &algorithm_, stream.workspace<void>(), cuda::Stream::kWorkspaceBytes,
+                         stream.get()),
           "multiplying");
+    stream.launched("gemm");
+    c_.give(ctx, c, o.accumulate);
   }
 
  private:
   using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
   using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 
+  // Large products that run on the tensor cores.
+  static bool is_large(const Problem& p) {
+    constexpr int64_t kLarge = int64_t{1} << 26;
+    return p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32);
+  }
+
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, T value) {
     check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
           "describing a product");
   }
-  static void layout(Layout& l, DType t, int64_t rows, int64_t columns) {
-    check(cublasLtMatrixLayoutCreate(l.out(), type_of(t), static_cast<uint64_t>(columns),
-                                     static_cast<uint64_t>(rows), columns),
+  static void layout(Layout& l, const Tensor& t, int64_t row_length) {
+    check(cublasLtMatrixLayoutCreate(l.out(), type_of(t.dtype()), static_cast<uint64_t>(t.shape().last()),
+                                     static_cast<uint64_t>(t.shape().rows()), row_length),
           "describing a matrix");
   }
 
@@ -133,13 +183,18 @@ class Product {
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cuda::Stream::kWorkspaceBytes);
     // Parts of a sum are added in the workspace, in order: the same bits every time.
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
-    for (const auto matrix :
-         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-      prefer(matrix, static_cast<uint32_t>(p.alignment));
+    const auto alignment = [](const Aligned& tensor, int own) {
+      return static_cast<uint32_t>(tensor.is_copy() ? kWideBytes : own);
+    };
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(b_, p.align_b));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(a_, p.align_a));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c_, p.align_c));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+           std::min(alignment(c_, p.align_c), static_cast<uint32_t>(p.align_bias)));
     cublasLtMatmulHeuristicResult_t best;
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(library, operation_, b_, a_, c_, c_, preference, 1, &best, &found),
+    check(cublasLtMatmulAlgoGetHeuristic(library, operation_, b_layout_, a_layout_, c_layout_, c_layout_,
+                                         preference, 1, &best, &found),
           "choosing an algorithm");
     if (found == 0)
       fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
@@ -147,8 +202,9 @@ class Product {
     algorithm_ = best.algo;
   }
 
+  Aligned a_, b_, c_;
   Operation operation_;
-  Layout a_, b_, c_;
+  Layout a_layout_, b_layout_, c_layout_;
   cublasLtMatmulAlgo_t algorithm_;
 };
 
@@ -188,10 +244,10 @@ void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, 
   if (found == library.products.end())
     found = library.products
                 .emplace(std::piecewise_construct, std::tuple(problem),
-                         std::forward_as_tuple(static_cast<cublasLtHandle_t>(library.handle), problem))
+                         std::forward_as_tuple(ctx, static_cast<cublasLtHandle_t>(library.handle), problem, a,
+                                               b, c))
                 .first;
-  found->second.run(library.handle, stream, a, b, c, options);
-  stream.launched("gemm");
+  found->second.run(ctx, library.handle, a, b, c, options);
 }
 
 }  // namespace

@@ -14,6 +14,13 @@ __device__ inline uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+// 16 bytes from device to shared memory, without waiting.
+__device__ inline void copy_async(void* shared, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)), "l"(from)
+               : "memory");
+}
+__device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
 // a, rows side by side in shared memory: every thread names a row of one of the four 8 x 8 blocks, 16 bytes
 // aligned.
 __device__ inline void load_a(uint32_t (&a)[4], const void* row) {

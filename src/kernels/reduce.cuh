@@ -76,14 +76,28 @@ __global__ void column_parts_kernel(int64_t rows, int64_t columns, A* parts, F f
     __syncthreads();
   }
 }
+// Adds the parts up: each line of threads every so many, then the lines in order.
 template <int K, class A, class Finish>
 __global__ void column_finish_kernel(int64_t columns, int parts_count, const A* parts, Finish finish) {
-  const int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (column >= columns) return;
+  __shared__ A sums[kRowsAtOnce][kColumns][K];
+  const int lane = threadIdx.x % kColumns, line = threadIdx.x / kColumns;
+  const int64_t column = int64_t{blockIdx.x} * kColumns + lane;
   A sum[K] = {};
-  for (int part = 0; part < parts_count; ++part)
-    for (int k = 0; k < K; ++k) sum[k] += parts[(int64_t{part} * K + k) * columns + column];
+  if (column < columns)
+    for (int part = line; part < parts_count; part += kRowsAtOnce)
+      for (int k = 0; k < K; ++k) sum[k] += parts[(int64_t{part} * K + k) * columns + column];
+  for (int k = 0; k < K; ++k) sums[line][lane][k] = sum[k];
+  __syncthreads();
+  if (line > 0 || column >= columns) return;
+  for (int i = 1; i < kRowsAtOnce; ++i)
+    for (int k = 0; k < K; ++k) sum[k] += sums[i][lane][k];
   finish(column, sum);
+}
+template <int K, class A, class Finish>
+void finish_columns(const Context& ctx, std::string_view name, int64_t columns, unsigned parts, const A* sums,
+                    Finish finish) {
+  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, kColumns))}, column_finish_kernel<K, A, Finish>,
+         columns, static_cast<int>(parts), sums, finish);
 }
 
 // K sums down every column: f(row, column, A sums[K]) adds one element to them, finish(column, sums) takes
@@ -100,8 +114,7 @@ void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_
   auto* sums = stream.workspace<A>();
   launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, column_parts_kernel<K, A, F>, rows, columns,
          sums, f);
-  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64}, column_finish_kernel<K, A, Finish>,
-         columns, static_cast<int>(parts), static_cast<const A*>(sums), finish);
+  finish_columns<K, A>(ctx, name, columns, parts, sums, finish);
 }
 
 // The same for N columns a thread, as wide accesses want it; `columns` is a multiple of N and f(row, first,
@@ -140,9 +153,7 @@ void sum_column_packs(const Context& ctx, std::string_view name, int64_t rows, i
   auto* sums = stream.workspace<float>();
   launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, pack_parts_kernel<N, F>, rows, packs, lanes,
          sums, f);
-  launch(ctx, name, {static_cast<unsigned>(divide_up(columns, 64)), 64},
-         column_finish_kernel<1, float, Finish>, columns, static_cast<int>(parts),
-         static_cast<const float*>(sums), finish);
+  finish_columns<1, float>(ctx, name, columns, parts, sums, finish);
 }
 
 }  // namespace ctr::cuda

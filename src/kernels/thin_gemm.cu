@@ -63,13 +63,20 @@ void weighted_columns(const Context& ctx, const Tensor& a, const Tensor& b, cons
 }
 
 // c[i, j] = a[i] b[j].
-template <class T, class U>
+template <class T, class U, int N>
 void outer(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate) {
   const int64_t n = c.shape().last();
   const T *column = a.data<T>(), *row = b.data<T>();
   U* out = c.data<U>();
-  for_each(ctx, "gemm.outer", c.numel(),
-           [=] __device__(int64_t i) { store(out[i], load(column[i / n]) * load(row[i % n]), accumulate); });
+  for_each_in_rows(ctx, "gemm.outer", c.shape().rows(), n / N, [=] __device__(int64_t i, int64_t pack) {
+    auto* place = reinterpret_cast<Pack<U, N>*>(out + i * n + pack * N);
+    const auto w = *reinterpret_cast<const Pack<T, N>*>(row + pack * N);
+    const float x = load(column[i]);
+    Pack<U, N> result;
+    if (accumulate) result = *place;
+    for (int e = 0; e < N; ++e) store(result.v[e], x * load(w.v[e]), accumulate);
+    *place = result;
+  });
 }
 
 // Calls f(a's type, c's type): the same, or f32 results of 16-bit factors.
@@ -94,8 +101,10 @@ bool thin_gemm(const Context& ctx, const Tensor& a, const Tensor& b, const Tenso
   with_types(a, c, [&]<class T, class U>(T, U) {
     constexpr int kWide = kPack<T>;
     const bool wide = a.shape().last() % kWide == 0 && are_aligned(a.data<T>(), b.data<T>());
+    const bool wide_outer = c.shape().last() % kWide == 0 && are_aligned(b.data<T>(), c.data<U>());
     if (is_outer)
-      outer<T, U>(ctx, a, b, c, o.accumulate);
+      wide_outer ? outer<T, U, kWide>(ctx, a, b, c, o.accumulate)
+                 : outer<T, U, 1>(ctx, a, b, c, o.accumulate);
     else if (o.transpose_a)
       wide ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
            : weighted_columns<T, U, 1>(ctx, a, b, c, finish);

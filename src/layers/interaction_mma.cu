@@ -47,21 +47,35 @@ bool fits(const InteractionShape& s, bool backward) {
 
 // Elements of 16-byte pack i of row r of sample b.
 template <class T>
-__device__ inline const Pack<T, 8>* pack_of(const Layout& l, const T* m, const T* f, int64_t b, int r,
-                                            int i) {
-  const T* row = r == 0 ? m + b * l.dim : f + (b * l.shape.slots + r - 1) * l.dim;
-  return reinterpret_cast<const Pack<T, 8>*>(row) + i;
+__device__ inline T* pack_of(const Layout& l, T* m, T* f, int64_t b, int r, int i) {
+  return (r == 0 ? m + b * l.dim : f + (b * l.shape.slots + r - 1) * l.dim) + i * 8;
 }
 
+// body(row, pack) for the 16-byte packs of a sample's rows, shared by the warp.
+template <class Body>
+__device__ inline void for_each_pack(const Layout& l, const Body& body) {
+  const int packs = l.dim / 8, rows_at_once = 32 / packs, packs_at_once = 32 % packs;
+  const int lane = threadIdx.x % 32;
+  for (int r = lane / packs, i = lane % packs; r < l.rows;) {
+    body(r, i);
+    r += rows_at_once, i += packs_at_once;
+    if (i >= packs) ++r, i -= packs;
+  }
+}
+
+// The rows beyond the last are zero, once and for all.
+template <class T>
+__device__ void clear(const Layout& l, T* z) {
+  for (int i = l.rows * l.stride + threadIdx.x % 32; i < l.padded * l.stride; i += 32) z[i] = rounded<T>(0);
+  for (int i = threadIdx.x % 32; i < l.padded * l.pair_stride; i += 32) l.pairs_of(z)[i] = rounded<T>(0);
+  __syncwarp();
+}
+
+// All reads are under way before the first is waited for.
 template <class T>
 __device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, T* z) {
-  const int packs = l.dim / 8;
-  for (int i = threadIdx.x % 32; i < l.padded * packs; i += 32) {
-    const int r = i / packs, k = i % packs;
-    Pack<T, 8> pack = {};
-    if (r < l.rows) pack = *pack_of(l, m, f, b, r, k);
-    *reinterpret_cast<Pack<T, 8>*>(z + r * l.stride + k * 8) = pack;
-  }
+  for_each_pack(l, [&](int r, int i) { copy_async(z + r * l.stride + i * 8, pack_of(l, m, f, b, r, i)); });
+  wait_for_copies();
   __syncwarp();
 }
 
@@ -81,6 +95,7 @@ __global__ void __launch_bounds__(kWarps * 32) forward_kernel(Layout l, const T*
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
   const InteractionShape& s = l.shape;
+  clear(l, z);
   for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
     load_rows(l, m, f, b, z);
     T* out = l.line_of(z);
@@ -138,20 +153,17 @@ __device__ void multiply_in_place(const Layout& l, const T* pairs, T* z) {
 
 template <class T>
 __device__ void store_rows(const Layout& l, const Gradients<T>& out, int64_t b, const T* z, const T* g) {
-  const int packs = l.dim / 8;
-  for (int i = threadIdx.x % 32; i < l.rows * packs; i += 32) {
-    const int r = i / packs, k = i % packs;
-    T* target = r == 0 ? out.d_m : out.d_f;
-    if (!target) continue;
-    auto* place = const_cast<Pack<T, 8>*>(pack_of(l, out.d_m, out.d_f, b, r, k));
+  for_each_pack(l, [&](int r, int i) {
+    if (!(r == 0 ? out.d_m : out.d_f)) return;
+    auto* place = reinterpret_cast<Pack<T, 8>*>(pack_of(l, out.d_m, out.d_f, b, r, i));
     const bool accumulate = r == 0 ? out.accumulate_m : out.accumulate_f;
-    const auto d = *reinterpret_cast<const Pack<T, 8>*>(z + r * l.stride + k * 8);
+    const auto d = *reinterpret_cast<const Pack<T, 8>*>(z + r * l.stride + i * 8);
     Pack<T, 8> result;
     if (accumulate) result = *place;
     for (int e = 0; e < 8; ++e)
-      store(result.v[e], load(d.v[e]) + (r == 0 ? load(g[k * 8 + e]) : 0.0f), accumulate);
+      store(result.v[e], load(d.v[e]) + (r == 0 ? load(g[i * 8 + e]) : 0.0f), accumulate);
     *place = result;
-  }
+  });
 }
 
 template <class T>
@@ -162,8 +174,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
   T *pairs = l.pairs_of(z), *g = l.line_of(z);
   const InteractionShape& s = l.shape;
-  for (int k = lane; k < l.padded * l.pair_stride; k += 32) pairs[k] = rounded<T>(0);
-  __syncwarp();
+  clear(l, z);
   for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
     copy_line(l, d_y + b * l.width, g);
     load_rows(l, m, f, b, z);

@@ -123,10 +123,11 @@ __global__ void combine_kernel(Weights weights, Weights gradients, int64_t n, co
                                const float* t_parts, int parts) {
   __shared__ float t[kMaxLayers];
   const int layers = weights.count;
-  if (threadIdx.x < layers) {
+  for (int l = threadIdx.x / 32; l < layers; l += kWarps) {
     float sum = 0;
-    for (int part = 0; part < parts; ++part) sum += t_parts[part * layers + threadIdx.x];
-    t[threadIdx.x] = sum;
+    for (int part = threadIdx.x % 32; part < parts; part += 32) sum += t_parts[part * layers + l];
+    sum = cuda::warp_sum(sum);
+    if (threadIdx.x % 32 == 0) t[l] = sum;
   }
   __syncthreads();
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -176,8 +177,8 @@ void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, con
                accumulate, t_parts);
   for (int first = 0; first < weights.count; first += kLayersAtOnce)
     sum_gradients<T>(ctx, gradients, rows, n, in, g, p, first);
-  cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, 64)), 64}, combine_kernel,
-               weights, gradients, n, static_cast<const float*>(buffers.beta.data<float>()),
+  cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, cuda::kBlock))},
+               combine_kernel, weights, gradients, n, static_cast<const float*>(buffers.beta.data<float>()),
                static_cast<const float*>(t_parts), static_cast<int>(blocks));
 }
 

@@ -39,13 +39,16 @@ __device__ void write(float* p, const Values<V>& values) {
   *reinterpret_cast<Pack<float, V>*>(p) = reinterpret_cast<const Pack<float, V>&>(values);
 }
 
-// One optimizer step on V elements of a row.
+__device__ inline float* place_of(const RowUpdateView& t, uint32_t row, int element) {
+  return t.rows + int64_t{row} * t.stride + element;
+}
+
+// One optimizer step on V elements of a row, whose weights are w.
 template <int V>
-__device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t row, int element,
+__device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t row, int element, Values<V> w,
                       const Values<V>& g) {
-  float* place = t.rows + int64_t{row} * t.stride + element;
+  float* place = place_of(t, row, element);
   constexpr int kMaxStates = 2;
-  Values<V> w = read<V>(place);
   float s[V][kMaxStates];
   for (int k = 0; k < t.states; ++k) {
     const Values<V> state = read<V>(place + (1 + k) * t.dim);
@@ -68,65 +71,100 @@ __device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t r
   }
 }
 
-template <class T, int V>
-__device__ void add_bag(const RowUpdateView& t, const T* d_bags, uint32_t bag, int element, Values<V>& sum) {
-  const auto d = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bag} * t.dim + element);
-  const float factor = t.bag_factors ? t.bag_factors[bag] : 1.0f;
-  for (int i = 0; i < V; ++i) sum.v[i] += factor * load(d.v[i]);
-}
-
 // Runs of hits of one row that lie within a tile are finished; the others leave the tile's share in
-// `partial`: [0] of a run that began earlier, [1] of one that begins here and goes on.
+// `partial`: [0] of a run that began earlier, [1] of one that begins here and goes on. Everything that kAhead
+// hits read is asked for before the first is used.
 template <class T, int V>
-__device__ void update_tiles(const RowUpdateView& t, const T* d_bags) {
-  const Lanes<V> l(t.dim);
-  const StepConstants c = *t.constants;
-  const uint32_t n = *t.num_hits, tiles = (n + kHitTile - 1) / kHitTile;
-  for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups) {
-    const uint32_t begin = tile * kHitTile, end = min(n, begin + kHitTile);
-    for (int unit = l.lane; unit < l.units; unit += l.lanes) {
-      const int element = unit * V;
-      bool continues = begin > 0 && t.hit_rows[begin - 1] == t.hit_rows[begin];
-      Values<V> sum;
-      for (uint32_t i = begin; i < end; ++i) {
-        const uint32_t row = t.hit_rows[i];
-        add_bag<T, V>(t, d_bags, t.hit_bags[i], element, sum);
-        const bool same = i + 1 < n && t.hit_rows[i + 1] == row;
-        if (same && i + 1 < end) continue;
-        if (continues || same)
-          write(t.partial + (int64_t{tile} * 2 + !continues) * t.dim + element, sum);
-        else
-          apply(t, c, row - t.row_base, element, sum);
-        sum = {};
-        continues = false;
-      }
+__device__ void update_tile(const RowUpdateView& t, const StepConstants& c, const T* d_bags, uint32_t tile,
+                            int element) {
+  constexpr int kAhead = 4;
+  const uint32_t n = *t.num_hits, begin = tile * t.tile, end = min(n, begin + t.tile);
+  bool continues = begin > 0 && t.hit_rows[begin - 1] == t.hit_rows[begin];
+  Values<V> sum;
+  for (uint32_t first = begin; first < end; first += kAhead) {
+    uint32_t rows[kAhead];
+    bool same[kAhead];  // the next hit is of the same row
+    Pack<T, V> d[kAhead];
+    float factor[kAhead];
+    Values<V> w[kAhead];
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k) {
+      const uint32_t i = first + k;
+      if (i >= end) break;
+      const uint32_t bag = t.hit_bags[i];
+      rows[k] = t.hit_rows[i];
+      same[k] = i + 1 < n && t.hit_rows[i + 1] == rows[k];
+      d[k] = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bag} * t.dim + element);
+      factor[k] = t.bag_factors ? t.bag_factors[bag] : 1.0f;
+      if (!same[k]) w[k] = read<V>(place_of(t, rows[k] - t.row_base, element));
+    }
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k) {
+      const uint32_t i = first + k;
+      if (i >= end) break;
+      for (int e = 0; e < V; ++e) sum.v[e] += factor[k] * load(d[k].v[e]);
+      if (same[k] && i + 1 < end) continue;
+      if (continues || same[k])
+        write(t.partial + (int64_t{tile} * 2 + !continues) * t.dim + element, sum);
+      else
+        apply(t, c, rows[k] - t.row_base, element, w[k], sum);
+      sum = {};
+      continues = false;
     }
   }
 }
 
-// Finishes the runs that cross tiles, each where it begins.
-template <int V>
-__device__ void update_crossing(const RowUpdateView& t) {
+template <class T, int V>
+__device__ void update_tiles(const RowUpdateView& t, const T* d_bags) {
   const Lanes<V> l(t.dim);
   const StepConstants c = *t.constants;
-  const uint32_t n = *t.num_hits, tiles = (n + kHitTile - 1) / kHitTile;
-  const auto crosses = [&](uint32_t tile) {  // the last run of `tile` goes on in the next one
-    const uint32_t end = (tile + 1) * kHitTile;
-    return end < n && t.hit_rows[end - 1] == t.hit_rows[end];
-  };
+  const uint32_t tiles = (*t.num_hits + t.tile - 1) / t.tile;
+  for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups)
+    for (int unit = l.lane; unit < l.units; unit += l.lanes) update_tile<T, V>(t, c, d_bags, tile, unit * V);
+}
+
+// The last tile that begins inside the run of `row`, which goes on beyond `tile`.
+__device__ inline uint32_t last_tile_of(const RowUpdateView& t, uint32_t tile, uint32_t row, uint32_t n) {
+  const auto inside = [&](uint32_t u) { return int64_t{u} * t.tile < n && t.hit_rows[u * t.tile] == row; };
+  uint32_t step = 1;
+  while (inside(tile + 2 * step)) step *= 2;
+  uint32_t low = tile + step, high = tile + 2 * step;  // inside, not inside
+  while (high - low > 1) {
+    const uint32_t middle = low + (high - low) / 2;
+    (inside(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+// Finishes the runs that cross tiles, each where it begins, its parts in order.
+template <int V>
+__device__ void update_crossing(const RowUpdateView& t) {
+  constexpr int kAhead = 8;
+  const Lanes<V> l(t.dim);
+  const StepConstants c = *t.constants;
+  const uint32_t n = *t.num_hits, tiles = (n + t.tile - 1) / t.tile;
   for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups) {
-    if (!crosses(tile)) continue;
-    const uint32_t row = t.hit_rows[(tile + 1) * kHitTile];
-    if (tile > 0 && t.hit_rows[tile * kHitTile - 1] == row) continue;
+    const uint32_t end = (tile + 1) * t.tile;
+    if (end >= n || t.hit_rows[end - 1] != t.hit_rows[end]) continue;
+    const uint32_t row = t.hit_rows[end];
+    if (tile > 0 && t.hit_rows[tile * t.tile - 1] == row) continue;  // it began earlier
+    const uint32_t last = last_tile_of(t, tile, row, n);
     for (int unit = l.lane; unit < l.units; unit += l.lanes) {
-      const float* parts = t.partial + int64_t{tile} * 2 * t.dim + unit * V;
-      Values<V> sum = read<V>(parts + t.dim);
-      for (uint32_t next = tile + 1;; ++next) {
-        const Values<V> part = read<V>(parts + int64_t{next - tile} * 2 * t.dim);
-        for (int i = 0; i < V; ++i) sum.v[i] += part.v[i];
-        if (!crosses(next) || t.hit_rows[(next + 1) * kHitTile] != row) break;
+      const auto part = [&](uint32_t u) {
+        return read<V>(t.partial + (int64_t{u} * 2 + (u == tile)) * t.dim + unit * V);
+      };
+      Values<V> sum;
+      for (uint32_t first = tile; first <= last; first += kAhead) {
+        Values<V> parts[kAhead];
+#pragma unroll
+        for (int k = 0; k < kAhead; ++k)
+          if (first + k <= last) parts[k] = part(first + k);
+#pragma unroll
+        for (int k = 0; k < kAhead; ++k)
+          for (int e = 0; e < V && first + k <= last; ++e) sum.v[e] += parts[k].v[e];
       }
-      apply(t, c, row - t.row_base, unit * V, sum);
+      const uint32_t local = row - t.row_base;
+      apply(t, c, local, unit * V, read<V>(place_of(t, local, unit * V)), sum);
     }
   }
 }
@@ -139,7 +177,8 @@ __device__ void update_others(const RowUpdateView& t) {
   const StepConstants c = *t.constants;
   for (uint32_t row = blockIdx.x * l.groups + l.group; row < *t.num_rows; row += gridDim.x * l.groups) {
     if (t.hit_bits[row / 32] >> (row % 32) & 1) continue;
-    for (int unit = l.lane; unit < l.units; unit += l.lanes) apply(t, c, row, unit * V, Values<V>());
+    for (int unit = l.lane; unit < l.units; unit += l.lanes)
+      apply(t, c, row, unit * V, read<V>(place_of(t, row, unit * V)), Values<V>());
   }
 }
 
@@ -187,12 +226,11 @@ void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<cons
     return dim3(std::max(1u, grid_for(stream, items, items_per_block) / count), count);
   };
   constexpr int64_t kGroups = kBlock / 32;
-  const int64_t tiles = divide_up(shape.max_hits, kHitTile);
   const auto kernel = dtype == DType::bf16  ? tiles_kernel<bf16>
                       : dtype == DType::f16 ? tiles_kernel<f16>
                                             : tiles_kernel<float>;
-  launch(ctx, "row_update.tiles", {grid(tiles, kGroups)}, kernel, tables, gradients);
-  launch(ctx, "row_update.crossing", {grid(tiles, kGroups)}, crossing_kernel, tables, gradients);
+  launch(ctx, "row_update.tiles", {grid(shape.max_tiles, kGroups)}, kernel, tables, gradients);
+  launch(ctx, "row_update.crossing", {grid(shape.max_tiles, kGroups)}, crossing_kernel, tables, gradients);
   if (shape.max_rows > 0)
     launch(ctx, "row_update.others", {grid(shape.max_rows, kGroups)}, others_kernel, tables, gradients);
   if (shape.has_lazy)

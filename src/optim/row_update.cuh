@@ -21,17 +21,19 @@ struct RowUpdateView {
   const uint32_t* hit_rows;  // plus row_base
   const uint32_t* hit_bags;
   const uint32_t* num_hits;
-  uint32_t row_base;
+  uint32_t row_base, tile;   // hit_tile()
   const uint32_t* num_rows;  // in use
   const uint32_t* hit_bits;  // every_row: bit r is set where row r has a hit
   float* partial;            // [tiles, 2, dim]
 };
 
-inline constexpr int kHitTile = 32;  // hits that one group of threads sums
+// Hits that one group of threads sums: few where there are few, so that many groups share them.
+inline uint32_t hit_tile(int64_t max_hits) { return max_hits <= (1 << 17) ? 8 : 32; }
 
 struct RowUpdateLaunch {
-  int64_t max_hits;  // of any table of the group
-  int64_t max_rows;  // of any table with every_row; 0: none
+  int64_t max_tiles;  // of any table of the group
+  int64_t max_hits;   // of any table of the group
+  int64_t max_rows;   // of any table with every_row; 0: none
   bool has_lazy;
 };
 
