@@ -45,17 +45,21 @@ void thin_forward(const GemmProblem<T, C>& whole) {
   float columns[kThin][kTile], sums[kTile][kThin];
   for (int64_t i0 = 0; i0 < whole.m; i0 += kTile) {
     const GemmProblem<T, C> p = rows_of(whole, i0, std::min(whole.m, i0 + kTile));
-    for (int64_t i = 0; i < p.m; ++i)
-      for (int64_t j = 0; j < p.n; ++j) sums[i][j] = p.accumulate ? to_float(p.c[i * p.ldc + j]) : 0;
     for (int64_t k0 = 0; k0 < p.k; k0 += kTile) {
       const int64_t k = std::min(kTile, p.k - k0);
       for (int64_t j = 0; j < p.n; ++j)
         for (int64_t q = 0; q < k; ++q) columns[j][q] = to_float(p.b[(k0 + q) * p.ldb + j]);
       for (int64_t i = 0; i < p.m; ++i)
-        for (int64_t j = 0; j < p.n; ++j) sums[i][j] += dot(p.a + i * p.lda + k0, columns[j], k);
+        for (int64_t j = 0; j < p.n; ++j) {
+          C& c = p.c[i * p.ldc + j];
+          const float before = k0 > 0 ? sums[i][j] : p.accumulate ? to_float(c) : 0;
+          const float sum = before + dot(p.a + i * p.lda + k0, columns[j], k);
+          if (k0 + k < p.k)
+            sums[i][j] = sum;
+          else
+            store<false>(c, p.epilogue(sum, j));
+        }
     }
-    for (int64_t i = 0; i < p.m; ++i)
-      for (int64_t j = 0; j < p.n; ++j) store<false>(p.c[i * p.ldc + j], p.epilogue(sums[i][j], j));
   }
 }
 
@@ -79,19 +83,18 @@ void thin_weight_gradient(const GemmProblem<T, C>& whole) {
 // c = a[m, k <= 4] b^T
 template <class T, class C>
 void thin_input_gradient(const GemmProblem<T, C>& whole) {
-  float columns[kThin][kTile], sum[kTile];
+  float columns[kThin][kTile], buffer[kTile];
   for (int64_t j0 = 0; j0 < whole.n; j0 += kTile) {
     const GemmProblem<T, C> p = columns_of(whole, j0, std::min(whole.n, j0 + kTile));
     for (int64_t q = 0; q < p.k; ++q)
       for (int64_t j = 0; j < p.n; ++j) columns[q][j] = to_float(p.b[j * p.ldb + q]);
     for (int64_t i = 0; i < p.m; ++i) {
-      C* c = p.c + i * p.ldc;
-      if (p.accumulate)
-        copy_as(c, p.n, sum);
-      else
-        std::fill_n(sum, p.n, 0.0f);
+      const FloatRun run(p.c + i * p.ldc, p.n, buffer);
+      float* sum = run.start(p.accumulate);
       for (int64_t q = 0; q < p.k; ++q) add_scaled(sum, columns[q], to_float(p.a[i * p.lda + q]), p.n);
-      for (int64_t j = 0; j < p.n; ++j) store<false>(c[j], p.epilogue(sum[j], j));
+      if (p.bias || p.relu)
+        for (int64_t j = 0; j < p.n; ++j) sum[j] = p.epilogue(sum[j], j);
+      run.flush();
     }
   }
 }

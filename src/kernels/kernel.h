@@ -17,7 +17,8 @@ class Kernel;
 // where the kernel is defined; a device back end fills its own when it is loaded. The dtype of the first
 // tensor selects the slot. There is no silent fallback: an empty slot throws `unsupported` with names.
 //
-//   constinit Kernel<void(const Tensor& x, const Tensor& y)> relu{"ReLU", {DType::f32, relu_cpu}};
+//   constinit Kernel<void(const Tensor& x, const Tensor& y)> relu{
+//       "ReLU", {DType::f32, relu_cpu<float>}, {DType::bf16, relu_cpu<bf16>}};
 template <class... Args>
 class Kernel<void(const Tensor&, Args...)> {
  public:

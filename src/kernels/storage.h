@@ -45,4 +45,35 @@ inline void copy_as(const From* from, int64_t n, To* to) {
     for (int64_t i = 0; i < n; ++i) store<false>(to[i], to_float(from[i]));
 }
 
+// A run of n elements that is worked on in float: float storage in place, other storage in `buffer`, from
+// where flush() rounds it.
+template <class T>
+class FloatRun {
+ public:
+  FloatRun(T* target, int64_t n, float* buffer) : target_(target), n_(n), buffer_(buffer) {}
+
+  float* data() const {
+    if constexpr (std::is_same_v<T, float>)
+      return target_;
+    else
+      return buffer_;
+  }
+  // What the target holds, or zeros.
+  float* start(bool accumulate) const {
+    if (!accumulate)
+      std::fill_n(data(), n_, 0.0f);
+    else if constexpr (!std::is_same_v<T, float>)
+      copy_as(target_, n_, buffer_);
+    return data();
+  }
+  void flush() const {
+    if constexpr (!std::is_same_v<T, float>) copy_as(buffer_, n_, target_);
+  }
+
+ private:
+  T* target_;
+  int64_t n_;
+  float* buffer_;
+};
+
 }  // namespace ctr

@@ -28,15 +28,16 @@ constexpr int64_t kTile = 1024;  // stays in the first-level cache while the inp
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
   parallel_for(ctx.threads, y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
-    float sum[kTile];
+    float buffer[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
       const int64_t n = std::min(kTile, end - tile);
       const auto part = [tile](const Tensor& t) { return t.data<T>() + tile; };
-      copy_as(part(x[0]), n, sum);
-      for (const Tensor& term : x.subspan(1, x.size() - 2)) add_scaled(sum, part(term), 1.0f, n);
-      const T* last = part(x.back());
-      T* out = part(y);
-      for (int64_t i = 0; i < n; ++i) store<false>(out[i], sum[i] + to_float(last[i]));
+      const T *a = part(x[0]), *b = part(x[1]);
+      const FloatRun run(part(y), n, buffer);
+      float* sum = run.data();
+      for (int64_t i = 0; i < n; ++i) sum[i] = to_float(a[i]) + to_float(b[i]);
+      for (const Tensor& more : x.subspan(2)) add_scaled(sum, part(more), 1.0f, n);
+      run.flush();
     }
   });
 }

@@ -2,6 +2,7 @@
 #include "layers/dropout.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/parallel.h"
 #include "base/vectorize.h"
@@ -66,8 +67,11 @@ CTR_VECTORIZE void apply_bits(const T* x, const uint32_t* bits, float scale, int
   for (int64_t first = 0; first < n; first += kBits) {
     const uint32_t word = bits[first / kBits];
     const auto columns = static_cast<uint32_t>(std::min(kBits, n - first));
-    for (uint32_t j = 0; j < columns; ++j)
-      store<kAccumulate>(y[first + j], (word >> j & 1) ? to_float(x[first + j]) * scale : 0.0f);
+    for (uint32_t j = 0; j < columns; ++j) {  // a mask, not a choice: branches would keep it from vectorising
+      const uint32_t keep = 0u - (word >> j & 1);
+      const auto scaled = std::bit_cast<uint32_t>(to_float(x[first + j]) * scale);
+      store<kAccumulate>(y[first + j], std::bit_cast<float>(scaled & keep));
+    }
   }
 }
 

@@ -23,26 +23,29 @@ class ElementwiseMultiply final : public Layer {
   }
 };
 
-constexpr int64_t kTile = 1024;  // one tile of the product stays in the first-level cache
+constexpr int64_t kTile = 2048;  // one tile of the product stays in the first-level cache
 
 // target = first times all x but x[skip]
 template <class T>
 void multiply(Context& ctx, const Tensor& first, std::span<const Tensor> x, int64_t skip,
               const Tensor& target, bool accumulate) {
   parallel_for(ctx.threads, target.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
-    float product[kTile];
+    float buffer[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
       const int64_t n = std::min(kTile, end - tile);
+      T* out = target.data<T>() + tile;
+      const FloatRun run(out, n, buffer);
+      float* product = accumulate ? buffer : run.data();
       copy_as(first.data<T>() + tile, n, product);
       for (int64_t k = 0; k < std::ssize(x); ++k) {
         if (k == skip) continue;
         const T* factor = x[static_cast<size_t>(k)].data<T>() + tile;
         for (int64_t i = 0; i < n; ++i) product[i] *= to_float(factor[i]);
       }
-      T* out = target.data<T>() + tile;
-      with_accumulate(accumulate, [&](auto add) {
-        for (int64_t i = 0; i < n; ++i) store<add()>(out[i], product[i]);
-      });
+      if (accumulate)
+        for (int64_t i = 0; i < n; ++i) store<true>(out[i], product[i]);
+      else
+        run.flush();
     }
   });
 }

@@ -122,16 +122,14 @@ template <class T>
 void input_gradient_row(const PartSums& sums, float a, std::span<const Tensor> w, const T* g, int64_t n,
                         bool accumulate, T* d_x) {
   constexpr int64_t kTile = 512;
-  float sum[kTile];
+  float buffer[kTile];
   for (int64_t i = 0; i < n; i += kTile) {
     const int64_t columns = std::min(kTile, n - i);
-    if (accumulate)
-      copy_as(d_x + i, columns, sum);
-    else
-      std::fill_n(sum, columns, 0.0f);
+    const FloatRun run(d_x + i, columns, buffer);
+    float* sum = run.start(accumulate);
     add_scaled(sum, g + i, a, columns);
     for (size_t l = 0; 2 * l < w.size(); ++l) add_scaled(sum, w[2 * l].data<float>() + i, sums.q[l], columns);
-    copy_as(sum, columns, d_x + i);
+    run.flush();
   }
 }
 
