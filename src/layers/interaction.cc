@@ -53,23 +53,21 @@ void gather(const SampleRows<T>& z, int64_t i0, int64_t n, int64_t e0, int64_t n
 // columns[e, j] = rows[j, e], in blocks of 4 x 4: shuffles instead of single elements.
 void transpose(const float* rows, int64_t n, int64_t ne, float* columns) {
   typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-  typedef int Mask __attribute__((vector_size(16)));
-  constexpr Mask kLow{0, 4, 1, 5}, kHigh{2, 6, 3, 7}, kFirst{0, 1, 4, 5}, kSecond{2, 3, 6, 7};
   int64_t j = 0;
   for (; j + 4 <= n; j += 4) {
     int64_t e = 0;
     for (; e + 4 <= ne; e += 4) {
       Four in[4];
       for (int r = 0; r < 4; ++r) in[r] = *reinterpret_cast<const Four*>(rows + (j + r) * kStrip + e);
-      const Four low01 = __builtin_shuffle(in[0], in[1], kLow),
-                 high01 = __builtin_shuffle(in[0], in[1], kHigh);
-      const Four low23 = __builtin_shuffle(in[2], in[3], kLow),
-                 high23 = __builtin_shuffle(in[2], in[3], kHigh);
+      const Four low01 = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5),
+                 high01 = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
+      const Four low23 = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5),
+                 high23 = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
       float* out = columns + e * kBlock + j;
-      *reinterpret_cast<Four*>(out) = __builtin_shuffle(low01, low23, kFirst);
-      *reinterpret_cast<Four*>(out + kBlock) = __builtin_shuffle(low01, low23, kSecond);
-      *reinterpret_cast<Four*>(out + 2 * kBlock) = __builtin_shuffle(high01, high23, kFirst);
-      *reinterpret_cast<Four*>(out + 3 * kBlock) = __builtin_shuffle(high01, high23, kSecond);
+      *reinterpret_cast<Four*>(out) = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+      *reinterpret_cast<Four*>(out + kBlock) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+      *reinterpret_cast<Four*>(out + 2 * kBlock) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+      *reinterpret_cast<Four*>(out + 3 * kBlock) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
     }
     for (; e < ne; ++e)
       for (int r = 0; r < 4; ++r) columns[e * kBlock + j + r] = rows[(j + r) * kStrip + e];

@@ -113,7 +113,7 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
                                        engine.spec().solver.i64_input_key));
   }
   for (auto& [e, dump] : loaded) {
-    engine.ranks().run([&, e = e](Rank& rank) { rank.embeddings().import_rows(e, dump); });
+    engine.ranks().run([e = e, &dump = dump](Rank& rank) { rank.embeddings().import_rows(e, dump); });
     engine.sparse_order(e) = {std::move(dump.keys), std::move(dump.slot_ids), {}, {}, {}};
   }
 }
