@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target sets up by itself what it needs; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench format check clean
+.PHONY: help setup demo test bench cuda format check clean
 PYTHON := .venv/bin/python
 
 help: ## List the targets
@@ -20,6 +20,11 @@ test: setup ## Run the C++ and Python tests
 bench: setup ## Measure single operations on this machine
 	@cmake --build --preset cpu --target hugectr_bench >/dev/null
 	@build/cpu/benchmarks/hugectr_bench
+
+cuda: setup ## Compile the CUDA back end, where there is a CUDA compiler
+	@if ! command -v nvcc >/dev/null; then echo "cuda: no nvcc, nothing compiled"; exit; fi; \
+	cmake --preset cuda -DHUGECTR_PYTHON=OFF >/dev/null && cmake --build --preset cuda >build/cuda.log 2>&1 \
+	&& echo "cuda: compiled" || { tail -n 40 build/cuda.log; exit 1; }
 
 format: ## Format all C++ and Python files
 	@tools/setup.sh --lint
