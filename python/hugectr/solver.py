@@ -36,6 +36,8 @@ TUNING_OPTIONS = (
     "eval_intra_iteration_overlap",
     "eval_inter_iteration_overlap",
 )
+# Those that the CUDA back end heeds.
+GPU_OPTIONS = ("enable_tf32_compute", "use_cuda_graph")
 
 
 class Solver(Record):
@@ -79,7 +81,9 @@ def _check(solver: Solver) -> None:
 
 def _warn_about_tuning(solver: Solver) -> None:
     parameters = inspect.signature(CreateSolver).parameters
-    changed = [name for name in TUNING_OPTIONS if getattr(solver, name) != parameters[name].default]
+    heeded = GPU_OPTIONS if _core.default_device() == "cuda" else ()
+    idle = [name for name in TUNING_OPTIONS if name not in heeded]
+    changed = [name for name in idle if getattr(solver, name) != parameters[name].default]
     if changed:
         _core.warn_once(f"CreateSolver(): accepted, but without effect on this back end: {', '.join(changed)}")
 
