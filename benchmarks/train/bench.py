@@ -149,6 +149,7 @@ def main() -> None:
             "gemm": gemm,
             "rows": rows,
         }
+        options.write.parent.mkdir(parents=True, exist_ok=True)
         options.write.write_text(json.dumps(result, indent=1) + "\n")
 
 
