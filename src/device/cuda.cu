@@ -39,24 +39,35 @@ Stream::Stream(int device) : device_(device), synchronous_(is_set("HUGECTR_CUDA_
         "reading the device");
   check(cudaStreamCreateWithFlags(&main_, cudaStreamNonBlocking), "creating a stream");
   check(cudaStreamCreateWithFlags(&copy_, cudaStreamNonBlocking), "creating a stream");
+  check(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking), "creating a stream");
   check(cudaMalloc(&workspace_, kWorkspaceBytes), "allocating the workspace");
   check(cudaMalloc(&ring_, kRingBytes), "allocating the input ring");
   check(cudaMallocHost(&pinned_, kRingBytes), "allocating the pinned input ring");
-  arrived_ = new_event();
+  for (cudaEvent_t* event : {&arrived_, &forked_, &joined_}) *event = new_event();
 }
 
 Stream::~Stream() {
-  cudaStreamSynchronize(copy_);
-  cudaStreamSynchronize(main_);
+  for (cudaStream_t stream : {copy_, side_, main_}) cudaStreamSynchronize(stream);
   locals_.clear();
   for (const Piece& piece : pieces_) cudaEventDestroy(piece.free);
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
-  cudaEventDestroy(arrived_);
+  for (cudaEvent_t event : {arrived_, forked_, joined_}) cudaEventDestroy(event);
   cudaFree(workspace_);
   cudaFree(ring_);
   cudaFreeHost(pinned_);
-  cudaStreamDestroy(copy_);
-  cudaStreamDestroy(main_);
+  for (cudaStream_t stream : {copy_, side_, main_}) cudaStreamDestroy(stream);
+}
+
+void Stream::step_aside() {
+  check(cudaEventRecord(forked_, main_), "forking a stream");
+  check(cudaStreamWaitEvent(side_, forked_), "forking a stream");
+  aside_ = is_forked_ = true;
+}
+
+void Stream::join() {
+  if (!std::exchange(is_forked_, false)) return;
+  check(cudaEventRecord(joined_, side_), "joining a stream");
+  check(cudaStreamWaitEvent(main_, joined_), "joining a stream");
 }
 
 cudaEvent_t Stream::take_event() {
@@ -135,7 +146,7 @@ cudaGraphExec_t Stream::end_recording() {
 
 void Stream::launched(std::string_view kernel) const {
   check(cudaGetLastError(), kernel);
-  if (synchronous_) check(cudaStreamSynchronize(main_), kernel);
+  if (synchronous_) check(cudaStreamSynchronize(aside_ ? side_ : main_), kernel);
 }
 
 namespace {

@@ -32,8 +32,13 @@ class Stream {
 
   cudaStream_t get() const {
     cudaSetDevice(device_);  // the calling thread may have used another one
-    return main_;
+    return aside_ ? side_ : main_;
   }
+  // Between the two, work goes to a second stream, after what is on the first; the first waits for it at
+  // join().
+  void step_aside();
+  void step_back() { aside_ = false; }
+  void join();
   // Scratch memory of the operation that runs now: nothing in it outlives the operation.
   template <class T>
   T* workspace() const {
@@ -72,8 +77,9 @@ class Stream {
   int device_;
   int multiprocessors_ = 0;
   bool synchronous_;  // HUGECTR_CUDA_SYNC
-  cudaStream_t main_ = nullptr, copy_ = nullptr;
-  cudaEvent_t arrived_ = nullptr;
+  bool aside_ = false, is_forked_ = false;
+  cudaStream_t main_ = nullptr, copy_ = nullptr, side_ = nullptr;
+  cudaEvent_t arrived_ = nullptr, forked_ = nullptr, joined_ = nullptr;
   void* workspace_ = nullptr;
   std::byte *pinned_ = nullptr, *ring_ = nullptr;  // the ring, on the host and on the device
   size_t position_ = 0;

@@ -86,6 +86,7 @@ class CudaEmbeddingGroup final : public EmbeddingGroup {
   CudaTable& table(int e) const { return *tables_.at(static_cast<size_t>(e)); }
   void stage_keys(Context& ctx, size_t e, const CsrKeys& input, int64_t batch);
   void check_room(Context& ctx, size_t e);
+  void sort_hits(Context& ctx);
   void make_room(Context& ctx);
   void describe(Context& ctx);
   Tensor clock(int e) const { return {DType::i64, {1}, &pointer<StepClock>(clocks_)[e].step}; }
@@ -229,6 +230,7 @@ void CudaEmbeddingGroup::stage(Context& ctx, std::span<const CsrKeys* const> inp
                                bool training) {
   require(batch <= max_batch_, "embeddings were made for up to {} samples, got {}", max_batch_, batch);
   training_ = training;
+  stream_of(ctx).join();  // a forward() without backward() may still sort the last batch
   for (size_t e = 0; e < tables_.size(); ++e) stage_keys(ctx, e, *inputs[e], batch);
   if (training)
     for (size_t e = 0; e < tables_.size(); ++e) check_room(ctx, e);
@@ -277,8 +279,25 @@ void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
 
 void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> outputs) {
   if (tables_.empty()) return;
-  training_ ? insert_rows(ctx, group_) : find_rows(ctx, group_);
+  if (!training_) {
+    find_rows(ctx, group_);
+    return combine_rows(ctx, group_, outputs);
+  }
+  insert_rows(ctx, group_);
+  Stream& stream = stream_of(ctx);
+  stream.step_aside();  // beside the dense network, until backward() needs it
+  sort_hits(ctx);
+  stream.step_back();
   combine_rows(ctx, group_, outputs);
+}
+
+void CudaEmbeddingGroup::sort_hits(Context& ctx) {
+  for (const BatchBuffers& b : batches_)
+    if (b.hit_bits.data()) memory_backend(ctx.device).fill_zero(ctx, b.hit_bits.data(), b.hit_bits.bytes());
+  list_hits(ctx, group_, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_));
+  sort_pairs(ctx, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_), pointer<uint32_t>(sorted_rows_),
+             pointer<uint32_t>(sorted_bags_), num_hits_, row_bits_, sort_scratch_.data(),
+             sort_scratch_.bytes());
 }
 
 __global__ void tick_kernel(StepClock* clocks, uint64_t frozen, const StepState* step, int count) {
@@ -295,14 +314,9 @@ void CudaEmbeddingGroup::backward(Context& ctx, Comm&, std::span<const Tensor> d
   std::vector<Tensor> d_bags(d_outputs.begin(), d_outputs.end());
   for (size_t e = 0; e < frozen.size(); ++e)
     if (frozen[e]) frozen_bits |= uint64_t{1} << e, d_bags[e] = {};
-  for (const BatchBuffers& b : batches_)
-    if (b.hit_bits.data()) memory_backend(ctx.device).fill_zero(ctx, b.hit_bits.data(), b.hit_bits.bytes());
   launch(ctx, "embedding.tick", {1, static_cast<unsigned>(kMaxTables)}, tick_kernel,
          pointer<StepClock>(clocks_), frozen_bits, ctx.step, count());
-  list_hits(ctx, group_, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_));
-  sort_pairs(ctx, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_), pointer<uint32_t>(sorted_rows_),
-             pointer<uint32_t>(sorted_bags_), num_hits_, row_bits_, sort_scratch_.data(),
-             sort_scratch_.bytes());
+  stream_of(ctx).join();
   update_rows(ctx, pointer<RowUpdateView>(update_views_), d_bags, update_);
 }
 

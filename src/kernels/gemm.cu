@@ -86,32 +86,45 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
   return p;
 }
 
-// Where rows are not aligned as the tensor cores want them, a copy with longer rows is worth its while.
+int64_t rounded_up(int64_t n, DType t) {
+  const auto wide = static_cast<int64_t>(kWideBytes / size_of(t));
+  return cuda::divide_up(n, wide) * wide;
+}
+
+// The tensor cores are fast where rows are aligned and as long as whole accesses. Where a tensor is not like
+// that, a copy with zeros behind its rows, and rows of zeros if `rows` is more than it has, is worth its
+// while.
 class Aligned {
  public:
-  Aligned(const Context& ctx, const Tensor& like, bool wanted) : columns_(like.shape().last()) {
-    if (!wanted) return;
-    const auto wide = static_cast<int64_t>(kWideBytes / size_of(like.dtype()));
-    columns_ = cuda::divide_up(columns_, wide) * wide;
-    memory_ = Buffer(ctx.device, static_cast<size_t>(like.shape().rows() * columns_) * size_of(like.dtype()),
+  Aligned(const Context& ctx, const Tensor& like, int alignment, int64_t rows, int64_t columns)
+      : rows_(rows), columns_(columns) {
+    if (alignment == kWideBytes && like.shape().rows() == rows && like.shape().last() == columns) return;
+    row_length_ = rounded_up(columns, like.dtype());
+    memory_ = Buffer(ctx.device, static_cast<size_t>(rows * row_length_) * size_of(like.dtype()),
                      "aligned factors of a product");
   }
+  // Leaves the tensor as it is.
+  explicit Aligned(const Tensor& like) : rows_(like.shape().rows()), columns_(like.shape().last()) {}
+
   bool is_copy() const { return memory_.data() != nullptr; }
-  int64_t columns() const { return columns_; }  // row length
+  int64_t rows() const { return rows_; }
+  int64_t columns() const { return columns_; }
+  int64_t row_length() const { return is_copy() ? row_length_ : columns_; }
   // The tensor itself, or its copy filled from it.
   void* take(Context& ctx, const Tensor& t) const {
-    if (!is_copy()) return t.raw();
-    copy_columns(ctx, t, whole(t), t.shape().rows(), {0, 0, t.shape().last()}, false);
-    return memory_.data();
+    if (is_copy()) copy_columns(ctx, t, copy_of(t), t.shape().rows(), {0, 0, t.shape().last()}, false);
+    return target(t);
   }
   void give(Context& ctx, const Tensor& t, bool accumulate) const {
-    if (is_copy()) copy_columns(ctx, whole(t), t, t.shape().rows(), {0, 0, t.shape().last()}, accumulate);
+    if (is_copy()) copy_columns(ctx, copy_of(t), t, t.shape().rows(), {0, 0, t.shape().last()}, accumulate);
   }
   void* target(const Tensor& t) const { return is_copy() ? memory_.data() : t.raw(); }
 
  private:
-  Tensor whole(const Tensor& t) const { return {t.dtype(), {t.shape().rows(), columns_}, memory_.data()}; }
-  int64_t columns_;
+  Tensor copy_of(const Tensor& t) const {
+    return {t.dtype(), {t.shape().rows(), row_length_}, memory_.data()};
+  }
+  int64_t rows_, columns_, row_length_ = 0;
   Buffer memory_;
 };
 
@@ -120,9 +133,13 @@ class Product {
  public:
   Product(Context& ctx, cublasLtHandle_t library, const Problem& p, const Tensor& a, const Tensor& b,
           const Tensor& c)
-      : a_(ctx, a, p.align_a < kWideBytes && is_large(p)),
-        b_(ctx, b, p.align_b < kWideBytes && is_large(p)),
-        c_(ctx, c, p.align_c < kWideBytes && is_large(p) && !(p.accumulate && (p.bias || p.relu))) {
+      : a_(a), b_(b), c_(c) {
+    if (is_large(p)) {
+      const int64_t k = rounded_up(p.k, p.in), n = rounded_up(p.n, p.in);
+      a_ = p.transpose_a ? Aligned(ctx, a, p.align_a, k, p.m) : Aligned(ctx, a, p.align_a, p.m, k);
+      b_ = p.transpose_b ? Aligned(ctx, b, p.align_b, n, k) : Aligned(ctx, b, p.align_b, k, n);
+      c_ = Aligned(ctx, c, p.align_c, p.m, n);
+    }
     const auto compute = p.in == DType::f32 && p.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     check(cublasLtMatmulDescCreate(operation_.out(), compute, CUDA_R_32F), "describing a product");
     set(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -131,9 +148,9 @@ class Product {
                                        : p.bias         ? CUBLASLT_EPILOGUE_BIAS
                                        : p.relu         ? CUBLASLT_EPILOGUE_RELU
                                                         : CUBLASLT_EPILOGUE_DEFAULT);
-    layout(a_layout_, a, a_.columns());
-    layout(b_layout_, b, b_.columns());
-    layout(c_layout_, c, c_.columns());
+    layout(a_layout_, p.in, a_);
+    layout(b_layout_, p.in, b_);
+    layout(c_layout_, p.out, c_);
     choose(library, p);
   }
 
@@ -156,10 +173,13 @@ class Product {
   using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
   using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 
-  // Large products that run on the tensor cores.
+  // Products on the tensor cores that take longer than copies. An epilogue neither comes before the old
+  // content of c is added nor finds a bias for further columns.
   static bool is_large(const Problem& p) {
     constexpr int64_t kLarge = int64_t{1} << 26;
-    return p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32);
+    const bool can_copy_c =
+        !(p.accumulate && (p.bias || p.relu)) && !(p.bias && p.n != rounded_up(p.n, p.in));
+    return p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32) && can_copy_c;
   }
 
   template <class T>
@@ -167,9 +187,9 @@ class Product {
     check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
           "describing a product");
   }
-  static void layout(Layout& l, const Tensor& t, int64_t row_length) {
-    check(cublasLtMatrixLayoutCreate(l.out(), type_of(t.dtype()), static_cast<uint64_t>(t.shape().last()),
-                                     static_cast<uint64_t>(t.shape().rows()), row_length),
+  static void layout(Layout& l, DType dtype, const Aligned& t) {
+    check(cublasLtMatrixLayoutCreate(l.out(), type_of(dtype), static_cast<uint64_t>(t.columns()),
+                                     static_cast<uint64_t>(t.rows()), t.row_length()),
           "describing a matrix");
   }
 

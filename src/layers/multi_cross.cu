@@ -9,6 +9,7 @@ namespace {
 
 constexpr int64_t kMaxLayers = 32;
 constexpr int kWarps = cuda::kBlock / 32;
+constexpr int kAtOnce = 8;  // layers that one pass over a row serves
 
 // w_l and b_l, or their gradients.
 struct Weights {
@@ -49,12 +50,20 @@ __global__ void forward_kernel(Weights weights, int64_t rows, int64_t n, const T
        r += int64_t{gridDim.x} * kWarps) {
     const T* in = x + r * n;
     float a = 1;
-    for (int l = 0; l < weights.count; ++l) {
-      float dot = 0;
-      for (int64_t i = lane; i < n; i += 32) dot += cuda::load(in[i]) * weights.w[l][i];
-      dot = cuda::warp_sum(dot);
-      if (lane == 0) p[r * weights.count + l] = dot;
-      a += a * dot + c[l];
+    for (int first = 0; first < weights.count; first += kAtOnce) {
+      float dots[kAtOnce] = {};
+      for (int64_t i = lane; i < n; i += 32) {
+        const float v = cuda::load(in[i]);
+#pragma unroll
+        for (int k = 0; k < kAtOnce; ++k) dots[k] += v * weights.w[min(first + k, weights.count - 1)][i];
+      }
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k) {
+        const float dot = cuda::warp_sum(dots[k]);
+        if (first + k >= weights.count) continue;
+        if (lane == 0) p[r * weights.count + first + k] = dot;
+        a += a * dot + c[first + k];
+      }
     }
     for (int64_t i = lane; i < n; i += 32) y[r * n + i] = cuda::rounded<T>(a * cuda::load(in[i]) + offset[i]);
   }
@@ -72,6 +81,29 @@ void forward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
                forward_kernel<T>, weights, rows, n, static_cast<const T*>(x.data<T>()),
                static_cast<const float*>(beta + weights.count * n), static_cast<const float*>(c),
                buffers.p.data<float>(), y.data<T>());
+}
+
+// d_x = a g + sum of q_l w_l, where lane l holds q_l.
+template <class T>
+__device__ void add_rows(const Weights& weights, float a, float q_lane, int64_t n, const T* g, T* d_x,
+                         bool accumulate) {
+  const int lane = threadIdx.x % 32;
+  for (int first = 0; first < weights.count; first += kAtOnce) {
+    float q[kAtOnce];
+    const float* w[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int l = min(first + k, weights.count - 1);
+      q[k] = __shfl_sync(0xffffffffu, first + k < weights.count ? q_lane : 0.0f, l);
+      w[k] = weights.w[l];
+    }
+    for (int64_t i = lane; i < n; i += 32) {
+      float d = first == 0 ? a * cuda::load(g[i]) : 0;
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k) d += q[k] * w[k][i];
+      cuda::store(d_x[i], d, accumulate || first > 0);
+    }
+  }
 }
 
 // A warp a row: d_x, and q_l in the place of p_l. Each block leaves its rows' sums of t_l in t_parts.
@@ -99,15 +131,7 @@ __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const 
     __syncwarp();
     if (lane < layers) p[r * layers + lane] = q_lane;
     if (!d_x) continue;
-    for (int64_t first = 0; first < n; first += 32) {  // whole warps, as every lane holds a q
-      const int64_t i = first + lane;
-      float d = i < n ? a * cuda::load(g[i]) : 0;
-      for (int l = 0; l < layers; ++l) {
-        const float q = __shfl_sync(0xffffffffu, q_lane, l);
-        if (i < n) d += q * weights.w[l][i];
-      }
-      if (i < n) cuda::store(d_x[r * n + i], d, accumulate);
-    }
+    add_rows(weights, a, q_lane, n, g, d_x + r * n, accumulate);
   }
   t_sums[warp][lane] = t_sum;
   __syncthreads();
