@@ -100,14 +100,15 @@ size_t Stream::reserve(size_t bytes) {
 }
 
 void Stream::upload(void* to, const void* host, size_t bytes, int threads) {
-  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10;
-  constexpr int64_t kThreadPiece = 512 << 10;
+  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10, kAlone = size_t{1} << 20;
   for (size_t done = 0; done < bytes; done += kPiece) {
     const size_t n = std::min(kPiece, bytes - done);
     const size_t at = reserve(n);
-    parallel_for(threads, static_cast<int64_t>(n), kThreadPiece, [&](int64_t begin, int64_t end) {
-      std::memcpy(pinned_ + at + begin, static_cast<const std::byte*>(host) + done + begin,
-                  static_cast<size_t>(end - begin));
+    // One team size: others would make OpenMP end and start threads.
+    parallel_team(n < kAlone ? 1 : threads, [&](int t, int team) {
+      const Range r = split(static_cast<int64_t>(n), t, team);
+      std::memcpy(pinned_ + at + r.begin, static_cast<const std::byte*>(host) + done + r.begin,
+                  static_cast<size_t>(r.end - r.begin));
     });
     auto* target = static_cast<std::byte*>(to) + done;
     if (n <= kDirect) {

@@ -45,9 +45,11 @@ struct StepClock {
 bool narrow_offsets(const Context& ctx, std::span<const int64_t> offsets, std::vector<uint32_t>& narrow) {
   std::atomic<bool> changed = narrow.size() != offsets.size();
   narrow.resize(offsets.size());
-  parallel_for(ctx.threads, std::ssize(offsets), 1 << 16, [&](int64_t begin, int64_t end) {
+  const int64_t n = std::ssize(offsets);
+  parallel_team(n < (1 << 17) ? 1 : ctx.threads, [&](int member, int team) {
+    const Range r = split(n, member, team);
     bool differs = false;
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = r.begin; i < r.end; ++i) {
       const auto offset = static_cast<uint32_t>(offsets[i]);
       differs |= offset != narrow[i];
       narrow[i] = offset;

@@ -136,29 +136,49 @@ struct Outputs {
   void* data[kMaxTables];
 };
 
-// A group of threads sums a bag, each V neighbouring elements.
+// Row of key i, whatever insert_rows() left there.
+__device__ inline uint32_t row_of(const TableView& t, uint32_t i) {
+  const uint32_t found = t.found[i];
+  return found >= kPending && found != kNoRow ? t.entries[found - kPending].row : found;
+}
+
+template <int V>
+__device__ inline void add_row(const TableView& t, uint32_t row, int element, float (&sum)[V]) {
+  if (row == kNoRow) return;
+  const auto w = *reinterpret_cast<const Pack<float, V>*>(t.rows + int64_t{row} * t.stride + element);
+  for (int k = 0; k < V; ++k) sum[k] += w.v[k];
+}
+
+// A group of threads sums kBags bags at once, each thread V neighbouring elements: the reads of different
+// bags do not wait for each other.
 template <class T, int V>
 __device__ void combine(const TableView& t, T* out) {
+  constexpr int kBags = 4;
   const int units = t.dim / V, lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
   const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
-  for (int64_t bag = int64_t{blockIdx.x} * groups + threadIdx.x / lanes; bag < t.counts->bags;
-       bag += int64_t{gridDim.x} * groups) {
-    const uint32_t begin = t.offsets[bag], end = t.offsets[bag + 1];
-    const float factor = t.factors ? mean_factor(end - begin) : 1.0f;
+  const int64_t bags = t.counts->bags, stride = int64_t{gridDim.x} * groups * kBags;
+  for (int64_t first = (int64_t{blockIdx.x} * groups + threadIdx.x / lanes) * kBags; first < bags;
+       first += stride) {
+    uint32_t begin[kBags + 1], row[kBags];
+#pragma unroll
+    for (int b = 0; b <= kBags; ++b) begin[b] = t.offsets[min(first + b, bags)];
+#pragma unroll
+    for (int b = 0; b < kBags; ++b) row[b] = begin[b] < begin[b + 1] ? row_of(t, begin[b]) : kNoRow;
     for (int unit = lane; unit < units; unit += lanes) {
-      float sum[V] = {};
-      for (uint32_t i = begin; i < end; ++i) {
-        uint32_t row = t.found[i];
-        if (row >= kPending && row != kNoRow) row = t.entries[row - kPending].row;
-        if (row == kNoRow) continue;
-        const auto w = *reinterpret_cast<const Pack<float, V>*>(t.rows + int64_t{row} * t.stride + unit * V);
-        for (int k = 0; k < V; ++k) sum[k] += w.v[k];
+      float sum[kBags][V] = {};
+#pragma unroll
+      for (int b = 0; b < kBags; ++b) add_row<V>(t, row[b], unit * V, sum[b]);
+#pragma unroll
+      for (int b = 0; b < kBags; ++b) {
+        if (first + b >= bags) break;
+        for (uint32_t i = begin[b] + 1; i < begin[b + 1]; ++i) add_row<V>(t, row_of(t, i), unit * V, sum[b]);
+        const float factor = t.factors ? mean_factor(begin[b + 1] - begin[b]) : 1.0f;
+        Pack<T, V> result;
+        for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[b][k] * factor);
+        *reinterpret_cast<Pack<T, V>*>(out + (first + b) * t.dim + unit * V) = result;
+        if (unit == 0 && t.factors) t.factors[first + b] = factor;
       }
-      Pack<T, V> result;
-      for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[k] * factor);
-      *reinterpret_cast<Pack<T, V>*>(out + bag * t.dim + unit * V) = result;
     }
-    if (lane == 0 && t.factors) t.factors[bag] = factor;
   }
 }
 template <class T>
@@ -217,7 +237,7 @@ void combine_rows(const Context& ctx, const TableGroup& group, std::span<const T
   const auto kernel = outputs[0].dtype() == DType::bf16  ? combine_kernel<bf16>
                       : outputs[0].dtype() == DType::f16 ? combine_kernel<f16>
                                                          : combine_kernel<float>;
-  launch(ctx, "embedding.combine", {grid_of(ctx, group, group.max_bags, kBlock / 32)}, kernel, group.tables,
+  launch(ctx, "embedding.combine", {grid_of(ctx, group, group.max_bags, kBlock / 8)}, kernel, group.tables,
          out);
 }
 

@@ -80,7 +80,7 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
   const int64_t m = o.transpose_a ? a.shape().last() : a.shape().rows();
   const int64_t n = o.transpose_b ? b.shape().rows() : b.shape().last();
   const int64_t k = o.transpose_b ? b.shape().last() : b.shape().rows();
-  if (m != p.m || n != p.n || k != p.k || b.dtype() != p.in || (o.bias && o.bias.dtype() != p.out))
+  if (m != p.m || n != p.n || k != p.k || b.dtype() != p.in || (o.bias && o.bias.dtype() != DType::f32))
     fail(ErrorKind::internal, "gemm: {}{} times {}{} into {}", to_string(a.shape()),
          o.transpose_a ? "^T" : "", to_string(b.shape()), o.transpose_b ? "^T" : "", to_string(c.shape()));
   return p;
@@ -136,9 +136,10 @@ class Product {
       : a_(a), b_(b), c_(c) {
     if (is_large(p)) {
       const int64_t k = rounded_up(p.k, p.in), n = rounded_up(p.n, p.in);
-      a_ = p.transpose_a ? Aligned(ctx, a, p.align_a, k, p.m) : Aligned(ctx, a, p.align_a, p.m, k);
+      const int64_t m = p.transpose_a ? rounded_up(p.m, p.in) : p.m;
+      a_ = p.transpose_a ? Aligned(ctx, a, p.align_a, k, m) : Aligned(ctx, a, p.align_a, m, k);
       b_ = p.transpose_b ? Aligned(ctx, b, p.align_b, n, k) : Aligned(ctx, b, p.align_b, k, n);
-      c_ = Aligned(ctx, c, p.align_c, p.m, n);
+      c_ = Aligned(ctx, c, p.align_c, m, n);
     }
     const auto compute = p.in == DType::f32 && p.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     check(cublasLtMatmulDescCreate(operation_.out(), compute, CUDA_R_32F), "describing a product");
@@ -151,12 +152,22 @@ class Product {
     layout(a_layout_, p.in, a_);
     layout(b_layout_, p.in, b_);
     layout(c_layout_, p.out, c_);
-    choose(library, p);
+    // A 16-bit product with a wide bias is not among those of every version: then the bias is rounded, too.
+    const bool is_mixed = p.bias && p.out != DType::f32;
+    if (is_mixed) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+    if (choose(library, p)) return;
+    if (is_mixed) {
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.out));
+      rounded_bias_ = Buffer(ctx.device, static_cast<size_t>(p.n) * size_of(p.out), "rounded bias");
+      if (choose(library, p)) return;
+    }
+    fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
+         p.n, name_of(p.in));
   }
 
   void run(Context& ctx, cublasLtHandle_t library, const Tensor& a, const Tensor& b, const Tensor& c,
            const GemmOptions& o) {
-    if (o.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(o.bias.raw()));
+    if (o.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_of(ctx, c, o));
     const cuda::Stream& stream = cuda::stream_of(ctx);
     const float one = 1, beta = o.accumulate && !c_.is_copy() ? 1 : 0;
     const void *left = a_.take(ctx, a), *right = b_.take(ctx, b);
@@ -182,6 +193,13 @@ class Product {
     return p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32) && can_copy_c;
   }
 
+  const void* bias_of(Context& ctx, const Tensor& c, const GemmOptions& o) const {
+    if (!rounded_bias_.data()) return o.bias.raw();
+    const Tensor rounded(c.dtype(), o.bias.shape(), rounded_bias_.data());
+    convert(ctx, o.bias, rounded);
+    return rounded.raw();
+  }
+
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, T value) {
     check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
@@ -193,7 +211,8 @@ class Product {
           "describing a matrix");
   }
 
-  void choose(cublasLtHandle_t library, const Problem& p) {
+  // False when the library has no algorithm.
+  bool choose(cublasLtHandle_t library, const Problem& p) {
     Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
     check(cublasLtMatmulPreferenceCreate(preference.out()), "choosing an algorithm");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
@@ -201,8 +220,11 @@ class Product {
             "choosing an algorithm");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cuda::Stream::kWorkspaceBytes);
-    // Parts of a sum are added in the workspace, in order: the same bits every time.
-    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    // Parts of a sum are added in the workspace, in order: the same bits every time. 16-bit results are
+    // rounded once.
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           static_cast<uint32_t>(p.out == DType::f32 ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                                                     : CUBLASLT_REDUCTION_SCHEME_NONE));
     const auto alignment = [](const Aligned& tensor, int own) {
       return static_cast<uint32_t>(tensor.is_copy() ? kWideBytes : own);
     };
@@ -211,54 +233,31 @@ class Product {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c_, p.align_c));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
            std::min(alignment(c_, p.align_c), static_cast<uint32_t>(p.align_bias)));
-    cublasLtMatmulHeuristicResult_t best;
+    cublasLtMatmulHeuristicResult_t best = {};
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(library, operation_, b_layout_, a_layout_, c_layout_, c_layout_,
-                                         preference, 1, &best, &found),
-          "choosing an algorithm");
-    if (found == 0)
-      fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
-           p.n, name_of(p.in));
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        library, operation_, b_layout_, a_layout_, c_layout_, c_layout_, preference, 1, &best, &found);
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status, "choosing an algorithm");
     algorithm_ = best.algo;
+    return status == CUBLAS_STATUS_SUCCESS && found > 0;
   }
 
   Aligned a_, b_, c_;
   Operation operation_;
   Layout a_layout_, b_layout_, c_layout_;
   cublasLtMatmulAlgo_t algorithm_;
+  Buffer rounded_bias_;
 };
 
 struct Library {
-  static constexpr int64_t kMaxBias = 1 << 16;
-
   Owned<cublasLtHandle_t, cublasLtDestroy> handle;
   std::map<Problem, Product> products;
-  void* bias = nullptr;  // rounded to the type of a product
-
-  Library() {
-    check(cublasLtCreate(handle.out()), "starting");
-    cuda::check(cudaMalloc(&bias, kMaxBias * sizeof(uint16_t)), "allocating room for a bias");
-  }
-  ~Library() { cudaFree(bias); }
-  Library(const Library&) = delete;
+  Library() { check(cublasLtCreate(handle.out()), "starting"); }
 };
-
-// The library adds a bias in the type of the result only.
-Tensor rounded_bias(Context& ctx, const Library& library, const Tensor& bias, DType dtype) {
-  if (bias.numel() > Library::kMaxBias)
-    fail(ErrorKind::unsupported, "a 16-bit product has up to {} columns on a GPU, got {}", Library::kMaxBias,
-         bias.numel());
-  const Tensor rounded(dtype, bias.shape(), library.bias);
-  convert(ctx, bias, rounded);
-  return rounded;
-}
 
 void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {
   if (cuda::thin_gemm(ctx, a, b, c, options)) return;
-  cuda::Stream& stream = cuda::stream_of(ctx);
-  auto& library = stream.local<Library>();
-  if (options.bias && options.bias.dtype() != c.dtype())
-    options.bias = rounded_bias(ctx, library, options.bias, c.dtype());
+  auto& library = cuda::stream_of(ctx).local<Library>();
   const Problem problem = describe(ctx, a, b, c, options);
   auto found = library.products.find(problem);
   if (found == library.products.end())

@@ -12,6 +12,13 @@ __device__ inline float load(float v) { return v; }
 __device__ inline float load(bf16 v) { return __uint_as_float(uint32_t{v.bits} << 16); }
 __device__ inline float load(f16 v) { return __half2float(__ushort_as_half(v.bits)); }
 
+// Of memory that the kernel does not write: such reads need not wait for stores.
+__device__ inline float load_constant(const float* p) { return __ldg(p); }
+template <class T>
+__device__ inline float load_constant(const T* p) {
+  return load(T{__ldg(&p->bits)});
+}
+
 template <class T>
 __device__ inline T rounded(float v);
 template <>

@@ -6,16 +6,31 @@
 namespace ctr {
 namespace {
 
-// Two inputs in the first pass, one more in each of the others.
+constexpr size_t kMaxInputs = 32;
+
+template <class T>
+struct Inputs {
+  const T* data[kMaxInputs];
+  int count;
+};
+
+// Two inputs go past in wide accesses; more in single ones.
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
-  const auto in = [&](size_t i) { return static_cast<const T*>(x[i].data<T>()); };
-  cuda::map(
-      ctx, "Add.forward", y.numel(), y.data<T>(), false, [] __device__(float a, float b) { return a + b; },
-      in(0), in(1));
-  for (size_t i = 2; i < x.size(); ++i)
-    cuda::map(
-        ctx, "Add.forward", y.numel(), y.data<T>(), true, [] __device__(float a) { return a; }, in(i));
+  if (x.size() > kMaxInputs)
+    fail(ErrorKind::unsupported, "Add takes up to {} inputs on a GPU, got {}", kMaxInputs, x.size());
+  Inputs<T> in{{}, static_cast<int>(x.size())};
+  for (size_t i = 0; i < x.size(); ++i) in.data[i] = x[i].data<T>();
+  T* out = y.data<T>();
+  if (in.count == 2)
+    return cuda::map(
+        ctx, "Add.forward", y.numel(), out, false, [] __device__(float a, float b) { return a + b; },
+        in.data[0], in.data[1]);
+  cuda::for_each(ctx, "Add.forward", y.numel(), [=] __device__(int64_t i) {
+    float sum = 0;
+    for (int k = 0; k < in.count; ++k) sum += cuda::load(in.data[k][i]);
+    out[i] = cuda::rounded<T>(sum);
+  });
 }
 
 }  // namespace

@@ -41,9 +41,7 @@ struct Layout {
 
 constexpr size_t kMostShared = 227 << 10;
 
-bool fits(const InteractionShape& s, bool backward) {
-  return s.dim % 16 == 0 && Layout(s, backward).bytes() <= kMostShared;
-}
+bool fits(const Layout& l) { return l.dim % 16 == 0 && l.bytes() <= kMostShared; }
 
 // Elements of 16-byte pack i of row r of sample b.
 template <class T>
@@ -89,32 +87,53 @@ __device__ void copy_line(const Layout& l, const T* from, T* to) {
   __syncwarp();
 }
 
+// The row of a 16 x 16 tile that this thread names to load_blocks().
 template <class T>
+__device__ inline const T* block_row(const T* tile, int stride) {
+  const int lane = threadIdx.x % 32;
+  return tile + lane % 16 * stride + lane / 16 * 8;
+}
+
+// out[pair(i, j)] = <z_i, z_j> for j < i; kTiles tiles of 16 rows.
+template <class T, int kTiles>
+__device__ void multiply_pairs(const Layout& l, const T* z, T* out) {
+  float sum[kTiles][2 * kTiles][4] = {};
+  for (int k = 0; k < l.dim; k += 16) {
+    uint32_t rows[kTiles][4];
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) load_blocks(rows[t], block_row(z + t * 16 * l.stride + k, l.stride));
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+      for (int j = 0; j <= i; ++j) {
+        multiply_add<T>(sum[i][2 * j], rows[i], rows[j][0], rows[j][2]);
+        multiply_add<T>(sum[i][2 * j + 1], rows[i], rows[j][1], rows[j][3]);
+      }
+  }
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+    for (int j = 0; j < 2 * (i + 1); ++j)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int row = i * 16 + lane / 4 + e / 2 * 8, column = j * 8 + lane % 4 * 2 + e % 2;
+        if (row < l.rows && column < row) out[l.shape.pair(row, column)] = rounded<T>(sum[i][j][e]);
+      }
+}
+
+template <class T, int kTiles>
 __global__ void __launch_bounds__(kWarps * 32) forward_kernel(Layout l, const T* m, const T* f, T* y) {
   extern __shared__ uint4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
-  const InteractionShape& s = l.shape;
+  T* out = l.line_of(z);
   clear(l, z);
-  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
+  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < l.shape.batch; b += int64_t{gridDim.x} * kWarps) {
     load_rows(l, m, f, b, z);
-    T* out = l.line_of(z);
     for (int e = lane; e < l.dim; e += 32) out[e] = z[e];
     if (lane == 0) out[l.width - 1] = rounded<T>(0);
-    for (int i0 = 0; i0 < l.rows; i0 += 16)
-      for (int j0 = 0; j0 < min(l.rows, i0 + 16); j0 += 8) {
-        float sum[4] = {};
-        for (int k = 0; k < l.dim; k += 16) {
-          uint32_t left[4], right[2];
-          load_a(left, z + (i0 + lane % 16) * l.stride + k + lane / 16 * 8);
-          load_b(right, z + (j0 + lane % 8) * l.stride + k + lane / 8 % 2 * 8);
-          multiply_add<T>(sum, left, right);
-        }
-        for (int e = 0; e < 4; ++e) {
-          const int i = i0 + lane / 4 + e / 2 * 8, j = j0 + lane % 4 * 2 + e % 2;
-          if (i < l.rows && j < i) out[s.pair(i, j)] = rounded<T>(sum[e]);
-        }
-      }
+    multiply_pairs<T, kTiles>(l, z, out);
     __syncwarp();
     copy_line(l, out, y + b * l.width);
   }
@@ -126,27 +145,40 @@ struct Gradients {
   bool accumulate_m, accumulate_f;
 };
 
-// d_z = A z, eight columns at a time, in the place of the columns it was computed from.
-template <class T>
+// d_z = A z, sixteen columns at a time, in the place of the columns it was computed from.
+template <class T, int kTiles>
 __device__ void multiply_in_place(const Layout& l, const T* pairs, T* z) {
   const int lane = threadIdx.x % 32;
-  constexpr int kMaxTiles = 4;
-  for (int column = 0; column < l.dim; column += 8) {
-    float sum[kMaxTiles][4] = {};
+  uint32_t left[kTiles][kTiles][4];
 #pragma unroll
-    for (int tile = 0; tile < kMaxTiles; ++tile)
-      for (int k = 0; k < l.padded && tile * 16 < l.padded; k += 16) {
-        uint32_t left[4], right[2];
-        load_a(left, pairs + (tile * 16 + lane % 16) * l.pair_stride + k + lane / 16 * 8);
-        load_b_rows(right, z + (k + lane % 16) * l.stride + column);
-        multiply_add<T>(sum[tile], left, right);
-      }
+  for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+    for (int k = 0; k < kTiles; ++k)
+      load_blocks(left[i][k], block_row(pairs + i * 16 * l.pair_stride + k * 16, l.pair_stride));
+  for (int column = 0; column < l.dim; column += 16) {
+    uint32_t right[kTiles][4];
+#pragma unroll
+    for (int k = 0; k < kTiles; ++k)
+      load_blocks_transposed(right[k], block_row(z + k * 16 * l.stride + column, l.stride));
+    float sum[kTiles][2][4] = {};
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+      for (int k = 0; k < kTiles; ++k)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          multiply_add<T>(sum[i][half], left[i][k], right[k][2 * half], right[k][2 * half + 1]);
     __syncwarp();
 #pragma unroll
-    for (int tile = 0; tile < kMaxTiles; ++tile)
-      for (int e = 0; e < 4 && tile * 16 < l.padded; ++e)
-        z[(tile * 16 + lane / 4 + e / 2 * 8) * l.stride + column + lane % 4 * 2 + e % 2] =
-            rounded<T>(sum[tile][e]);
+    for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+      for (int part = 0; part < 4; ++part) {  // two neighbours in one access
+        const int half = part / 2, lower = part % 2;
+        const float* d = &sum[i][half][2 * lower];
+        const Pack<T, 2> pair = {{rounded<T>(d[0]), rounded<T>(d[1])}};
+        *reinterpret_cast<Pack<T, 2>*>(z + (i * 16 + lane / 4 + lower * 8) * l.stride + column + half * 8 +
+                                       lane % 4 * 2) = pair;
+      }
     __syncwarp();
   }
 }
@@ -166,26 +198,21 @@ __device__ void store_rows(const Layout& l, const Gradients<T>& out, int64_t b, 
   });
 }
 
-template <class T>
+template <class T, int kTiles>
 __global__ void __launch_bounds__(kWarps * 32)
     backward_kernel(Layout l, const T* m, const T* f, const T* d_y, Gradients<T> out) {
   extern __shared__ uint4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
   T *pairs = l.pairs_of(z), *g = l.line_of(z);
-  const InteractionShape& s = l.shape;
   clear(l, z);
-  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < s.batch; b += int64_t{gridDim.x} * kWarps) {
+  for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < l.shape.batch; b += int64_t{gridDim.x} * kWarps) {
     copy_line(l, d_y + b * l.width, g);
+    for (int i = 0; i < l.rows; ++i)
+      for (int j = lane; j < l.rows; j += 32)
+        if (i != j) pairs[i * l.pair_stride + j] = g[l.shape.pair(max(i, j), min(i, j))];
     load_rows(l, m, f, b, z);
-    for (int i = 1; i < l.rows; ++i)
-      for (int j = lane; j < i; j += 32) {
-        const T value = g[s.pair(i, j)];
-        pairs[i * l.pair_stride + j] = value;
-        pairs[j * l.pair_stride + i] = value;
-      }
-    __syncwarp();
-    multiply_in_place(l, pairs, z);
+    multiply_in_place<T, kTiles>(l, pairs, z);
     store_rows(l, out, b, z, g);
     __syncwarp();
   }
@@ -204,12 +231,19 @@ void launch_warps(const Context& ctx, std::string_view name, const Layout& l,
          args...);
 }
 
-// Calls f(T{}) for a 16-bit type.
+// Calls f(T{}, tiles) for a 16-bit type and the tiles of 16 rows, a compile-time constant. False where there
+// are too many.
 template <class F>
-bool with_half_type(const Tensor& t, F&& f) {
-  if (t.dtype() == DType::f32) return false;
-  with_storage_type(t.dtype(), [&]<class T>(T value) {
-    if constexpr (sizeof(T) == sizeof(uint16_t)) f(value);
+bool with_tiles(DType dtype, int tiles, F&& f) {
+  constexpr int kMaxTiles = 4;
+  if (dtype == DType::f32 || tiles > kMaxTiles) return false;
+  with_storage_type(dtype, [&]<class T>(T value) {
+    if constexpr (sizeof(T) == sizeof(uint16_t)) {
+      if (tiles == 1) f(value, std::integral_constant<int, 1>());
+      if (tiles == 2) f(value, std::integral_constant<int, 2>());
+      if (tiles == 3) f(value, std::integral_constant<int, 3>());
+      if (tiles == 4) f(value, std::integral_constant<int, 4>());
+    }
   });
   return true;
 }
@@ -218,27 +252,29 @@ bool with_half_type(const Tensor& t, F&& f) {
 
 bool interaction_mma_forward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
   const InteractionShape s = shape_of(f);
-  if (!fits(s, false) || !are_aligned(m.raw(), f.raw(), y.raw())) return false;
-  return with_half_type(f, [&]<class T>(T) {
-    launch_warps(ctx, "Interaction.forward", Layout(s, false), forward_kernel<T>,
-                 static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
-  });
+  const Layout l(s, false);
+  if (!fits(l) || !are_aligned(m.raw(), f.raw(), y.raw())) return false;
+  return with_tiles(
+      f.dtype(), l.padded / 16, [&]<class T, int kTiles>(T, std::integral_constant<int, kTiles>) {
+        launch_warps(ctx, "Interaction.forward", l, forward_kernel<T, kTiles>,
+                     static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
+      });
 }
 
 bool interaction_mma_backward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
                               const InteractionGradient& out) {
-  constexpr int64_t kMaxRows = 64;
   const InteractionShape s = shape_of(f);
-  if (!fits(s, true) || s.rows() > kMaxRows ||
-      !are_aligned(m.raw(), f.raw(), d_y.raw(), out.d_m.raw(), out.d_f.raw()))
-    return false;
-  return with_half_type(f, [&]<class T>(T) {
-    const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr, out.d_f ? out.d_f.data<T>() : nullptr,
-                                 out.accumulate_m, out.accumulate_f};
-    launch_warps(ctx, "Interaction.backward", Layout(s, true), backward_kernel<T>,
-                 static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()),
-                 static_cast<const T*>(d_y.data<T>()), gradients);
-  });
+  const Layout l(s, true);
+  if (!fits(l) || !are_aligned(m.raw(), f.raw(), d_y.raw(), out.d_m.raw(), out.d_f.raw())) return false;
+  return with_tiles(f.dtype(), l.padded / 16,
+                    [&]<class T, int kTiles>(T, std::integral_constant<int, kTiles>) {
+                      const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr,
+                                                   out.d_f ? out.d_f.data<T>() : nullptr, out.accumulate_m,
+                                                   out.accumulate_f};
+                      launch_warps(ctx, "Interaction.backward", l, backward_kernel<T, kTiles>,
+                                   static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()),
+                                   static_cast<const T*>(d_y.data<T>()), gradients);
+                    });
 }
 
 }  // namespace ctr::cuda

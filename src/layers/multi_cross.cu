@@ -97,10 +97,12 @@ __device__ void add_rows(const Weights& weights, float a, float q_lane, int64_t 
       q[k] = __shfl_sync(0xffffffffu, first + k < weights.count ? q_lane : 0.0f, l);
       w[k] = weights.w[l];
     }
+#pragma unroll 2
     for (int64_t i = lane; i < n; i += 32) {
-      float d = first == 0 ? a * cuda::load(g[i]) : 0;
+      float d = first == 0 ? a * cuda::load_constant(g + i) : 0;
 #pragma unroll
-      for (int k = 0; k < kAtOnce; ++k) d += q[k] * w[k][i];
+      for (int k = 0; k < kAtOnce; ++k)
+        if (first + k < weights.count) d += q[k] * cuda::load_constant(w[k] + i);
       cuda::store(d_x[i], d, accumulate || first > 0);
     }
   }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from harness import reference, training
 from harness.reference_optimizers import Optimizer
+from hugectr._core import default_device
 from hugectr._core.testing import bf16_instructions
 from model.small_models import MODELS, small
 from model.test_ranks import with_dropout
@@ -22,6 +23,7 @@ ROUNDING = 2.0**-8  # of bf16
 MIXED = {"use_mixed_precision": True, "scaler": 1024}
 ADAM = (Optimizer("Adam", "Local"), 0.001)
 needs_bf16 = pytest.mark.skipif(not bf16_instructions(), reason="no bf16 matrix instructions")
+on_cpu = pytest.mark.skipif(default_device() != "cpu", reason="about CPUs: a GPU computes in f16")
 
 
 def write(folder, declaration):
@@ -112,6 +114,7 @@ def test_snapshots_are_full_precision_and_continue_in_either(tmp_path):
         np.testing.assert_allclose(got, expected, rtol=ROUNDING)
 
 
+@on_cpu
 @needs_bf16
 def test_the_log_names_the_instructions(tmp_path, capfd):
     declaration = small("dcn")
@@ -122,6 +125,7 @@ def test_the_log_names_the_instructions(tmp_path, capfd):
     assert "Use mixed precision: True, scaler: 1024.000000" in out
 
 
+@on_cpu
 def test_a_machine_without_the_instructions_stays_in_full_precision(tmp_path):
     declaration = small("dcn")
     source = write(tmp_path, declaration)
