@@ -152,17 +152,9 @@ class Product {
     layout(a_layout_, p.in, a_);
     layout(b_layout_, p.in, b_);
     layout(c_layout_, p.out, c_);
-    // A 16-bit product with a wide bias is not among those of every version: then the bias is rounded, too.
-    const bool is_mixed = p.bias && p.out != DType::f32;
-    if (is_mixed) set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
-    if (choose(library, p)) return;
-    if (is_mixed) {
-      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.out));
+    if (p.bias && p.out != DType::f32)  // the library adds a bias in the type of the result only
       rounded_bias_ = Buffer(ctx.device, static_cast<size_t>(p.n) * size_of(p.out), "rounded bias");
-      if (choose(library, p)) return;
-    }
-    fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
-         p.n, name_of(p.in));
+    choose(library, p);
   }
 
   void run(Context& ctx, cublasLtHandle_t library, const Tensor& a, const Tensor& b, const Tensor& c,
@@ -211,8 +203,7 @@ class Product {
           "describing a matrix");
   }
 
-  // False when the library has no algorithm.
-  bool choose(cublasLtHandle_t library, const Problem& p) {
+  void choose(cublasLtHandle_t library, const Problem& p) {
     Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
     check(cublasLtMatmulPreferenceCreate(preference.out()), "choosing an algorithm");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
@@ -235,11 +226,13 @@ class Product {
            std::min(alignment(c_, p.align_c), static_cast<uint32_t>(p.align_bias)));
     cublasLtMatmulHeuristicResult_t best = {};
     int found = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-        library, operation_, b_layout_, a_layout_, c_layout_, c_layout_, preference, 1, &best, &found);
-    if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status, "choosing an algorithm");
+    check(cublasLtMatmulAlgoGetHeuristic(library, operation_, b_layout_, a_layout_, c_layout_, c_layout_,
+                                         preference, 1, &best, &found),
+          "choosing an algorithm");
+    if (found == 0)
+      fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
+           p.n, name_of(p.in));
     algorithm_ = best.algo;
-    return status == CUBLAS_STATUS_SUCCESS && found > 0;
   }
 
   Aligned a_, b_, c_;

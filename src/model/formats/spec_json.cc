@@ -82,6 +82,9 @@ OptimizerSpec read_optimizer(const Json& j) {
   read(j, "initial_accu_value", o.initial_accumulator);
   read(j, "momentum_factor", o.momentum);
   read(j, "atomic_update", o.atomic_update);
+  // Graph files hold floats: a model declared in Python and one read back compute the same.
+  for (double* real : {&o.beta1, &o.beta2, &o.epsilon, &o.initial_accumulator, &o.momentum})
+    *real = static_cast<double>(static_cast<float>(*real));
   return o;
 }
 
