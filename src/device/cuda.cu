@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/parallel.h"
 #include "device/memory.h"
 #include "device/stream.h"
 
@@ -99,17 +98,13 @@ size_t Stream::reserve(size_t bytes) {
   return begin;
 }
 
-void Stream::upload(void* to, const void* host, size_t bytes, int threads) {
-  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10, kAlone = size_t{1} << 20;
+void Stream::upload(void* to, size_t bytes, const Fill& fill) {
+  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10;
+  static_assert(kPiece % kFillUnit == 0);
   for (size_t done = 0; done < bytes; done += kPiece) {
     const size_t n = std::min(kPiece, bytes - done);
     const size_t at = reserve(n);
-    // One team size: others would make OpenMP end and start threads.
-    parallel_team(n < kAlone ? 1 : threads, [&](int t, int team) {
-      const Range r = split(static_cast<int64_t>(n), t, team);
-      std::memcpy(pinned_ + at + r.begin, static_cast<const std::byte*>(host) + done + r.begin,
-                  static_cast<size_t>(r.end - r.begin));
-    });
+    fill(pinned_ + at, done, n);
     auto* target = static_cast<std::byte*>(to) + done;
     if (n <= kDirect) {
       check(cudaMemcpyAsync(target, pinned_ + at, n, cudaMemcpyHostToDevice, main_), "copying to the device");
@@ -169,7 +164,9 @@ void* allocate(int index, size_t bytes) {
 void release(int, void* data) { cudaFree(data); }
 
 void copy_to_device(const Context& ctx, void* to, const void* host, size_t bytes) {
-  stream_of(ctx).upload(to, host, bytes, ctx.threads);
+  stream_of(ctx).upload(to, bytes, [host](std::byte* pinned, size_t begin, size_t n) {
+    std::memcpy(pinned, static_cast<const std::byte*>(host) + begin, n);
+  });
 }
 void copy_to_host(const Context& ctx, void* host, const void* from, size_t bytes) {
   stream_of(ctx).download(host, from, bytes);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <typeindex>
@@ -53,8 +54,11 @@ class Stream {
   }
 
   // Copies from host memory in stream order. Large copies travel on a stream of their own into a ring, while
-  // earlier work still runs, and are moved to their place from there.
-  void upload(void* to, const void* host, size_t bytes, int threads);
+  // earlier work still runs, and are moved to their place from there. `fill(pinned, begin, n)` writes bytes
+  // [begin, begin + n) of what is to be copied; pieces are whole multiples of kFillUnit.
+  using Fill = std::function<void(std::byte* pinned, size_t begin, size_t n)>;
+  static constexpr size_t kFillUnit = 256;
+  void upload(void* to, size_t bytes, const Fill& fill);
   void download(void* host, const void* from, size_t bytes);  // waits
 
   bool begin_recording();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <atomic>
 #include <bit>
+#include <cstring>
+#include <numeric>
 
-#include "base/parallel.h"
 #include "device/memory.h"
 #include "embedding/bags.h"
 #include "embedding/cuda_lookup.cuh"
@@ -30,7 +30,10 @@ struct BatchBuffers {
   Buffer counts, keys, offsets, found, factors, firsts, hit_bits;
   BagSelector selector;
   std::vector<uint32_t> offsets32, rows;  // staging
-  int64_t max_keys = 0;
+  int64_t full_bags =
+      0;  // the offsets on the device are those of so many bags with all the keys a slot may have
+  bool is_narrow = true;  // keys have been 32-bit numbers so far
+  int64_t max_keys = 0, keys_staged = 0;
   int64_t size_limit = 0;  // the table holds at most this many rows
 };
 
@@ -41,22 +44,26 @@ struct StepClock {
   StepConstants constants;
 };
 
-// Whether `narrow` was anything else before.
-bool narrow_offsets(const Context& ctx, std::span<const int64_t> offsets, std::vector<uint32_t>& narrow) {
-  std::atomic<bool> changed = narrow.size() != offsets.size();
-  narrow.resize(offsets.size());
-  const int64_t n = std::ssize(offsets);
-  parallel_team(n < (1 << 17) ? 1 : ctx.threads, [&](int member, int team) {
-    const Range r = split(n, member, team);
-    bool differs = false;
-    for (int64_t i = r.begin; i < r.end; ++i) {
-      const auto offset = static_cast<uint32_t>(offsets[i]);
-      differs |= offset != narrow[i];
-      narrow[i] = offset;
-    }
-    if (differs) changed = true;
+// Copies keys to the device as 32-bit numbers where they all are; returns whether they were.
+bool upload_keys(Stream& stream, std::span<const int64_t> keys, void* to, bool try_narrow) {
+  if (try_narrow) {
+    uint64_t bits = 0;
+    stream.upload(to, keys.size() * sizeof(uint32_t), [&](std::byte* pinned, size_t begin, size_t n) {
+      const int64_t* from = keys.data() + begin / sizeof(uint32_t);
+      auto* narrow = reinterpret_cast<uint32_t*>(pinned);
+      uint64_t seen = 0;
+      for (size_t i = 0; i < n / sizeof(uint32_t); ++i) {
+        seen |= static_cast<uint64_t>(from[i]);
+        narrow[i] = static_cast<uint32_t>(from[i]);
+      }
+      bits |= seen;
+    });
+    if (bits >> 32 == 0) return true;
+  }
+  stream.upload(to, keys.size() * sizeof(int64_t), [&](std::byte* pinned, size_t begin, size_t n) {
+    std::memcpy(pinned, reinterpret_cast<const std::byte*>(keys.data()) + begin, n);
   });
-  return changed;
+  return false;
 }
 
 class CudaEmbeddingGroup final : public EmbeddingGroup {
@@ -87,6 +94,7 @@ class CudaEmbeddingGroup final : public EmbeddingGroup {
  private:
   CudaTable& table(int e) const { return *tables_.at(static_cast<size_t>(e)); }
   void stage_keys(Context& ctx, size_t e, const CsrKeys& input, int64_t batch);
+  void upload_offsets(Context& ctx, size_t e, const Bags& bags);
   void check_room(Context& ctx, size_t e);
   void sort_hits(Context& ctx);
   void make_room(Context& ctx);
@@ -194,7 +202,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
     TableView& v = views_[e];
     tables_[e]->describe(v);
     v.counts = pointer<BatchCounts>(b.counts);
-    v.batch_keys = pointer<int64_t>(b.keys), v.offsets = pointer<uint32_t>(b.offsets);
+    v.batch_keys = b.keys.data(), v.offsets = pointer<uint32_t>(b.offsets);
     v.found = pointer<uint32_t>(b.found), v.factors = pointer<float>(b.factors);
     v.firsts = pointer<uint32_t>(b.firsts), v.hit_bits = pointer<uint32_t>(b.hit_bits);
     v.first_hit = static_cast<uint32_t>(hit), v.max_keys = static_cast<uint32_t>(b.max_keys);
@@ -250,16 +258,28 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
     wanted_keys_[e] = keys + keys / 4;  // batches of varying size settle after a few steps
     make_room(ctx);
   }
-  const bool new_offsets = narrow_offsets(ctx, bags.offsets, b.offsets32);
-  const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), 0};
+  upload_offsets(ctx, e, bags);
   const MemoryBackend& memory = memory_backend(ctx.device);
-  memory.copy_to_device(ctx, b.counts.data(), &counts, sizeof(counts));
-  if (new_offsets)  // inputs of fixed length keep theirs
-    memory.copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
   if (tables_[e]->host_index())
     memory.copy_to_device(ctx, b.found.data(), b.rows.data(), b.rows.size() * sizeof(uint32_t));
   else
-    memory.copy_to_device(ctx, b.keys.data(), bags.keys.data(), bags.keys.size() * sizeof(int64_t));
+    b.is_narrow = upload_keys(stream_of(ctx), bags.keys, b.keys.data(), b.is_narrow);
+  const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), b.is_narrow, 0};
+  memory.copy_to_device(ctx, b.counts.data(), &counts, sizeof(counts));
+}
+
+// Where every bag has all the keys it may have, the offsets are those of the last such batch.
+void CudaEmbeddingGroup::upload_offsets(Context& ctx, size_t e, const Bags& bags) {
+  BatchBuffers& b = batches_[e];
+  b.keys_staged = std::ssize(bags.keys);
+  const EmbeddingSpec& spec = tables_[e]->spec();
+  const int64_t most = std::accumulate(spec.nnz_per_slot.begin(), spec.nnz_per_slot.end(), int64_t{0});
+  const bool is_full = ctx.world_size == 1 && most > 0 && b.keys_staged * spec.slots == bags.count() * most;
+  if (is_full && b.full_bags == bags.count()) return;
+  b.full_bags = is_full ? bags.count() : 0;
+  b.offsets32.assign(bags.offsets.begin(), bags.offsets.end());
+  memory_backend(ctx.device)
+      .copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
 }
 
 // Only where all keys of the batch being new could overflow the table does the host wait for exact numbers.
@@ -267,7 +287,7 @@ void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
   if (tables_[e]->host_index()) return;
   BatchBuffers& b = batches_[e];
   const int64_t capacity = tables_[e]->capacity();
-  const auto keys = static_cast<int64_t>(b.offsets32.back());
+  const int64_t keys = b.keys_staged;
   if (b.size_limit + keys > capacity) b.size_limit = tables_[e]->size();
   if (b.size_limit + keys <= capacity) {
     b.size_limit += keys;

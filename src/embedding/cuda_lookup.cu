@@ -21,17 +21,23 @@ dim3 grid_of(const Context& ctx, const TableGroup& group, int64_t items, int64_t
   return dim3(std::max(1u, grid_for(stream_of(ctx), items, items_per_block) / count), count);
 }
 
+// 32-bit keys are widened without sign.
+__device__ inline int64_t key_of(const TableView& t, int64_t i) {
+  return t.counts->narrow ? int64_t{static_cast<const uint32_t*>(t.batch_keys)[i]}
+                          : static_cast<const int64_t*>(t.batch_keys)[i];
+}
+
 __global__ void find_kernel(const TableView* tables) {
   const TableView& t = tables[blockIdx.y];
   if (!t.entries) return;
   for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count())
-    t.found[i] = find_row(t, t.batch_keys[i]);
+    t.found[i] = find_row(t, key_of(t, i));
 }
 
 // Unseen keys take an entry, which remembers the first position that asked.
 __device__ void claim(const TableView& t) {
   for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count()) {
-    const int64_t key = t.batch_keys[i];
+    const int64_t key = key_of(t, i);
     const uint64_t entry = probe(t, key, ClaimEmpty{t, key});
     if (entry == kNoEntry) {
       t.found[i] = kNoRow;
@@ -108,7 +114,7 @@ __global__ void assign_rows_kernel(const TableView* tables) {
     }
     if (first) {
       t.entries[t.found[i] - kPending].row = row;
-      t.keys[row] = t.batch_keys[i];
+      t.keys[row] = key_of(t, i);
       if (t.slot_ids) t.slot_ids[row] = slot_of(t, i);
     }
     __syncthreads();
@@ -136,45 +142,50 @@ struct Outputs {
   void* data[kMaxTables];
 };
 
-// Row of key i, whatever insert_rows() left there.
-__device__ inline uint32_t row_of(const TableView& t, uint32_t i) {
-  const uint32_t found = t.found[i];
+// What insert_rows() left there as a row.
+__device__ inline uint32_t row_of(const TableView& t, uint32_t found) {
   return found >= kPending && found != kNoRow ? t.entries[found - kPending].row : found;
 }
 
 template <int V>
-__device__ inline void add_row(const TableView& t, uint32_t row, int element, float (&sum)[V]) {
-  if (row == kNoRow) return;
-  const auto w = *reinterpret_cast<const Pack<float, V>*>(t.rows + int64_t{row} * t.stride + element);
-  for (int k = 0; k < V; ++k) sum[k] += w.v[k];
+__device__ inline Pack<float, V> read_row(const TableView& t, uint32_t row, int element) {
+  Pack<float, V> w = {};
+  if (row != kNoRow) w = *reinterpret_cast<const Pack<float, V>*>(t.rows + int64_t{row} * t.stride + element);
+  return w;
 }
 
-// A group of threads sums kBags bags at once, each thread V neighbouring elements: the reads of different
-// bags do not wait for each other.
+// A group of threads sums kBags bags at once, each thread V neighbouring elements. All bags take one step
+// before any takes the next, so that their reads are under way together.
 template <class T, int V>
 __device__ void combine(const TableView& t, T* out) {
   constexpr int kBags = 4;
   const int units = t.dim / V, lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
   const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
   const int64_t bags = t.counts->bags, stride = int64_t{gridDim.x} * groups * kBags;
+  const uint32_t keys = t.counts->keys;
   for (int64_t first = (int64_t{blockIdx.x} * groups + threadIdx.x / lanes) * kBags; first < bags;
        first += stride) {
     uint32_t begin[kBags + 1], row[kBags];
 #pragma unroll
     for (int b = 0; b <= kBags; ++b) begin[b] = t.offsets[min(first + b, bags)];
 #pragma unroll
-    for (int b = 0; b < kBags; ++b) row[b] = begin[b] < begin[b + 1] ? row_of(t, begin[b]) : kNoRow;
-    for (int unit = lane; unit < units; unit += lanes) {
-      float sum[kBags][V] = {};
+    for (int b = 0; b < kBags; ++b) row[b] = begin[b] < keys ? t.found[begin[b]] : kNoRow;
 #pragma unroll
-      for (int b = 0; b < kBags; ++b) add_row<V>(t, row[b], unit * V, sum[b]);
+    for (int b = 0; b < kBags; ++b) row[b] = begin[b] < begin[b + 1] ? row_of(t, row[b]) : kNoRow;
+    for (int unit = lane; unit < units; unit += lanes) {
+      Pack<float, V> sum[kBags];
+#pragma unroll
+      for (int b = 0; b < kBags; ++b) sum[b] = read_row<V>(t, row[b], unit * V);
 #pragma unroll
       for (int b = 0; b < kBags; ++b) {
-        if (first + b >= bags) break;
-        for (uint32_t i = begin[b] + 1; i < begin[b + 1]; ++i) add_row<V>(t, row_of(t, i), unit * V, sum[b]);
+        for (uint32_t i = begin[b] + 1; i < begin[b + 1]; ++i) {
+          const Pack<float, V> w = read_row<V>(t, row_of(t, t.found[i]), unit * V);
+          for (int k = 0; k < V; ++k) sum[b].v[k] += w.v[k];
+        }
+        if (first + b >= bags) continue;
         const float factor = t.factors ? mean_factor(begin[b + 1] - begin[b]) : 1.0f;
         Pack<T, V> result;
-        for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[b][k] * factor);
+        for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[b].v[k] * factor);
         *reinterpret_cast<Pack<T, V>*>(out + (first + b) * t.dim + unit * V) = result;
         if (unit == 0 && t.factors) t.factors[first + b] = factor;
       }
@@ -226,7 +237,8 @@ int64_t count_fresh(const Context& ctx, const TableGroup& group, int e, const Ta
   launch(ctx, "embedding.unclaim", {blocks}, unclaim_kernel, table);
   BatchCounts counts;
   std::vector<uint32_t> firsts(kFirstBlocks);
-  copy_to_host(ctx, &counts, Tensor(DType::i32, {3}, const_cast<BatchCounts*>(view.counts)));
+  copy_to_host(ctx, &counts,
+               Tensor(DType::i32, {sizeof(counts) / sizeof(int32_t)}, const_cast<BatchCounts*>(view.counts)));
   copy_to_host(ctx, firsts.data(), Tensor(DType::i32, {kFirstBlocks}, view.firsts));
   return counts.fresh ? std::accumulate(firsts.begin(), firsts.end(), int64_t{0}) : 0;
 }

@@ -22,7 +22,8 @@ inline constexpr uint32_t kPending = 0x80000000u;
 
 struct BatchCounts {
   uint32_t bags, keys;
-  uint32_t fresh;  // set when a key without a row was met
+  uint32_t narrow;  // the keys came as 32-bit numbers
+  uint32_t fresh;   // set when a key without a row was met
 };
 
 // One table, and the batch it works on, as kernels see them.
@@ -41,7 +42,7 @@ struct TableView {
 
   uint32_t slots;  // of the input
   const BatchCounts* counts;
-  const int64_t* batch_keys;
+  const void* batch_keys;        // int64, or uint32 where counts->narrow
   const uint32_t* offsets;       // [bags + 1]
   uint32_t* found;               // by key of the batch: its row, kNoRow, or kPending plus its entry
   float* factors;                // by bag, of the mean combiner; null for sum

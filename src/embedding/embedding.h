@@ -19,9 +19,10 @@ enum class Combiner : uint8_t { sum, mean };
 // One SparseEmbedding(...) as the user wrote it, with its place in the model.
 struct EmbeddingSpec {
   EmbeddingType type = EmbeddingType::distributed_hash;
-  std::string name;    // output tensor
-  std::string bottom;  // sparse input
-  int64_t slots = 0;   // of that input
+  std::string name;                   // output tensor
+  std::string bottom;                 // sparse input
+  int64_t slots = 0;                  // of that input
+  std::vector<int64_t> nnz_per_slot;  // most keys of each slot; empty: not known
   int64_t workspace_mb = 0;
   int64_t dim = 0;
   Combiner combiner = Combiner::sum;

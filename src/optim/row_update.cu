@@ -87,15 +87,20 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
     Pack<T, V> d[kAhead];
     float factor[kAhead];
     Values<V> w[kAhead];
+    // One step for all hits before the next for any; beyond the end the last hit is read again, and not used.
+    uint32_t bags[kAhead], next[kAhead];
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
-      const uint32_t i = first + k;
-      if (i >= end) break;
-      const uint32_t bag = t.hit_bags[i];
+      const uint32_t i = min(first + k, end - 1);
+      bags[k] = t.hit_bags[i];
       rows[k] = t.hit_rows[i];
-      same[k] = i + 1 < n && t.hit_rows[i + 1] == rows[k];
-      d[k] = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bag} * t.dim + element);
-      factor[k] = t.bag_factors ? t.bag_factors[bag] : 1.0f;
+      next[k] = t.hit_rows[min(i + 1, n - 1)];
+    }
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k) {
+      same[k] = next[k] == rows[k] && first + k + 1 < n;
+      d[k] = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bags[k]} * t.dim + element);
+      factor[k] = t.bag_factors ? t.bag_factors[bags[k]] : 1.0f;
       if (!same[k]) w[k] = read<V>(place_of(t, rows[k] - t.row_base, element));
     }
 #pragma unroll

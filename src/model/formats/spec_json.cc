@@ -125,7 +125,7 @@ EmbeddingSpec read_embedding(const Json& j, const ModelSpec& model) {
   const bool own = optimizer != j.end() && !optimizer->is_null();
   e.optimizer = own ? read_optimizer(*optimizer) : model.optimizer;
   for (const auto& sparse : model.input.sparse)
-    if (sparse.name == e.bottom) e.slots = sparse.slots();
+    if (sparse.name == e.bottom) e.slots = sparse.slots(), e.nnz_per_slot = sparse.nnz_per_slot;
   return e;
 }
 
