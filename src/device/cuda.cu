@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/parallel.h"
 #include "device/memory.h"
 #include "device/stream.h"
 
@@ -32,7 +33,10 @@ void check(cudaError_t status, std::string_view what) {
        cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
-Stream::Stream(int device) : device_(device), synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
+Stream::Stream(int device)
+    : device_(device),
+      threads_(std::min(kFillThreads, available_threads())),
+      synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
   check(cudaSetDevice(device), "choosing a device");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
         "reading the device");
@@ -99,12 +103,17 @@ size_t Stream::reserve(size_t bytes) {
 }
 
 void Stream::upload(void* to, size_t bytes, const Fill& fill) {
-  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10;
+  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10, kAlone = size_t{1} << 20;
   static_assert(kPiece % kFillUnit == 0);
   for (size_t done = 0; done < bytes; done += kPiece) {
     const size_t n = std::min(kPiece, bytes - done);
     const size_t at = reserve(n);
-    fill(pinned_ + at, done, n);
+    const auto units = static_cast<int64_t>((n + kFillUnit - 1) / kFillUnit);
+    parallel_team(n < kAlone ? 1 : threads_, [&](int member, int team) {
+      const Range r = split(units, member, team);
+      const size_t begin = static_cast<size_t>(r.begin) * kFillUnit;
+      fill(pinned_ + at + begin, done + begin, std::min(static_cast<size_t>(r.end) * kFillUnit, n) - begin);
+    });
     auto* target = static_cast<std::byte*>(to) + done;
     if (n <= kDirect) {
       check(cudaMemcpyAsync(target, pinned_ + at, n, cudaMemcpyHostToDevice, main_), "copying to the device");

@@ -58,6 +58,9 @@ class Stream {
   // [begin, begin + n) of what is to be copied; pieces are whole multiples of kFillUnit.
   using Fill = std::function<void(std::byte* pinned, size_t begin, size_t n)>;
   static constexpr size_t kFillUnit = 256;
+  // `fill` is called for parts of large copies at once, by a few threads: more of them gain little and wake
+  // up late.
+  static constexpr int kFillThreads = 4;
   void upload(void* to, size_t bytes, const Fill& fill);
   void download(void* host, const void* from, size_t bytes);  // waits
 
@@ -78,7 +81,7 @@ class Stream {
   void recycle_oldest();
   cudaEvent_t take_event();
 
-  int device_;
+  int device_, threads_;
   int multiprocessors_ = 0;
   bool synchronous_;  // HUGECTR_CUDA_SYNC
   bool aside_ = false, is_forked_ = false;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <numeric>
@@ -47,7 +48,7 @@ struct StepClock {
 // Copies keys to the device as 32-bit numbers where they all are; returns whether they were.
 bool upload_keys(Stream& stream, std::span<const int64_t> keys, void* to, bool try_narrow) {
   if (try_narrow) {
-    uint64_t bits = 0;
+    std::atomic<uint64_t> bits = 0;
     stream.upload(to, keys.size() * sizeof(uint32_t), [&](std::byte* pinned, size_t begin, size_t n) {
       const int64_t* from = keys.data() + begin / sizeof(uint32_t);
       auto* narrow = reinterpret_cast<uint32_t*>(pinned);
@@ -252,7 +253,9 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
   const int64_t keys = std::ssize(bags.keys);
   if (const RowIndex* index = tables_[e]->host_index()) {
     b.rows.resize(static_cast<size_t>(keys));
-    index->find(ctx, bags, b.rows);
+    Context few = ctx;  // threads
+    few.threads = std::min(ctx.threads, Stream::kFillThreads);
+    index->find(few, bags, b.rows);
   }
   if (keys > b.max_keys) {
     wanted_keys_[e] = keys + keys / 4;  // batches of varying size settle after a few steps

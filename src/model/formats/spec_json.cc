@@ -69,6 +69,14 @@ DataSpec read_data(const Json& j) {
   return d;
 }
 
+// A float's worth of digits, which is what graph files hold: a model declared in Python and one read back
+// compute the same.
+void read_float(const Json& object, const char* key, double& value) {
+  auto narrow = static_cast<float>(value);
+  read(object, key, narrow);
+  value = static_cast<double>(narrow);
+}
+
 OptimizerSpec read_optimizer(const Json& j) {
   OptimizerSpec o;
   std::string type(name_of(o.type)), update(name_of(o.update));
@@ -76,15 +84,12 @@ OptimizerSpec read_optimizer(const Json& j) {
   read(j, "update_type", update);
   o.type = parse_optimizer(type);
   o.update = parse_update(update);
-  read(j, "beta1", o.beta1);
-  read(j, "beta2", o.beta2);
-  read(j, "epsilon", o.epsilon);
-  read(j, "initial_accu_value", o.initial_accumulator);
-  read(j, "momentum_factor", o.momentum);
+  read_float(j, "beta1", o.beta1);
+  read_float(j, "beta2", o.beta2);
+  read_float(j, "epsilon", o.epsilon);
+  read_float(j, "initial_accu_value", o.initial_accumulator);
+  read_float(j, "momentum_factor", o.momentum);
   read(j, "atomic_update", o.atomic_update);
-  // Graph files hold floats: a model declared in Python and one read back compute the same.
-  for (double* real : {&o.beta1, &o.beta2, &o.epsilon, &o.initial_accumulator, &o.momentum})
-    *real = static_cast<double>(static_cast<float>(*real));
   return o;
 }
 
