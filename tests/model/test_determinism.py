@@ -21,7 +21,7 @@ def source(tmp_path_factory):
     return declaration, training.write_norm(tmp_path_factory.mktemp("data"), declaration, batches, files=4)
 
 
-def run(folder, source, seed=11, ranks=1):
+def run(folder, source, seed=11, ranks=1, **solver):
     declaration, file_list = source
     model = training.create_model(
         declaration,
@@ -32,6 +32,7 @@ def run(folder, source, seed=11, ranks=1):
         lr=0.01,
         seed=seed,
         reader={"num_workers": 3},
+        **solver,
     )
     model.start_data_reading()
     losses = training.train(model, STEPS)
@@ -64,3 +65,7 @@ def test_thread_count_moves_rounding_only(source, tmp_path, monkeypatch):
         monkeypatch.setenv("HUGECTR_NUM_THREADS", threads)
         losses.append(run(tmp_path / threads, source)[0])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+
+
+def test_recorded_steps_are_those_run_one_by_one(source, tmp_path):
+    assert run(tmp_path / "a", source) == run(tmp_path / "b", source, use_cuda_graph=False)
