@@ -1,72 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/transaction.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "io/fail_system.h"
+#include "io/journal.h"
 
 namespace ctr {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kHeader = "hugectr transaction 1";
-constexpr std::string_view kEnd = "end";
-constexpr const char* kJournalSuffix = ".journal";
-constexpr const char* kTemporarySuffix = ".tmp";
-constexpr int64_t kMaxJournalBytes = 1 << 20;
-
-using Renames = std::vector<std::pair<std::string, std::string>>;
-
-// Repeatable: a rename that already happened has no temporary any more.
-void carry_out(const Renames& renames) {
-  for (const auto& [temporary, path] : renames) {
-    if (!exists(temporary)) continue;
-    if (is_directory(path) || is_directory(temporary)) remove_all(path);
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) fail_system("rename a new version to", path);
-  }
-  for (const auto& [temporary, path] : renames) sync_directory(fs::path(path).parent_path().string());
+// The lock of a new transaction, after what an interrupted one of the same name left is completed.
+FileDescriptor start(const std::string& journal) {
+  make_parents(journal);
+  FileDescriptor fd = lock_journal(journal, true);
+  carry_out(read_journal(journal));
+  if (::ftruncate(fd.get(), 0) != 0) fail_system("write", journal);
+  return fd;
 }
 
-// Empty when the file is not a complete journal: names in it are relative to its own directory.
-Renames read_journal(const std::string& journal) {
-  std::istringstream text(read_file(journal, kMaxJournalBytes));
-  std::string line, last;
-  if (!std::getline(text, line) || line != kHeader) return {};
-  const fs::path directory = fs::path(journal).parent_path();
-  Renames renames;
-  while (std::getline(text, line)) {
-    last = line;
-    const size_t tab = line.find('\t');
-    if (tab == std::string::npos) continue;
-    const std::string temporary = line.substr(0, tab), path = line.substr(tab + 1);
-    const bool local = temporary.find('/') == std::string::npos && path.find('/') == std::string::npos &&
-                       temporary == path + kTemporarySuffix;
-    if (!local) return {};
-    renames.emplace_back(directory / temporary, directory / path);
-  }
-  return last == kEnd ? renames : Renames{};
+void recover(const std::string& journal) {
+  const FileDescriptor lock = lock_journal(journal, false);
+  if (lock.get() < 0) return;
+  const Renames renames = read_journal(journal);  // again: another owner may have begun meanwhile
+  if (renames.empty()) return;
+  log::warning("\"{}\": completing a save that was interrupted", journal);
+  carry_out(renames);
+  std::error_code error;
+  if (!fs::remove(journal, error) && error)
+    log::warning("cannot remove \"{}\": {}", journal, error.message());
 }
 
 }  // namespace
 
+Transaction::Transaction(const std::string& name)
+    : journal_path_(name + kJournalSuffix), journal_(start(journal_path_)) {}
+
 Transaction::~Transaction() {
-  for (const auto& [temporary, path] : renames_) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-  }
+  if (journal_is_complete_) return;
+  std::error_code ignored;
+  for (const auto& [temporary, path] : renames_) fs::remove_all(temporary, ignored);
+  fs::remove(journal_path_, ignored);
 }
 
 std::string Transaction::stage(const std::string& path, bool directory) {
   if (exists(path) && is_directory(path) != directory)
     fail(ErrorKind::io, "cannot write \"{}\": a {} of that name exists", path,
          directory ? "file" : "directory");
-  make_parents(path);
   const std::string temporary = path + kTemporarySuffix;
   remove_all(temporary);
   renames_.emplace_back(temporary, path);
@@ -88,34 +74,28 @@ void Transaction::add_directory(const std::string& path,
 }
 
 void Transaction::commit() {
-  for (const auto& [temporary, path] : renames_) sync_directory(fs::path(path).parent_path().string());
-  write_atomically(journal_path_ + kJournalSuffix, [&](OutputFile& file) {
-    std::string text = std::string(kHeader) + "\n";
-    for (const auto& [temporary, path] : renames_)
-      text += fs::path(temporary).filename().string() + "\t" + fs::path(path).filename().string() + "\n";
-    text += std::string(kEnd) + "\n";
-    file.write(text.data(), text.size());
-  });
-  const Renames renames = std::exchange(renames_, {});  // from here on the journal owns the temporaries
-  carry_out(renames);
-  remove_all(journal_path_ + kJournalSuffix);
+  sync_directory(fs::path(journal_path_).parent_path().string());
+  write_journal(journal_.get(), journal_path_, renames_);
+  journal_is_complete_ = true;  // from here on the journal owns the temporaries
+  carry_out(renames_);
+  remove_all(journal_path_);
 }
 
 void recover_transactions(const std::string& path) {
-  const fs::path parent = fs::path(path).parent_path();
-  const fs::path directory = parent.empty() ? fs::path(".") : parent;
+  fs::path target = fs::path(path).lexically_normal();
+  if (target.filename().empty()) target = target.parent_path();  // "folder/"
+  const fs::path directory = target.has_parent_path() ? target.parent_path() : fs::path(".");
   std::error_code ignored;
   std::vector<std::string> journals;
-  for (const auto& entry : fs::directory_iterator(directory, ignored))
-    if (entry.path().extension() == kJournalSuffix) journals.push_back(entry.path());
-  std::sort(journals.begin(), journals.end());
-  for (const auto& journal : journals) {
-    const Renames renames = read_journal(journal);
-    if (renames.empty()) continue;
-    log::warning("\"{}\": completing a save that was interrupted", journal);
-    carry_out(renames);
-    remove_all(journal);
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.path().extension() != kJournalSuffix) continue;
+    const Renames renames = read_journal(entry.path());
+    const bool names_it = std::any_of(renames.begin(), renames.end(), [&](const auto& rename) {
+      return fs::path(rename.second).filename() == target.filename();
+    });
+    if (names_it) journals.push_back(entry.path());
   }
+  for (const std::string& journal : journals) recover(journal);
 }
 
 }  // namespace ctr

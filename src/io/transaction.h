@@ -10,14 +10,17 @@
 
 namespace ctr {
 
+using Renames = std::vector<std::pair<std::string, std::string>>;  // temporary, final
+
 // Replaces several files and directories together: all of them or none. Each is written and fsynced under a
 // temporary name; commit() then records the renames in a journal, carries them out and removes the journal. A
-// crash before the journal exists leaves the old content, a crash after it is completed by
-// recover_transactions().
+// crash before the journal is complete leaves the old content, a crash after it is completed by
+// recover_transactions(). The journal is locked while the transaction lives: a second one of the same name
+// waits, and nobody recovers what is still running.
 class Transaction {
  public:
-  explicit Transaction(std::string journal_path) : journal_path_(std::move(journal_path)) {}
-  ~Transaction();  // drops what was not committed
+  explicit Transaction(const std::string& name);  // the journal is "<name>.journal"
+  ~Transaction();                                 // drops what was not committed
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
@@ -29,11 +32,13 @@ class Transaction {
   std::string stage(const std::string& path, bool directory);
 
   std::string journal_path_;
-  std::vector<std::pair<std::string, std::string>> renames_;  // temporary, final
+  FileDescriptor journal_;
+  Renames renames_;
+  bool journal_is_complete_ = false;
 };
 
-// Completes the transactions whose journals lie beside `path`. Call before reading a file that one may have
-// written.
+// Completes the interrupted transactions that replace `path`; waits for one that is just carrying out its
+// renames. Call before reading a file that a transaction may have written.
 void recover_transactions(const std::string& path);
 
 }  // namespace ctr

@@ -2,8 +2,12 @@
 #include "io/transaction.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "base/error.h"
 
@@ -90,6 +94,64 @@ TEST_F(TransactionTest, RecoveryIgnoresForeignAndCutJournals) {
   recover_transactions(at("a"));
   EXPECT_EQ(content(at("a")), "old");
   EXPECT_TRUE(exists(at("foreign.journal")));
+}
+
+TEST_F(TransactionTest, RecoveryLeavesOtherTransactionsAlone) {
+  create(at("a"), "old");
+  create(at("a.tmp"), "new");
+  create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nend\n");
+  create(at("large.journal"), std::string(size_t{2} << 20, 'x'));
+  fs::create_directories(at("folder.journal"));
+  recover_transactions(at("b"));
+  EXPECT_EQ(content(at("a")), "old");
+  EXPECT_TRUE(exists(at("save.journal")));
+}
+
+TEST_F(TransactionTest, ANewSaveCompletesAnInterruptedOneFirst) {
+  create(at("a"), "old");
+  create(at("a.tmp"), "new");
+  create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nend\n");
+  { Transaction t(at("save")); }
+  EXPECT_EQ(content(at("a")), "new");
+  EXPECT_FALSE(exists(at("save.journal")));
+}
+
+TEST_F(TransactionTest, AStaleJournalDoesNotPublishHalfOfTheNextSave) {
+  create(at("a"), "old");
+  create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nend\n");  // carried out, not yet removed
+  if (const pid_t child = ::fork(); child == 0) {
+    Transaction t(at("save"));
+    t.add_file(at("a"), [](OutputFile& f) { put(f, "new"); });
+    ::_exit(0);  // killed before commit
+  } else {
+    ::waitpid(child, nullptr, 0);
+  }
+  recover_transactions(at("a"));
+  EXPECT_EQ(content(at("a")), "old");
+}
+
+TEST_F(TransactionTest, SaversAndRecoverersOfOneFolderRunTogether) {
+  std::atomic<bool> done = false;
+  std::thread loader([&] {
+    while (!done) {
+      recover_transactions(at("a"));
+      recover_transactions(at("d"));
+    }
+  });
+  const auto save = [&](const std::string& name, const std::string& text) {
+    for (int i = 0; i < 50; ++i) {
+      Transaction t(at(name));
+      add_both(t, text);
+      t.commit();
+    }
+  };
+  std::thread other(save, "save", "other");
+  save("save", "new");
+  other.join();
+  done = true;
+  loader.join();
+  EXPECT_EQ(content(at("a")), content(at("d/x")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()), 2);
 }
 
 TEST_F(TransactionTest, KindOfTheTargetMustNotChange) {
