@@ -54,11 +54,13 @@ void ReadTask::warn(const std::string& problem) {
   log::warning("{}", problem);
 }
 
-void ReadTask::restart(const std::string& source) {
-  if (!source.empty()) spec.source = source;
-  ++starts;
-  skipped = 0;
-  problem_.clear();
+std::unique_ptr<ReadTask> ReadTask::again(const std::string& source) const {
+  auto task = std::make_unique<ReadTask>(spec, layout);
+  if (!source.empty()) task->spec.source = source;
+  task->starts = starts + 1;
+  std::lock_guard lock(mutex_);
+  task->warned_ = warned_;
+  return task;
 }
 
 std::string ReadTask::last_problem() const {

@@ -16,6 +16,10 @@ namespace ctr {
 
 // What all workers of one reader share.
 struct ReadTask {
+  ReadTask(ReaderSpec s, SampleLayout l) : spec(std::move(s)), layout(std::move(l)) {}
+  // The task of the next start; an empty source keeps the current one.
+  std::unique_ptr<ReadTask> again(const std::string& source) const;
+
   ReaderSpec spec;
   SampleLayout layout;
   int64_t starts = 0;               // how often the reader was started
@@ -24,7 +28,6 @@ struct ReadTask {
   // Logs a problem that reading survives, once for each text, and remembers it for the error when nothing is
   // left.
   void warn(const std::string& problem);
-  void restart(const std::string& source);  // an empty source keeps the current one
   std::string last_problem() const;
 
  private:

@@ -89,10 +89,8 @@ class PrefetchReader::Worker {
   std::thread thread_;  // last: it uses everything above
 };
 
-PrefetchReader::PrefetchReader(const ReaderSpec& spec, Open open) : open_(open) {
-  task_.layout = make_layout(spec);
-  task_.spec = spec;
-}
+PrefetchReader::PrefetchReader(const ReaderSpec& spec, Open open)
+    : task_(std::make_unique<ReadTask>(spec, make_layout(spec))), open_(open) {}
 
 PrefetchReader::~PrefetchReader() { stop(); }
 
@@ -103,12 +101,13 @@ void PrefetchReader::stop() {
 }
 
 void PrefetchReader::start(const std::string& source) {
+  auto task = task_->again(source);
+  BatchSources sources = open_(*task);  // when this fails, the current source goes on
   stop();
-  task_.restart(source);
+  task_ = std::move(task);
   turn_ = 0;
-  any_batch_ = false;
-  for (auto& s : open_(task_))
-    workers_.push_back(std::make_unique<Worker>(std::move(s), task_.spec.prefetch));
+  any_batch_ = failed_ = false;
+  for (auto& s : sources) workers_.push_back(std::make_unique<Worker>(std::move(s), task_->spec.prefetch));
 }
 
 size_t PrefetchReader::wait_for_turn() const {
@@ -120,12 +119,21 @@ size_t PrefetchReader::wait_for_turn() const {
 }
 
 const Batch* PrefetchReader::next() {
+  try {
+    return take_next();
+  } catch (...) {
+    failed_ = true;
+    throw;
+  }
+}
+
+const Batch* PrefetchReader::take_next() {
   require(started(), "the reader of \"{}\" has not been started", source());
   if (lender_) lender_->give_back();
   lender_ = nullptr;
   const size_t w = wait_for_turn();
   if (w == workers_.size()) {
-    if (!any_batch_ || task_.spec.repeat) fail_without_samples();
+    if (!any_batch_ || task_->spec.repeat) fail_without_samples();
     return nullptr;
   }
   const Batch* batch = workers_[w]->take();
@@ -136,11 +144,11 @@ const Batch* PrefetchReader::next() {
 }
 
 bool PrefetchReader::at_end() const {
-  return started() && any_batch_ && !task_.spec.repeat && wait_for_turn() == workers_.size();
+  return started() && any_batch_ && !task_->spec.repeat && wait_for_turn() == workers_.size();
 }
 
 void PrefetchReader::fail_without_samples() const {
-  const std::string problem = task_.last_problem();
+  const std::string problem = task_->last_problem();
   fail(ErrorKind::io, "\"{}\": no usable sample in the whole data set{}{}", source(),
        problem.empty() ? "" : "; last problem: ", problem);
 }

@@ -20,25 +20,28 @@ class PrefetchReader final : public Reader {
 
   void start(const std::string& source) override;
   bool started() const override { return !workers_.empty(); }
+  bool failed() const override { return failed_; }
   const Batch* next() override;
   bool at_end() const override;
-  const std::string& source() const override { return task_.spec.source; }
-  int64_t skipped() const override { return task_.skipped; }
+  const std::string& source() const override { return task_->spec.source; }
+  int64_t skipped() const override { return task_->skipped; }
 
  private:
   class Worker;
 
   void stop();
+  const Batch* take_next();
   // The next worker in rotation that has a batch or an error; workers_.size() when all have ended.
   size_t wait_for_turn() const;
   [[noreturn]] void fail_without_samples() const;
 
-  ReadTask task_;
+  std::unique_ptr<ReadTask> task_;  // of the sources at work
   Open open_;
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t turn_ = 0;           // worker to ask next
   Worker* lender_ = nullptr;  // owner of the batch the consumer holds
   bool any_batch_ = false;    // delivered since start
+  bool failed_ = false;       // since start
 };
 
 }  // namespace ctr

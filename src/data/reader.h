@@ -56,6 +56,8 @@ class Reader {
   // (Re)starts reading; an empty source rewinds the current one.
   virtual void start(const std::string& source = "") = 0;
   virtual bool started() const = 0;
+  // True once next() has thrown: it will again until the next start().
+  virtual bool failed() const = 0;
   // The next batch, valid until the next call; null at the end of the data (never when repeating).
   virtual const Batch* next() = 0;
   // True once the last batch has been delivered.

@@ -61,7 +61,7 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
   transaction.add_file(optimizer,
                        [&](OutputFile& file) { file.write(states.data(), states.size() * sizeof(float)); });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
-    write_steps(file, rank.dense_step(), {rank.training_step()});
+    write_steps(file, rank.dense_step(), {rank.training_step(), engine.schedule().step()});
   });
 }
 
@@ -102,6 +102,7 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
     rank.set_dense_step(steps.empty() ? 0 : steps[0]);
     rank.set_training_step(steps.size() < 2 ? 0 : steps[1]);
   }
+  if (steps.size() > 2) engine.schedule().set_step(steps[2]);
 }
 
 void load_sparse_weights(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
@@ -110,7 +111,7 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
     const int e = engine.embedding_index(name);
     recover_transactions(path);
     loaded.emplace_back(e, read_sparse(path, engine.spec().embeddings[static_cast<size_t>(e)],
-                                       engine.spec().solver.i64_input_key));
+                                       engine.spec().solver.i64_input_key, engine.ranks().size()));
   }
   for (auto& [e, dump] : loaded) {
     engine.ranks().run([e = e, &dump = dump](Rank& rank) { rank.embeddings().import_rows(e, dump); });
@@ -119,20 +120,34 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
 }
 
 void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
+  struct Loaded {
+    int e;
+    TableDump dump;
+    int64_t optimizer_step;
+  };
+  std::vector<Loaded> loaded;
   for (const auto& [name, path] : path_by_embedding) {
     const int e = engine.embedding_index(name);
     const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
     recover_transactions(path);
-    const TableDump& loaded = engine.sparse_order(e);
-    const TableDump order = loaded.keys.empty() ? concatenate_keys(dump_ranks(engine, e, false)) : loaded;
+    const TableDump& file_order = engine.sparse_order(e);
+    const TableDump order =
+        file_order.keys.empty() ? concatenate_keys(dump_ranks(engine, e, false)) : file_order;
+    if (order.keys.empty())
+      log::warning(
+          "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "
+          "first",
+          path, name);
     TableDump dump = read_sparse_optimizer(path, spec, order, engine.ranks().size());
     const auto steps = read_steps(path + ".step");
     if (steps.size() == order.keys.size() + 1) dump.last_steps.assign(steps.begin() + 1, steps.end());
-    engine.ranks().run([&, e = e](Rank& rank) {
-      rank.embeddings().import_states(e, dump);
-      rank.embeddings().set_optimizer_step(e, steps.empty() ? 0 : steps[0]);
-    });
+    loaded.push_back({e, std::move(dump), steps.empty() ? 0 : steps[0]});
   }
+  for (const Loaded& l : loaded)
+    engine.ranks().run([&](Rank& rank) {
+      rank.embeddings().import_states(l.e, l.dump);
+      rank.embeddings().set_optimizer_step(l.e, l.optimizer_step);
+    });
 }
 
 }  // namespace ctr

@@ -50,12 +50,16 @@ class FitLoop {
   }
 
   bool run_iterations() {
-    engine_.start_reading();
+    for (Reader* reader : {&engine_.train_reader(), &engine_.eval_reader()})
+      if (!reader->started() || reader->failed())
+        reader->start();  // a further fit() goes on where the last one stopped
     total_ = options_.max_iter;
+    const int64_t before = engine_.ranks()[0].training_step();
     while (iteration_ < options_.max_iter) {
       iterate();
       if (hit_) return true;
     }
+    warn_if_untrained(before);
     return false;
   }
 
@@ -65,10 +69,12 @@ class FitLoop {
     for (; epoch_ < options_.num_epochs; ++epoch_) {
       log::plain(fmt::format("{0}Epoch {1}{0}", std::string(35, '-'), epoch_));
       engine_.train_reader().start(data.sources.front());
+      const int64_t before = engine_.ranks()[0].training_step();
       while (iterate()) {
         if (hit_) return true;
       }
       if (hit_) return true;
+      warn_if_untrained(before);
       if (epoch_ == 0) total_ = iteration_ * options_.num_epochs;
     }
     return false;
@@ -88,6 +94,12 @@ class FitLoop {
     return trained;
   }
 
+  void warn_if_untrained(int64_t step_before) const {
+    if (engine_.ranks()[0].training_step() == step_before)
+      log::warning("\"{}\" has no full batch of {} samples: nothing was trained",
+                   engine_.train_reader().source(), solver_.batch_size);
+  }
+
   bool due(int64_t interval) const { return interval > 0 && iteration_ > 0 && iteration_ % interval == 0; }
 
   void display(float lr) {
@@ -104,12 +116,16 @@ class FitLoop {
   }
 
   void evaluate() {
+    if (solver_.repeat_dataset && solver_.max_eval_batches == 0)
+      return log::warn_once("max_eval_batches is 0 and the data repeats for ever: nothing is evaluated");
     const Timer timer;
     const bool all = !solver_.repeat_dataset && solver_.max_eval_batches == 0;
-    for (int64_t i = 0; all || i < solver_.max_eval_batches; ++i) {
+    int64_t batches = 0;
+    for (; all || batches < solver_.max_eval_batches; ++batches) {
       if (!engine_.evaluate()) {
         engine_.eval_reader().start();
-        const bool ended_before = i == 0 && engine_.evaluate();  // the last evaluation took the last batch
+        const bool ended_before =
+            batches == 0 && engine_.evaluate();  // the last evaluation took the last batch
         if (!ended_before) break;
       }
       report(FitProgress::Event::step);
@@ -124,7 +140,7 @@ class FitLoop {
       if (passed) log_hit(threshold->second);
     }
     hook_(progress);
-    if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", solver_.max_eval_batches, timer.seconds());
+    if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", batches, timer.seconds());
   }
 
   FitProgress now(FitProgress::Event event) const {
@@ -155,7 +171,7 @@ class FitLoop {
     log::info("Use mixed precision: {}, scaler: {:.6f}, use cuda graph: {}",
               solver_.use_mixed_precision ? "True" : "False", solver_.scaler,
               rank.context().stream && solver_.use_cuda_graph ? "True" : "False");
-    const ScheduleSpec& s = solver_.schedule;
+    const ScheduleSpec& s = engine_.schedule().spec();
     log::info("lr: {:.6f}, warmup_steps: {}, end_lr: {:.6f}", s.base_lr, s.warmup_steps, s.end_lr);
     log::info("decay_start: {}, decay_steps: {}, decay_power: {:.6f}", s.decay_start, s.decay_steps,
               s.decay_power);

@@ -148,8 +148,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   };
   ctr::ParquetMetadata metadata{"m", {{"f", stream.root.array.length}}, {{0, ""}}, {{1, ""}}, {{2, "name"}}};
   try {
-    ctr::ReadTask task;
-    ctr::fuzz::prepare(task, spec);
+    ctr::ReadTask task = ctr::fuzz::make_task(spec);
     const auto sources = ctr::make_file_sources(
         task, {"f"}, [&](const std::string& path) { return ctr::open_parquet_file(task, metadata, path); });
     ctr::fuzz::drain(*sources.front(), task.layout);

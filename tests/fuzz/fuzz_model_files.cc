@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   attempt([&] { ctr::read_steps(path); });
   attempt([&] { ctr::read_statistics(path, ctx, graph, parameters); });
   attempt([&] {
-    const ctr::TableDump order = ctr::read_sparse(path, e, i64_keys);
+    const ctr::TableDump order = ctr::read_sparse(path, e, i64_keys, 1);
     ctr::read_sparse_optimizer(path, e, order, 1);
   });
   return 0;

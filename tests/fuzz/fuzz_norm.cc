@@ -50,8 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (repair && spec.check_sum) repair_check_bytes(content);
   const ctr::fuzz::MemoryFile file(content);
   try {
-    ctr::ReadTask task;
-    ctr::fuzz::prepare(task, spec);
+    ctr::ReadTask task = ctr::fuzz::make_task(spec);
     const auto sources = ctr::make_file_sources(
         task, {file.path()}, [&](const std::string& path) { return ctr::open_norm_file(task, path); });
     ctr::fuzz::drain(*sources.front(), task.layout);

@@ -23,8 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const ctr::fuzz::MemoryFile file(data.ConsumeRemainingBytesAsString());
   spec.source = file.path();
   try {
-    ctr::ReadTask task;
-    ctr::fuzz::prepare(task, spec);
+    ctr::ReadTask task = ctr::fuzz::make_task(spec);
     for (const auto& source : ctr::open_raw(task)) ctr::fuzz::drain(*source, task.layout);
   } catch (const ctr::Error&) {
   }

@@ -41,10 +41,9 @@ MemoryFile::MemoryFile(const std::string& content) : fd_(memfd_create("fuzz", 0)
 MemoryFile::~MemoryFile() { ::close(fd_); }
 std::string MemoryFile::path() const { return "/proc/self/fd/" + std::to_string(fd_); }
 
-void prepare(ReadTask& task, const ReaderSpec& spec) {
+ReadTask make_task(const ReaderSpec& spec) {
   log::set_sink([](log::Level, std::string_view) {});
-  task.layout = make_layout(spec);
-  task.spec = spec;
+  return ReadTask(spec, make_layout(spec));
 }
 
 void drain(BatchSource& source, const SampleLayout& layout) {

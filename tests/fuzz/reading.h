@@ -21,7 +21,7 @@ class MemoryFile {
 };
 
 // Silences the log and returns a task for `spec`; throws what a reader's construction would.
-void prepare(ReadTask& task, const ReaderSpec& spec);
+ReadTask make_task(const ReaderSpec& spec);
 
 // Reads at most 64 batches and aborts when one of them breaks the batch's promises.
 void drain(BatchSource& source, const SampleLayout& layout);

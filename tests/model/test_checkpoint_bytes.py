@@ -424,3 +424,78 @@ def test_statistics_of_another_layer_type_are_rejected(tmp_path):
     file.write_text(file.read_text().replace("BatchNorm", "LayerNorm", 1))
     with pytest.raises(RuntimeError, match="ntp.json"):
         model.load_dense_weights(str(tmp_path / "out_dense_0.model"))
+
+
+def as_16_bit(path):
+    """What an older release with mixed precision left: half the size, no step counters."""
+    np.fromfile(path, "<f4").astype("<f2").tofile(path)
+    path.with_name(path.name + ".step").unlink()
+
+
+def test_16_bit_states_of_older_releases(tmp_path):
+    model = model_of(tiny(), tmp_path, Optimizer("Adam"))
+    model.start_data_reading()
+    training.train(model, 3)
+    model.save_params_to_files(str(tmp_path / "a"))
+    for name in ("a_opt_dense_0.model", "a0_opt_sparse_0.model"):
+        as_16_bit(tmp_path / name)
+    other = model_of(tiny(), tmp_path, Optimizer("Adam"))
+    other.load_sparse_weights([str(tmp_path / "a0_sparse_0.model")])
+    other.load_dense_optimizer_states(str(tmp_path / "a_opt_dense_0.model"))
+    other.load_sparse_optimizer_states([str(tmp_path / "a0_opt_sparse_0.model")])
+    other.save_params_to_files(str(tmp_path / "b"))
+    for name in ("_opt_dense_0", "0_opt_sparse_0"):
+        got = np.fromfile(tmp_path / f"b{name}.model", "<f4")
+        np.testing.assert_array_equal(got, np.fromfile(tmp_path / f"a{name}.model", "<f2"))
+
+
+@pytest.mark.parametrize("kind", ["MomentumSGD", "Nesterov", "AdaGrad"])
+def test_states_of_another_optimizer_are_refused(kind, tmp_path):
+    saved = model_of(tiny(), tmp_path, Optimizer(kind))
+    saved.save_params_to_files(str(tmp_path / "a"))
+    model = model_of(tiny(), tmp_path, Optimizer("Adam"))
+    model.start_data_reading()
+    with pytest.raises(hugectr.HugectrError, match="another model or optimizer"):
+        model.load_dense_optimizer_states(str(tmp_path / "a_opt_dense_0.model"))
+    with pytest.raises(hugectr.HugectrError, match="optimizer states"):
+        model.load_sparse_optimizer_states([str(tmp_path / "a0_opt_sparse_0.model")])
+
+
+def test_weights_are_no_optimizer_states(tmp_path):
+    declaration = small("dcn")
+    source = training.write_norm(
+        tmp_path / "d", declaration, [reference.random_batch(declaration, 8, np.random.default_rng(1))]
+    )
+    model = training.create_model(declaration, Optimizer("Adam"), source, batch_size=8)
+    model.save_params_to_files(str(tmp_path / "a"))
+    with pytest.raises(hugectr.HugectrError, match="holds something else"):
+        model.load_dense_optimizer_states(str(tmp_path / "a_dense_0.model"))
+
+
+def test_impossible_step_counters_are_refused(tmp_path):
+    model = model_of(tiny(), tmp_path, Optimizer("Adam"))
+    model.save_params_to_files(str(tmp_path / "a"))
+    np.array([-5, 1, 1], "<i8").tofile(tmp_path / "a_opt_dense_0.model.step")
+    with pytest.raises(hugectr.HugectrError, match=r"a_opt_dense_0.model.step.*entry 0 is -5"):
+        model.load_dense_optimizer_states(str(tmp_path / "a_opt_dense_0.model"))
+
+
+def table_of(model, folder):
+    model.save_params_to_files(str(folder / "probe"))
+    return [a.tolist() for a in training.read_table(folder / "probe0_sparse_0.model", 2)]
+
+
+@pytest.mark.parametrize("bad", ["too many for rank 1", "twice"])
+def test_a_sparse_load_that_fails_changes_no_rank(bad, tmp_path):
+    model = model_of(tiny(), tmp_path, ranks=2)
+    model.start_data_reading()
+    training.train(model, 1)
+    before = table_of(model, tmp_path)
+    keys = np.r_[0:8:2, 1:300_001:2] if bad != "twice" else np.array([2, 1, 4, 5, 1])
+    (tmp_path / "bad").mkdir()
+    keys.astype("<i8").tofile(tmp_path / "bad" / "key")
+    np.ones(2 * len(keys), "<f4").tofile(tmp_path / "bad" / "emb_vector")
+    error = r"150000 rows for rank 1, which can hold" if bad != "twice" else "rows 1 and 4 have the same key 1"
+    with pytest.raises(hugectr.HugectrError, match=error):
+        model.load_sparse_weights([str(tmp_path / "bad")])
+    assert table_of(model, tmp_path) == before

@@ -447,3 +447,49 @@ def test_compile_lines(tmp_path, capfd):
     assert [line for line in lines if line not in out] == []
     model.summary()
     assert re.search(r"Layer Type\s+Input Name\s+Output Name\s+Output Shape", capfd.readouterr().out)
+
+
+def test_a_further_fit_goes_on_in_the_data(tmp_path):
+    quiet = {"display": 0, "eval_interval": 0, "snapshot": 0}
+    losses = []
+    for name, parts in (("at once", (6,)), ("in two", (3, 3))):
+        model = model_of(tmp_path / name, batches=6, lr=0.1)
+        for steps in parts:
+            model.fit(max_iter=steps, **quiet)
+        losses.append(model.get_current_loss())
+    assert losses[0] == losses[1]
+
+
+def test_fit_after_a_damaged_file_reads_it_again(tmp_path):
+    model = model_of(tmp_path, batches=2)
+    data = next((tmp_path / "train").glob("*.data"))
+    content = data.read_bytes()
+    data.write_bytes(content[:-3])
+    with pytest.raises(hugectr.HugectrError, match="truncated"):
+        model.fit(max_iter=10, display=0, eval_interval=0, snapshot=0)
+    data.write_bytes(content)
+    model.fit(max_iter=10, display=0, eval_interval=0, snapshot=0)
+
+
+@pytest.mark.parametrize("epochs", [True, False])
+def test_less_than_a_batch_is_said(epochs, tmp_path, capfd):
+    declaration = tiny()
+    source = tiny_data(tmp_path, declaration, batches=1, size=3)
+    model = training.create_model(declaration, SGD, source, batch_size=4, repeat_dataset=not epochs)
+    model.fit(**({"num_epochs": 1} if epochs else {"max_iter": 2}), display=0, eval_interval=0, snapshot=0)
+    assert ("has no full batch of 4 samples: nothing was trained" in capfd.readouterr().out) == epochs
+
+
+def test_a_source_that_does_not_open_leaves_the_current_one(tmp_path):
+    model = model_of(tmp_path)
+    model.start_data_reading()
+    with pytest.raises(hugectr.HugectrError, match="/no/list"):
+        model.get_data_reader_train().set_source("/no/list")
+    assert model.train()
+
+
+def test_the_start_of_fit_shows_the_schedule_in_use(tmp_path, capfd):
+    model = model_of(tmp_path, lr=0.25)
+    model.reset_learning_rate_scheduler(0.5, 3)
+    model.fit(max_iter=2, display=0, eval_interval=0, snapshot=0)
+    assert "lr: 0.500000, warmup_steps: 3" in capfd.readouterr().out

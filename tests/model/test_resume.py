@@ -9,6 +9,7 @@ from harness import reference, training
 from harness.reference_optimizers import Optimizer
 from model.small_models import small
 from model.test_ranks import with_dropout
+from model.tiny import tiny, tiny_data
 
 BATCH, STEPS, STOP = 32, 20, 9
 UPDATES = [
@@ -66,6 +67,17 @@ def test_resume_with_another_number_of_ranks(embedding_type, before, after, tmp_
     declaration = small("dcn", embedding_type=embedding_type)
     expected, got = stopped_and_resumed(tmp_path, declaration, Optimizer("Adam", "Global"), before, after)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_the_schedule_continues(tmp_path):
+    schedule = {"lr": 0.1, "warmup_steps": 5, "decay_start": 7, "decay_steps": 10, "end_lr": 0.001}
+    source = tiny_data(tmp_path / "data", tiny(), 1)
+    models = [training.create_model(tiny(), Optimizer("SGD"), source, batch_size=4, **schedule) for _ in range(2)]
+    quiet = {"display": 0, "eval_interval": 0}
+    models[0].fit(max_iter=13, snapshot=6, snapshot_prefix=str(tmp_path / "s"), **quiet)
+    load(models[1], tmp_path / "s", 1, 6)
+    models[1].fit(max_iter=6, snapshot=0, **quiet)  # iteration 6 was trained before its snapshot
+    assert models[1].get_current_loss() == models[0].get_current_loss()
 
 
 def test_dropout_masks_continue(tmp_path):

@@ -23,11 +23,6 @@ std::vector<T> read_values(const RandomAccessFile& file, int64_t count) {
   return values;
 }
 
-void warn_if_not_finite(const std::string& path, const std::vector<float>& values) {
-  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
-}
-
 std::string fixed_list(const std::vector<float>& values) {
   std::string text;
   for (const float v : values) text += fmt::format("{}{:.6f}", text.empty() ? "" : ", ", v);
@@ -58,18 +53,46 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
   const RandomAccessFile file(path);
   const int64_t wanted = state_count(optimizer.type) * count;
   if (file.size() == 4 * wanted) return read_values<float>(file, wanted);
-  if (file.size() == 2 * wanted) {
-    std::vector<float> values;
-    for (const f16 v : read_values<f16>(file, wanted)) values.push_back(to_float(v));
-    return values;
+  if (file.size() == 2 * wanted && may_be_16_bit(path)) {
+    std::vector<std::vector<float>> states;
+    const std::vector<f16> values = read_values<f16>(file, wanted);
+    for (auto first = values.begin(); first != values.end(); first += count)
+      std::transform(first, first + count, std::back_inserter(states.emplace_back()),
+                     [](f16 v) { return to_float(v); });
+    accept_16_bit_states(path, optimizer, states);
+    std::vector<float> all;
+    for (const auto& state : states) all.insert(all.end(), state.begin(), state.end());
+    return all;
   }
   if (optimizer.type == OptimizerType::adagrad && file.size() == 8 * count) {
     log::warning("\"{}\": twice the size of AdaGrad's state; using its first half", path);
     return read_values<float>(file, wanted);
   }
   fail(ErrorKind::io,
-       "dense optimizer states \"{}\": {} bytes, {} with {} weights needs {} (f32) or {} (f16)", path,
-       file.size(), name_of(optimizer.type), count, 4 * wanted, 2 * wanted);
+       "dense optimizer states \"{}\": {} bytes, {} with {} weights needs {}; were they saved by another "
+       "model or optimizer?",
+       path, file.size(), name_of(optimizer.type), count, 4 * wanted);
+}
+
+bool may_be_16_bit(const std::string& path) { return !exists(path + ".step"); }
+
+void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
+                          const std::vector<std::vector<float>>& states) {
+  const auto possible = [&](size_t s) {
+    const bool sum_of_squares = optimizer.type == OptimizerType::adagrad || s == 1;
+    return std::all_of(states[s].begin(), states[s].end(),
+                       [&](float v) { return std::isfinite(v) && (!sum_of_squares || v >= 0); });
+  };
+  for (size_t s = 0; s < states.size(); ++s)
+    if (!possible(s))
+      fail(ErrorKind::io, "\"{}\" has the size of {}'s states in 16 bit, but holds something else", path,
+           name_of(optimizer.type));
+  log::info("\"{}\": read as 16-bit values", path);
+}
+
+void warn_if_not_finite(const std::string& path, const std::vector<float>& values) {
+  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
 }
 
 bool has_statistics(const Graph& graph) { return !nodes_with_statistics(graph).empty(); }
@@ -139,7 +162,13 @@ std::vector<int64_t> read_steps(const std::string& path) {
   const RandomAccessFile file(path);
   if (file.size() == 0 || file.size() % 8 != 0)
     fail(ErrorKind::io, "step counters \"{}\": {} bytes, expected a multiple of 8", path, file.size());
-  return read_values<int64_t>(file, file.size() / 8);
+  auto steps = read_values<int64_t>(file, file.size() / 8);
+  constexpr int64_t kMaxStep = int64_t{1} << 48;
+  for (size_t i = 0; i < steps.size(); ++i)
+    if (steps[i] < 0 || steps[i] > kMaxStep)
+      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, which no training reaches", path, i,
+           steps[i]);
+  return steps;
 }
 
 }  // namespace ctr

@@ -12,8 +12,8 @@ namespace ctr {
 
 // Flat little-endian f32 arrays without header, in layer order.
 std::vector<float> read_dense_weights(const std::string& path, int64_t count);
-// `states` tensors of `count` values each. Accepts f16 files (older mixed precision) and AdaGrad's doubled
-// files.
+// `states` tensors of `count` values each. Accepts AdaGrad's doubled files and the f16 files of older mixed
+// precision, which have no step counters beside them.
 std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
                                         int64_t count);
 
@@ -24,6 +24,13 @@ void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
 void read_statistics(const std::string& path, const Context& ctx, const Graph& graph,
                      const DenseParameters& parameters);
 bool has_statistics(const Graph& graph);
+
+// True when `path` may hold the f16 states of an older release: it has no step counters beside it.
+bool may_be_16_bit(const std::string& path);
+// Refuses values that no state of this optimizer can have; says in the log that 16-bit values were read.
+void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
+                          const std::vector<std::vector<float>>& states);
+void warn_if_not_finite(const std::string& path, const std::vector<float>& values);
 
 // Step counters beside an optimizer file: little-endian i64, the optimizer's step first. Missing: all zero.
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows);

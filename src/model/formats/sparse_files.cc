@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
+#include <tuple>
 
+#include "embedding/placement.h"
+#include "model/formats/dense_files.h"
 #include "model/spec.h"
 
 namespace ctr {
 namespace {
-
-bool is_localized(const EmbeddingSpec& spec) { return spec.type != EmbeddingType::distributed_hash; }
 
 template <class T>
 void write_array(OutputFile& file, const std::vector<T>& values) {
@@ -61,6 +63,7 @@ TableDump read_single_file(const std::string& path, const EmbeddingSpec& spec, b
   const size_t record = key_bytes + slot_bytes + vector_bytes;
   const RandomAccessFile file(path);
   const auto size = static_cast<size_t>(file.size());
+  if (size == 0) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is empty", spec.name, path);
   if (size % record != 0)
     fail(ErrorKind::io,
          "embedding \"{}\": \"{}\" is a file, not a directory, and its {} bytes are not a multiple of the "
@@ -86,6 +89,7 @@ TableDump read_single_file(const std::string& path, const EmbeddingSpec& spec, b
 }
 
 void check_rows(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump, bool i64_keys) {
+  const std::vector<int64_t> first_key = slot_offsets(spec);
   for (size_t r = 0; r < dump.keys.size(); ++r) {
     const int64_t key = dump.keys[r];
     if (!i64_keys && (key < 0 || key > std::numeric_limits<uint32_t>::max()))
@@ -95,6 +99,11 @@ void check_rows(const std::string& path, const EmbeddingSpec& spec, const TableD
     if (!dump.slot_ids.empty() && dump.slot_ids[r] >= static_cast<uint64_t>(spec.slots))
       fail(ErrorKind::io, "embedding \"{}\": \"{}\" row {} (key {}): slot {} but the embedding has {} slots",
            spec.name, path, r, key, dump.slot_ids[r], spec.slots);
+    if (spec.type != EmbeddingType::localized_one_hot) continue;
+    const uint64_t slot = dump.slot_ids[r];
+    if (key < first_key[slot] || key >= first_key[slot + 1])
+      fail(ErrorKind::io, "embedding \"{}\": \"{}\" row {}: key {} is outside the range [{}, {}) of slot {}",
+           spec.name, path, r, key, first_key[slot], first_key[slot + 1], slot);
   }
 }
 
@@ -104,21 +113,77 @@ int64_t total_capacity(const EmbeddingSpec& spec, int world_size) {
   return rows;
 }
 
-int64_t state_bytes(const EmbeddingSpec& spec, int world_size) {
-  return state_count(spec.optimizer.type) * total_capacity(spec, world_size) * spec.dim * 4;
+void check_ranks_hold(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump,
+                      int world_size) {
+  std::vector<int64_t> rows(static_cast<size_t>(world_size));
+  for (size_t r = 0; r < dump.keys.size(); ++r) {
+    const auto slot = dump.slot_ids.empty() ? 0 : static_cast<int64_t>(dump.slot_ids[r]);
+    ++rows[static_cast<size_t>(owner_of(spec, dump.keys[r], slot, world_size))];
+  }
+  for (int rank = 0; rank < world_size; ++rank)
+    if (const int64_t n = rows[static_cast<size_t>(rank)]; n > row_capacity(spec, rank, world_size))
+      fail(ErrorKind::out_of_memory,
+           "embedding \"{}\": \"{}\" has {} rows for rank {}, which can hold {}; "
+           "workspace_size_per_gpu_in_mb={} would be enough",
+           spec.name, path, n, rank, row_capacity(spec, rank, world_size), workspace_mb_for(spec, n));
 }
 
-int world_size_of(const std::string& path, int64_t bytes, const EmbeddingSpec& spec, int world_size) {
+// A key may occur once; of localized embeddings, once in a slot.
+void check_unique(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump) {
+  const auto slot = [&](size_t r) { return dump.slot_ids.empty() ? 0 : dump.slot_ids[r]; };
+  const auto before = [&](size_t a, size_t b) {
+    return std::tuple(slot(a), dump.keys[a], a) < std::tuple(slot(b), dump.keys[b], b);
+  };
+  std::vector<size_t> order(dump.keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (!std::is_sorted(order.begin(), order.end(), before)) std::sort(order.begin(), order.end(), before);
+  const auto same = std::adjacent_find(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return slot(a) == slot(b) && dump.keys[a] == dump.keys[b];
+  });
+  if (same != order.end())
+    fail(ErrorKind::io, "embedding \"{}\": \"{}\" rows {} and {} have the same key {}", spec.name, path,
+         same[0], same[1], dump.keys[same[0]]);
+}
+
+int64_t state_values(const EmbeddingSpec& spec, int world_size) {
+  return state_count(spec.optimizer.type) * total_capacity(spec, world_size) * spec.dim;
+}
+
+struct StateLayout {
+  int world_size;   // when it was saved
+  int value_bytes;  // 4, or 2 in releases that kept 16-bit states
+};
+
+StateLayout layout_of(const std::string& path, int64_t bytes, const EmbeddingSpec& spec, int world_size) {
   constexpr int kMaxRanks = 4096;
-  if (bytes == state_bytes(spec, world_size)) return world_size;
-  for (int n = 1; n <= kMaxRanks; ++n)
-    if (bytes == state_bytes(spec, n)) return n;
+  std::vector<int> widths{4};
+  if (may_be_16_bit(path)) widths.push_back(2);
+  for (const int width : widths)
+    if (bytes == state_values(spec, world_size) * width) return {world_size, width};
+  for (const int width : widths)
+    for (int n = 1; n <= kMaxRanks; ++n)
+      if (bytes == state_values(spec, n) * width) return {n, width};
   fail(ErrorKind::io,
        "embedding \"{}\": optimizer states \"{}\" have {} bytes; {} with {} state tensors, {} rows on {} "
-       "devices and "
-       "embedding_vec_size {} needs {}",
+       "devices and embedding_vec_size {} needs {}",
        spec.name, path, bytes, name_of(spec.optimizer.type), state_count(spec.optimizer.type),
-       total_capacity(spec, world_size), world_size, spec.dim, state_bytes(spec, world_size));
+       total_capacity(spec, world_size), world_size, spec.dim, 4 * state_values(spec, world_size));
+}
+
+// Vectors of `dim` values at the given rows of one state tensor.
+template <class T>
+std::vector<float> read_rows(const RandomAccessFile& file, int64_t first_row,
+                             const std::vector<int64_t>& rows, int64_t dim) {
+  std::vector<float> values;
+  values.reserve(rows.size() * static_cast<size_t>(dim));
+  std::vector<T> row(static_cast<size_t>(dim));
+  const size_t bytes = row.size() * sizeof(T);
+  for (const int64_t r : rows) {
+    if (file.read_at((first_row + r) * static_cast<int64_t>(bytes), row.data(), bytes) != bytes)
+      fail(ErrorKind::io, "\"{}\": truncated while it was read", file.path());
+    std::transform(row.begin(), row.end(), std::back_inserter(values), [](T v) { return to_float(v); });
+  }
+  return values;
 }
 
 }  // namespace
@@ -137,11 +202,14 @@ void write_sparse_directory(const std::string& directory, const EmbeddingSpec& s
   slots.close();
 }
 
-TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys) {
+TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys, int world_size) {
   if (!exists(path))
     fail(ErrorKind::io, "embedding \"{}\": sparse model \"{}\" does not exist", spec.name, path);
   TableDump dump = is_directory(path) ? read_directory(path, spec) : read_single_file(path, spec, i64_keys);
   check_rows(path, spec, dump, i64_keys);
+  check_ranks_hold(path, spec, dump, world_size);
+  check_unique(path, spec, dump);
+  warn_if_not_finite(path, dump.vectors);
   return dump;
 }
 
@@ -165,7 +233,7 @@ TableDump read_sparse_optimizer(const std::string& path, const EmbeddingSpec& sp
   const RandomAccessFile file(path);
   TableDump dump{order.keys, order.slot_ids, {}, {}, {}};
   if (spec.type == EmbeddingType::localized_one_hot && file.size() == 0) return dump;
-  const int saved_ranks = world_size_of(path, file.size(), spec, world_size);
+  const auto [saved_ranks, value_bytes] = layout_of(path, file.size(), spec, world_size);
 
   std::vector<int64_t> first_row(static_cast<size_t>(saved_ranks), 0);
   for (int r = 1; r < saved_ranks; ++r)
@@ -181,16 +249,12 @@ TableDump read_sparse_optimizer(const std::string& path, const EmbeddingSpec& sp
     row_of_key.push_back(next[owner]++);
   }
 
-  const auto row_bytes = static_cast<size_t>(spec.dim) * sizeof(float);
   for (int s = 0; s < state_count(spec.optimizer.type); ++s) {
-    auto& values = dump.states.emplace_back(order.keys.size() * static_cast<size_t>(spec.dim));
-    const int64_t base = s * total_capacity(spec, saved_ranks);
-    for (size_t k = 0; k < order.keys.size(); ++k) {
-      const int64_t offset = (base + row_of_key[k]) * static_cast<int64_t>(row_bytes);
-      if (file.read_at(offset, values.data() + k * static_cast<size_t>(spec.dim), row_bytes) != row_bytes)
-        fail(ErrorKind::io, "\"{}\": truncated while it was read", path);
-    }
+    const int64_t first = s * total_capacity(spec, saved_ranks);
+    dump.states.push_back(value_bytes == 2 ? read_rows<f16>(file, first, row_of_key, spec.dim)
+                                           : read_rows<float>(file, first, row_of_key, spec.dim));
   }
+  if (value_bytes == 2) accept_16_bit_states(path, spec.optimizer, dump.states);
   return dump;
 }
 
