@@ -17,9 +17,9 @@ test: setup ## Run the C++ and Python tests
 	@build/cpu/tests/cpp/hugectr_cpp_tests --gtest_brief=1
 	@$(PYTHON) -m pytest
 
-bench: setup ## Measure single operations on this machine
+bench: setup ## Measure operations, readers and training on this machine (ARGS=--all: everything)
 	@cmake --build --preset cpu --target hugectr_bench >/dev/null
-	@build/cpu/benchmarks/hugectr_bench
+	@$(PYTHON) benchmarks/train/bench.py $(ARGS)
 
 cuda: setup ## Compile the CUDA back end, where there is a CUDA compiler
 	@if ! command -v nvcc >/dev/null; then echo "cuda: no nvcc, nothing compiled"; exit; fi; \

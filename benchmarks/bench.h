@@ -1,34 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <string_view>
+#include <vector>
 
 namespace ctr::bench {
 
-void heading(std::string_view text);
-// One line of the table; `work` is what one run does, in `unit`.
-void row(std::string_view what, double seconds, double work, std::string_view unit);
+using Seconds = std::vector<double>;  // of each run
 
-// The best time of one run: at least three runs, and as many as fit into half a second.
+void heading(std::string_view text);
+// One line of the table: the fastest run. `work` is what one run does, in `unit`.
+void row(std::string_view what, const Seconds& runs, double work, std::string_view unit);
+
+// How long a row's runs take together.
+double seconds_per_row();
+
+// At least three runs, and as many as fit into seconds_per_row().
 template <class Run>
-double best_seconds(const Run& run) {
+Seconds time_runs(const Run& run) {
   using Clock = std::chrono::steady_clock;
-  double best = std::numeric_limits<double>::infinity(), total = 0;
-  for (int runs = 0; runs < 3 || total < 0.5; ++runs) {
+  Seconds runs;
+  for (double total = 0; runs.size() < 3 || total < seconds_per_row(); total += runs.back()) {
     const auto start = Clock::now();
     run();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::min(best, seconds);
-    total += seconds;
+    runs.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
-  return best;
+  return runs;
 }
 
 // The groups; main.cc is the table of contents.
+void gemm_ceilings(int threads);
 void gemm_rates(int threads);
 void hash_table_rates(int threads);
 void update_rates(int threads);

@@ -22,13 +22,13 @@ void file_rates(int) {
       for (size_t done = 0; done < kBytes; done += kPiece) file.write(piece.data(), kPiece);
     });
   };
-  row("write, sync and rename", best_seconds(write), kGigabytes, "GB");
+  row("write, sync and rename", time_runs(write), kGigabytes, "GB");
   const RandomAccessFile file(path);
   const auto read = [&] {
     for (size_t at = 0; at < kBytes; at += kPiece)
       file.read_at(static_cast<int64_t>(at), piece.data(), kPiece);
   };
-  row("read from the page cache", best_seconds(read), kGigabytes, "GB");
+  row("read from the page cache", time_runs(read), kGigabytes, "GB");
   remove_all(path);
 }
 

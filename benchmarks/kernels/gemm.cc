@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <vector>
 
 #include "bench.h"
@@ -34,7 +35,7 @@ struct Case {
 template <class T>
 void library_rates(Case<T>& x) {
   if constexpr (std::is_same_v<T, float>) {
-    const double sgemm = best_seconds([&] {
+    const Seconds sgemm = time_runs([&] {
       dnnl_sgemm('N', 'N', x.m, x.n, x.k, 1.0f, x.a.data(), x.k, x.b.data(), x.n, 0.0f, x.c.data(), x.n);
     });
     row("oneDNN sgemm", sgemm, x.gflop(), "GFLOP");
@@ -55,7 +56,7 @@ void library_rates(Case<T>& x) {
   const std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, {a, engine, x.a.data()}},
                                                      {DNNL_ARG_WEIGHTS, {b, engine, x.b.data()}},
                                                      {DNNL_ARG_DST, {c, engine, x.c.data()}}};
-  const double time = best_seconds([&] {
+  const Seconds time = time_runs([&] {
     matmul.execute(stream, arguments);
     stream.wait();
   });
@@ -73,22 +74,25 @@ void rates(Context& ctx, int64_t m, int64_t n, int64_t k) {
   library_rates(x);
   const Tensor a(dtype_of<T>, {m, k}, x.a.data()), b(dtype_of<T>, {k, n}, x.b.data());
   const Tensor c(dtype_of<T>, {m, n}, x.c.data()), d_w(DType::f32, {k, n}, x.d_w.data());
-  row("gemm: y = x w", best_seconds([&] { gemm(ctx, a, b, c, {}); }), x.gflop(), "GFLOP");
-  row("gemm: d_x = d_y w^T", best_seconds([&] { gemm(ctx, c, b, a, {.transpose_b = true}); }), x.gflop(),
+  row("gemm: y = x w", time_runs([&] { gemm(ctx, a, b, c, {}); }), x.gflop(), "GFLOP");
+  row("gemm: d_x = d_y w^T", time_runs([&] { gemm(ctx, c, b, a, {.transpose_b = true}); }), x.gflop(),
       "GFLOP");
-  row("gemm: d_w = x^T d_y", best_seconds([&] { gemm(ctx, a, c, d_w, {.transpose_a = true}); }), x.gflop(),
+  row("gemm: d_w = x^T d_y", time_runs([&] { gemm(ctx, a, c, d_w, {.transpose_a = true}); }), x.gflop(),
       "GFLOP");
+}
+
+void gemm_shapes(int threads, std::initializer_list<std::array<int64_t, 3>> shapes) {
+  Context ctx;
+  ctx.threads = threads;
+  for (const auto& [m, n, k] : shapes) rates<float>(ctx, m, n, k);
+  if (!bf16_instructions()) return;
+  for (const auto& [m, n, k] : shapes) rates<bf16>(ctx, m, n, k);
 }
 
 }  // namespace
 
-void gemm_rates(int threads) {
-  Context ctx;
-  ctx.threads = threads;
-  constexpr int64_t kShapes[][3] = {{2048, 1024, 1024}, {2048, 1024, 429}, {2048, 400, 400}, {2048, 512, 13}};
-  for (const auto& [m, n, k] : kShapes) rates<float>(ctx, m, n, k);
-  if (!bf16_instructions()) return;
-  for (const auto& [m, n, k] : kShapes) rates<bf16>(ctx, m, n, k);
-}
+void gemm_ceilings(int threads) { gemm_shapes(threads, {{2048, 1024, 1024}}); }
+
+void gemm_rates(int threads) { gemm_shapes(threads, {{2048, 1024, 429}, {2048, 400, 400}, {2048, 512, 13}}); }
 
 }  // namespace ctr::bench

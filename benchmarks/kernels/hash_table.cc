@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
 #include <vector>
 
 #include "base/parallel.h"
@@ -24,9 +25,21 @@ std::vector<int64_t> random_keys(uint64_t first_row, uint64_t rows) {
   return keys;
 }
 
-double find_seconds(const HashTable& table, const std::vector<int64_t>& keys, int threads) {
+// Rows [0, rows) by a power law of exponent 1.05.
+std::vector<int64_t> skewed_keys(int64_t rows) {
+  constexpr double kPower = 1 - 1.05;
+  const double last = std::pow(static_cast<double>(rows), kPower) - 1;
+  std::vector<int64_t> keys(kLookups);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const double unit = static_cast<double>(hash_key(static_cast<int64_t>(i + 1)) >> 11) * 0x1p-53;
+    keys[i] = key_of(static_cast<uint64_t>(std::pow(last * unit + 1, 1 / kPower) - 1));
+  }
+  return keys;
+}
+
+Seconds find_seconds(const HashTable& table, const std::vector<int64_t>& keys, int threads) {
   std::vector<uint32_t> rows(keys.size());
-  return best_seconds([&] {
+  return time_runs([&] {
     parallel_for(threads, kLookups, 1024, [&](int64_t begin, int64_t end) {
       const auto n = static_cast<size_t>(end - begin), first = static_cast<size_t>(begin);
       table.find(std::span(keys).subspan(first, n), std::span(rows).subspan(first, n));
@@ -40,13 +53,14 @@ void rates_at(int64_t size, int threads) {
   for (size_t i = 0; i < keys.size(); ++i) keys[i] = key_of(i);
   std::vector<uint32_t> rows(keys.size());
   HashTable table(size);
-  const double insert = best_seconds([&] {
+  const Seconds insert = time_runs([&] {
     table.clear();
     rows.assign(rows.size(), kNoRow);
     table.insert_missing(keys, rows);
   });
   row("insert, growing from empty", insert, 1e-6 * static_cast<double>(size), "Mkey");
   const auto hits = random_keys(0, static_cast<uint64_t>(size));
+  row("find, Zipf 1.05, 1 thread", find_seconds(table, skewed_keys(size), 1), kMillions, "Mkey");
   const auto misses = random_keys(static_cast<uint64_t>(size), static_cast<uint64_t>(size));
   row("find, all there, 1 thread", find_seconds(table, hits, 1), kMillions, "Mkey");
   row("find, none there, 1 thread", find_seconds(table, misses, 1), kMillions, "Mkey");
@@ -58,7 +72,8 @@ void rates_at(int64_t size, int threads) {
 }  // namespace
 
 void hash_table_rates(int threads) {
-  for (const int64_t size : {int64_t{1} << 14, int64_t{1} << 20, int64_t{1} << 23}) rates_at(size, threads);
+  for (const int64_t size : {int64_t{1} << 14, int64_t{1} << 20, int64_t{10'000'000}})
+    rates_at(size, threads);
 }
 
 }  // namespace ctr::bench

@@ -20,7 +20,7 @@ void metric_rates(int) {
   const auto comm = make_solo_comm();
   for (const std::string_view name : {"AUC", "HitRate", "NDCG"}) {
     const auto metric = make_metric(name);
-    const double seconds = best_seconds([&] {
+    const Seconds seconds = time_runs([&] {
       metric->reset();
       metric->update({.rows = kRows, .predictions = predictions, .labels = labels});
       metric->value(*comm);

@@ -22,7 +22,7 @@ void update_rates(int threads) {
     const Tensor weights(DType::f32, {kWeights}, w.data()), grads(DType::f32, {kWeights}, g.data());
     const Tensor all_states(DType::f32, {states * kWeights}, s.data());
     state.dense_step = 0;
-    const double seconds = best_seconds([&] {
+    const Seconds seconds = time_runs([&] {
       ++state.dense_step;
       dense_update(ctx, weights, grads, all_states, {.type = type});
     });

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training speed of the four models, ours and PyTorch's in one run on the same batches.
+"""Speed on this machine: single operations, readers, and training beside PyTorch on the same batches.
 
-    python benchmarks/train/bench.py [--models wdl dcn] [--batches 2048] [--optimizers SGD] [--torch-python PATH]
-                                     [--precisions fp32] [--seconds 5] [--write benchmarks/baselines/NAME.json]
+    make bench                                       a few minutes
+    python benchmarks/train/bench.py --all           everything
+    python benchmarks/train/bench.py --sections train --models dcn --seconds 10 --write NEW.json
+    python benchmarks/compare.py benchmarks/baselines/NAME.json NEW.json
 
-Prints thousand samples per second, the ratio to PyTorch's fastest variant, and the share of the machine's GEMM rate
-that the model's matrix products reach. bf16 is use_mixed_precision here and autocast there. Without --torch-python the
-PyTorch columns stay empty.
+Rates are medians over slices that the contestants of a line take in turn; the middle 80 % of the slices beside them.
+"of GEMM" is the share of the rate that matrix products reach here. bf16 is use_mixed_precision, and autocast there.
 """
 
 from __future__ import annotations
@@ -15,152 +16,114 @@ import argparse
 import itertools
 import json
 import os
-import platform
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import models
-import numpy as np
-import sources
+import machine
+import readers
+import report
+import table_size
+import training
 import workload
-from hugectr._core.testing import bf16_instructions, gemm_seconds
+from hugectr import log
+from hugectr._core.testing import bf16_instructions
 
-HERE = Path(__file__).parent
-PRECISIONS = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
-
-
-def gemm_rate(precision: str, threads: int) -> float:
-    """Best FLOP/s of a 2048 x 1024 x 1024 product: ours, in fp32 or NumPy's if that is faster."""
-    best = gemm_seconds("bf16" if precision == "bf16" else "f32", 2048, 1024, 1024, threads)
-    if precision == "fp32":
-        a, b = np.ones((2048, 1024), np.float32), np.ones((1024, 1024), np.float32)
-        out = np.empty((2048, 1024), np.float32)
-        for _ in range(12):
-            start = time.perf_counter()
-            np.matmul(a, b, out=out)
-            best = min(best, time.perf_counter() - start)
-    return 2 * 2048 * 1024 * 1024 / best
+SECTIONS = ("kernels", "readers", "train", "ranks", "tables")
+PRECISIONS = ("fp32", "bf16") if bf16_instructions() else ("fp32",)
 
 
-def ours(
-    name: str,
-    size: int,
-    optimizer: str,
-    precision: str,
-    data_set: tuple[str, dict[str, Any]],
-    passes: int,
-    seconds: float,
-    from_memory: bool,
-) -> float:
-    """Samples per second, from batches held in memory or through the reader. The first passes insert every key."""
-    source, reader = data_set
-    mixed = {"use_mixed_precision": True, "scaler": 1024} if precision == "bf16" else {}
-    model = models.create(name, source, reader, size, optimizer, **mixed)
-    model.start_data_reading()
-
-    def seconds_of(steps: int) -> float:
-        if from_memory:
-            return model._engine.time_steps(passes, steps)
-        start = time.perf_counter()
-        for _ in range(steps):
-            model.train()
-        return time.perf_counter() - start
-
-    seconds_of(2 * passes)
-    return workload.median_rate(seconds_of, size, seconds)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="both batch sizes and optimizers, and large tables")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS)
+    parser.add_argument("--models", nargs="+", default=list(workload.SHAPES), choices=list(workload.SHAPES))
+    parser.add_argument("--batches", nargs="+", type=int, metavar="SIZE")
+    parser.add_argument("--optimizers", nargs="+", choices=("SGD", "Adam"))
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
+    parser.add_argument("--files", nargs="*", choices=readers.FORMATS, help="formats; the default is all, for fp32 SGD")
+    parser.add_argument("--tables", nargs="+", type=int, metavar="ROWS", default=[1_000_000, 50_000_000])
+    parser.add_argument("--seconds", type=float, help="for each contestant of a line")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--torch-python", default=os.environ.get("HUGECTR_TORCH_PYTHON"), help="one that has PyTorch")
+    parser.add_argument("--write", type=Path, help="JSON file for the results")
+    options = parser.parse_args()
+    options.sections = options.sections or (SECTIONS if options.all else SECTIONS[:-1])
+    options.batches = options.batches or ([2048, 16384] if options.all else [2048])
+    options.optimizers = options.optimizers or (["SGD", "Adam"] if options.all else ["SGD"])
+    options.seconds = options.seconds or (5.0 if options.all else 2.0)
+    return options
 
 
-def torch_peer(
-    python: str, name: str, size: int, optimizer: str, precision: str, seconds: float, threads: int
-) -> dict[str, float]:
-    script = str(HERE / "torch_models.py")
-    command = [python, script, name, str(size), optimizer, precision, str(seconds), str(threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+def ceilings(options: argparse.Namespace, kernels: list[dict[str, Any]]) -> dict[str, float]:
+    """The rates that matrix products reach: now, or when the kernels were measured."""
+    seconds = options.seconds / 4
+    now = list(machine.kernel_rows(options.threads, seconds, "ceiling")) if machine.KERNELS.exists() else []
+    return machine.ceilings(kernels + now, seconds)
 
 
-def machine() -> dict[str, Any]:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": names[0].split(":")[1].strip() if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-    }
+def train(options: argparse.Namespace, gemm: dict[str, float]) -> Iterator[dict[str, Any]]:
+    for case in itertools.product(options.batches, options.optimizers, options.precisions, options.models):
+        batch, optimizer, precision, model = case
+        formats = options.files
+        if formats is None:
+            formats = readers.FORMATS if (optimizer, precision) == ("SGD", "fp32") else ()
+        setting = training.Case(model, batch, optimizer, precision)
+        yield from training.rows(
+            setting, list(formats), options.seconds, gemm.get(precision), options.torch_python, options.threads
+        )
+
+
+def ranks(options: argparse.Namespace, gemm: dict[str, float]) -> Iterator[dict[str, Any]]:
+    for model in options.models if options.all else ["dcn"]:
+        case = training.Case(model, options.batches[0], "SGD", "fp32")
+        yield from training.rank_rows(case, options.seconds, gemm["fp32"])
+
+
+def tables(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for optimizer in options.optimizers:
+        yield from table_size.rows(options.tables, optimizer, options.seconds, options.threads)
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """All sections that were asked for, printed as they come."""
+    started = time.perf_counter()
+    results: dict[str, Any] = {"machine": machine.description(), "command": " ".join(sys.argv), "rows": []}
+    results["threads"] = options.threads
+    report.machine(results["machine"], options.threads)
+    kernels: list[dict[str, Any]] = []
+    if "kernels" in options.sections:
+        if machine.KERNELS.exists():
+            kernels = report.kernels(machine.kernel_rows(options.threads, options.seconds / 10))
+        else:
+            print(f"\n{machine.KERNELS} is not built (make bench does that): no rates of single operations")
+    results["rows"] = rows = list(kernels)
+    if "readers" in options.sections:
+        rows += report.readers(readers.rows(options.seconds / 2))
+    gemm = {}
+    if {"train", "ranks"} & set(options.sections):
+        results["gemm"] = gemm = ceilings(options, kernels)
+        report.ceilings(gemm)
+    if "train" in options.sections:
+        rows += report.training(train(options, gemm), bool(options.torch_python))
+    if "ranks" in options.sections:
+        rows += report.ranks(ranks(options, gemm))
+    if "tables" in options.sections:
+        rows += report.tables(tables(options))
+    print(f"\n{time.perf_counter() - started:.0f} s")
+    return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(workload.SHAPES), choices=list(workload.SHAPES))
-    parser.add_argument("--batches", nargs="+", type=int, default=[2048, 16384])
-    parser.add_argument("--optimizers", nargs="+", default=["SGD", "Adam"], choices=["SGD", "Adam"])
-    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=["fp32", "bf16"])
-    parser.add_argument("--sources", nargs="+", default=["memory"], choices=["memory", "Norm", "Raw", "Parquet"])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--torch-python", default=os.environ.get("HUGECTR_TORCH_PYTHON"))
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
+    options = arguments()
     os.environ["HUGECTR_NUM_THREADS"] = str(options.threads)
-
-    gemm = {precision: gemm_rate(precision, options.threads) for precision in options.precisions}
-    for precision, rate in gemm.items():
-        print(f"{precision} GEMM 2048 x 1024 x 1024: {rate / 1e9:.0f} GFLOP/s")
-    print("model     batch opt   type source    ours k/s torch k/s  ratio  of GEMM  variant")
-    rows = []
-    for size in options.batches:
-        data = workload.batches(size)
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-            formats = {source: "Norm" if source == "memory" else source for source in options.sources}
-            sets = {f: sources.write(f, Path(folder) / f, data) for f in set(formats.values())}
-            for case in itertools.product(options.models, options.optimizers, options.precisions):
-                name, optimizer, precision = case
-                peer = {}
-                if options.torch_python:
-                    peer = torch_peer(
-                        options.torch_python, name, size, optimizer, precision, options.seconds, options.threads
-                    )
-                for source, format in formats.items():
-                    rate = ours(
-                        name, size, optimizer, precision, sets[format], len(data), options.seconds, source == "memory"
-                    )
-                    share = rate * workload.flops(name) / gemm[precision]
-                    rows.append(
-                        {
-                            "model": name,
-                            "batch": size,
-                            "optimizer": optimizer,
-                            "precision": precision,
-                            "source": source,
-                            "samples_per_s": rate,
-                            "gemm_share": share,
-                            "torch": peer,
-                        }
-                    )
-                    show(rows[-1])
+    with log.redirected(lambda is_error, line: None):
+        results = measure_all(options)
     if options.write:
-        result = {
-            "machine": machine(),
-            "command": " ".join(sys.argv),
-            "threads": options.threads,
-            "gemm": gemm,
-            "rows": rows,
-        }
         options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def show(row: dict[str, Any]) -> None:
-    variant, peer = max(row["torch"].items() or [("", float("nan"))], key=lambda item: item[1])
-    print(
-        f"{row['model']:8} {row['batch']:6} {row['optimizer']:5} {row['precision']} {row['source']:8} "
-        f"{row['samples_per_s'] / 1e3:9.1f} {peer / 1e3:9.1f} {row['samples_per_s'] / peer:6.2f} "
-        f"{row['gemm_share']:8.0%}  {variant}",
-        flush=True,
-    )
+        options.write.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,17 @@ from hugectr import Layer_t
 
 
 def create(
-    name: str, source: str, reader: dict[str, Any], batch_size: int, optimizer: str, ranks: int = 1, **options: Any
+    name: str,
+    source: str,
+    reader: dict[str, Any],
+    batch_size: int,
+    optimizer: str,
+    ranks: int = 1,
+    keys: int = workload.KEYS,
+    **options: Any,
 ) -> hugectr.Model:
-    """A compiled model that reads ``source``, a data set of :mod:`sources`; further options go to the solver."""
+    """A compiled model that reads ``source``, a data set of :mod:`sources` with up to so many keys; further options
+    go to the solver."""
     solver = hugectr.CreateSolver(
         batchsize=batch_size,
         batchsize_eval=batch_size,
@@ -31,13 +39,13 @@ def create(
             1, "label", workload.DENSE, "dense", [hugectr.DataReaderSparseParam("data", 1, True, workload.SLOTS)]
         )
     )
-    {"wdl": wide_and_deep, "dcn": dcn, "deepfm": deepfm, "dlrm": dlrm, "dlrm_one_hot": dlrm_one_hot}[name](model)
+    {"wdl": wide_and_deep, "dcn": dcn, "deepfm": deepfm, "dlrm": dlrm, "dlrm_one_hot": dlrm_one_hot}[name](model, keys)
     model.compile()
     return model
 
 
-def embedding(model: hugectr.Model, dim: int, name: str = "embedding") -> None:
-    rows = workload.KEYS * 1.01
+def embedding(model: hugectr.Model, keys: int, dim: int, name: str = "embedding") -> None:
+    rows = keys * 1.01
     model.add(
         hugectr.SparseEmbedding(
             hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash,
@@ -63,9 +71,9 @@ def mlp(model: hugectr.Model, bottom: str, prefix: str, widths: list[int]) -> st
     return bottom
 
 
-def wide_and_deep(model: hugectr.Model) -> None:
-    embedding(model, 16)
-    embedding(model, 1, "wide")
+def wide_and_deep(model: hugectr.Model, keys: int) -> None:
+    embedding(model, keys, 16)
+    embedding(model, keys, 1, "wide")
     layer(model, Layer_t.Reshape, "embedding", "deep", leading_dim=26 * 16)
     layer(model, Layer_t.Concat, "deep dense", "concat")
     last = mlp(model, "concat", "fc", [1024, 1024])
@@ -76,8 +84,8 @@ def wide_and_deep(model: hugectr.Model) -> None:
     layer(model, Layer_t.BinaryCrossEntropyLoss, "logit label", "loss")
 
 
-def dcn(model: hugectr.Model) -> None:
-    embedding(model, 16)
+def dcn(model: hugectr.Model, keys: int) -> None:
+    embedding(model, keys, 16)
     layer(model, Layer_t.Reshape, "embedding", "flat", leading_dim=26 * 16)
     layer(model, Layer_t.Concat, "flat dense", "concat")
     layer(model, Layer_t.MultiCross, "concat", "cross", num_layers=6)
@@ -87,8 +95,8 @@ def dcn(model: hugectr.Model) -> None:
     layer(model, Layer_t.BinaryCrossEntropyLoss, "logit label", "loss")
 
 
-def deepfm(model: hugectr.Model) -> None:
-    embedding(model, 11)
+def deepfm(model: hugectr.Model, keys: int) -> None:
+    embedding(model, keys, 11)
     layer(model, Layer_t.Reshape, "embedding", "rows", leading_dim=11)
     layer(model, Layer_t.Slice, "rows", "factor_rows linear_rows", ranges=[(0, 10), (10, 11)])
     layer(model, Layer_t.Reshape, "factor_rows", "factors", leading_dim=260)
@@ -103,12 +111,12 @@ def deepfm(model: hugectr.Model) -> None:
     layer(model, Layer_t.BinaryCrossEntropyLoss, "logit label", "loss")
 
 
-def dlrm(model: hugectr.Model) -> None:
-    embedding(model, 128)
+def dlrm(model: hugectr.Model, keys: int) -> None:
+    embedding(model, keys, 128)
     dlrm_layers(model)
 
 
-def dlrm_one_hot(model: hugectr.Model) -> None:
+def dlrm_one_hot(model: hugectr.Model, _: int) -> None:
     """Keys count from 0 in each slot; rows are their own index."""
     model.add(
         hugectr.SparseEmbedding(

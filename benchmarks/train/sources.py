@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import workload
 from hugectr.tools.formats import write_file_list, write_norm, write_raw
+
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # folder of files that need no disk; None: the default
 
 
 def write(format: str, folder: Path, data: list[workload.Batch]) -> tuple[str, dict[str, Any]]:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same four models in PyTorch, as fast as its CPU back end gets: eager or compiled, sparse row gradients.
 
-``python torch_models.py MODEL BATCH OPTIMIZER PRECISION SECONDS THREADS`` prints {"variant": samples per second} as
-JSON.
+``python torch_models.py MODEL BATCH BATCHES OPTIMIZER PRECISION THREADS`` tries all variants and prints
+{"variant": samples a second} as JSON. Then it trains as many steps with the fastest one as each line of its input says,
+and answers in seconds.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -79,65 +81,77 @@ class DLRM(nn.Module):
         return self.top(torch.cat([bottom, products], 1))[:, 0]
 
 
+TRIAL_SECONDS = 1.0
 MODELS = {"wdl": (WideAndDeep, 17), "dcn": (DCN, 16), "deepfm": (DeepFM, 11), "dlrm": (DLRM, 128)}
 
 
-def make_step(
-    name: str, optimizer: str, bf16: bool, compiled: bool, grouped: bool, lr: float = 0.01
-) -> Callable[..., None]:
-    """One training step; ``grouped`` adds row gradients with index_add_ instead of sparse tensors (SGD only)."""
+Step = Callable[[Tensor, Tensor, Tensor], None]
+
+
+def make_steps(name: str, optimizer: str, bf16: bool, lr: float = 0.01) -> dict[str, Step]:
+    """Training steps of one network in the variants that may be the fastest: eager or compiled, and row gradients as
+    sparse tensors or (SGD) added with index_add_."""
     network, dim = MODELS[name][0](), MODELS[name][1]
-    table = nn.Parameter(torch.empty(workload.KEYS, dim).uniform_(-0.05, 0.05), requires_grad=not grouped)
+    table = nn.Parameter(torch.empty(workload.KEYS, dim).uniform_(-0.05, 0.05))
 
     def loss_of(rows: Tensor, dense: Tensor, label: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logit = network(rows, dense)
         return F.binary_cross_entropy_with_logits(logit.float(), label)
 
-    forward = torch.compile(loss_of) if compiled else loss_of
     dense_optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer](
         network.parameters(), lr=lr, fused=True
     )
     row_optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.SparseAdam}[optimizer]([table], lr=lr)
 
-    def step(keys: Tensor, dense: Tensor, label: Tensor) -> None:
-        rows = F.embedding(keys, table, sparse=True)
-        if grouped:
-            rows.requires_grad_()
-        forward(rows, dense, label).backward()
-        dense_optimizer.step()
-        dense_optimizer.zero_grad(set_to_none=True)
-        if grouped:
-            table.data.index_add_(0, keys.flatten(), rows.grad.view(-1, dim), alpha=-lr)
-        else:
-            row_optimizer.step()
-            row_optimizer.zero_grad(set_to_none=True)
+    def make_step(forward: Callable[..., Tensor], grouped: bool) -> Step:
+        def step(keys: Tensor, dense: Tensor, label: Tensor) -> None:
+            rows = F.embedding(keys, table.detach() if grouped else table, sparse=True)
+            if grouped:
+                rows.requires_grad_()
+            forward(rows, dense, label).backward()
+            dense_optimizer.step()
+            dense_optimizer.zero_grad(set_to_none=True)
+            if grouped:
+                table.data.index_add_(0, keys.flatten(), rows.grad.view(-1, dim), alpha=-lr)
+            else:
+                row_optimizer.step()
+                row_optimizer.zero_grad(set_to_none=True)
 
-    return step
+        return step
+
+    forwards = {"eager": loss_of, "compiled": torch.compile(loss_of)}
+    groupings = {"sparse": False, "index_add": True} if optimizer == "SGD" else {"sparse": False}
+    return {
+        f"{forward}, {rows}": make_step(forwards[forward], grouped)
+        for forward, (rows, grouped) in itertools.product(forwards, groupings.items())
+    }
 
 
 def main() -> None:
-    name, size, optimizer, precision, seconds, threads = sys.argv[1:]
+    name, size, batches, optimizer, precision, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    data = [
+    data = itertools.cycle(
         (torch.from_numpy(b.keys), torch.from_numpy(b.dense), torch.from_numpy(b.label))
-        for b in workload.batches(int(size))
-    ]
-    rates = {}
-    for grouped in (False, True) if optimizer == "SGD" else (False,):
-        for compiled in (False, True):
-            step = make_step(name, optimizer, precision == "bf16", compiled, grouped)
+        for b in workload.batches(int(size), count=int(batches))
+    )
 
-            def seconds_of(steps: int, step: Callable[..., None] = step) -> float:
-                start = time.perf_counter()
-                for i in range(steps):
-                    step(*data[i % len(data)])
-                return time.perf_counter() - start
+    def seconds_of(step: Step, steps: int) -> float:
+        start = time.perf_counter()
+        for batch in itertools.islice(data, steps):
+            step(*batch)
+        return time.perf_counter() - start
 
-            seconds_of(2 * len(data))
-            variant = ("compiled" if compiled else "eager") + (", index_add" if grouped else ", sparse")
-            rates[variant] = workload.median_rate(seconds_of, int(size), float(seconds))
-    print(json.dumps(rates))
+    trials = {}
+    variants = make_steps(name, optimizer, precision == "bf16")
+    for variant, step in variants.items():
+        seconds_of(step, 2)
+        steps = max(2, round(TRIAL_SECONDS / seconds_of(step, 1)))
+        trials[variant] = steps * int(size) / seconds_of(step, steps)
+    print(json.dumps(trials), flush=True)
+    fastest = variants[max(trials, key=lambda variant: trials[variant])]
+    for line in sys.stdin:
+        print(seconds_of(fastest, int(line)), flush=True)
 
 
 if __name__ == "__main__":

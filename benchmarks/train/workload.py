@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,26 +50,16 @@ class Batch:
     keys: np.ndarray  # [batch, 26] int64, distinct between slots
 
 
-def batches(size: int, seed: int = 1, slot_size: int = SLOT_SIZE) -> list[Batch]:
+def batches(size: int, seed: int = 1, slot_size: int = SLOT_SIZE, count: int | None = None) -> list[Batch]:
     """A few batches to rotate. Keys of a slot follow a bounded power law, spread over the slot's range."""
     rng = np.random.default_rng(seed)
     spread = [rng.permutation(slot_size) for _ in range(SLOTS)]
     power = 1 - EXPONENT
     result = []
-    for _ in range(8 if size < 8192 else 4):
+    for _ in range(count or (8 if size < 8192 else 4)):
         rank = ((slot_size**power - 1) * rng.random((size, SLOTS)) + 1) ** (1 / power)
         rank = np.minimum(rank.astype(np.int64) - 1, slot_size - 1)
         keys = np.stack([spread[s][rank[:, s]] + s * slot_size for s in range(SLOTS)], 1)
         label = (rng.random(size) < 0.25).astype(np.float32)
         result.append(Batch(label, rng.random((size, DENSE), np.float32), keys))
     return result
-
-
-def median_rate(seconds_of: Callable[[int], float], batch_size: int, seconds: float) -> float:
-    """Samples per second of ``seconds_of(steps)``, the median over slices of about a tenth of ``seconds``."""
-    steps = max(1, int(seconds / 10 / (seconds_of(2) / 2)))
-    rates: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(rates) < 3 or time.perf_counter() < end:
-        rates.append(steps * batch_size / seconds_of(steps))
-    return statistics.median(rates)

@@ -72,8 +72,8 @@ nb::object next_batch(TestReader& self) {
   return result;
 }
 
-// Samples left, pulled without letting go of the GIL.
-int64_t count_holding_gil(TestReader& self) {
+// Samples left.
+int64_t count(TestReader& self) {
   int64_t samples = 0;
   while (const ctr::Batch* batch = (*self).next()) samples += batch->size;
   return samples;
@@ -128,7 +128,8 @@ void bind_data(nb::module_& m) {
           "start", [](TestReader& self, const std::string& source) { (*self).start(source); },
           nb::arg("source") = "", nb::call_guard<nb::gil_scoped_release>())
       .def("started", [](TestReader& self) { return (*self).started(); })
-      .def("count_holding_gil", &count_holding_gil)
+      .def("count", &count, nb::call_guard<nb::gil_scoped_release>(), "Pulls all that is left: samples.")
+      .def("count_holding_gil", &count)
       .def("next", &next_batch,
            "The next batch as {size, labels, dense, sparse: [(offsets, keys)]}, or None.")
       .def(

@@ -8,14 +8,11 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
 #include <cstring>
 #include <deque>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "bind.h"
-#include "device/arena.h"
 #include "device/buffer.h"
 #include "device/memory.h"
 #include "device/plugin.h"
@@ -254,22 +251,6 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
   return runner.results(backward);
 }
 
-// Best of a dozen runs of a[m, k] b[k, n].
-double gemm_seconds(const std::string& dtype, int64_t m, int64_t n, int64_t k, int threads) {
-  const ctr::DType type = parse_dtype(dtype);
-  ctr::Arena arena("gemm_seconds");
-  const int a = arena.add(type, {m, k}), b = arena.add(type, {k, n}), c = arena.add(type, {m, n});
-  arena.allocate({});
-  ctr::Context ctx{.device = {}, .threads = threads};
-  double best = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < 12; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    ctr::gemm(ctx, arena[a], arena[b], arena[c], {});
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
-
 // Keywords -> graph entry -> keywords: the entry, and the values read back from it.
 nb::tuple params_round_trip(const std::string& type, const nb::dict& keywords) {
   const ctr::LayerDef& def = ctr::find_layer(type);
@@ -303,8 +284,6 @@ void bind_layers(nb::module_& m) {
               nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
               nb::arg("dtype") = "f32",
               "Run one layer forward and, when gradients are given or it is a loss, backward.");
-  testing.def("gemm_seconds", &gemm_seconds, nb::arg("dtype"), nb::arg("m"), nb::arg("n"), nb::arg("k"),
-              nb::arg("threads"), "Fastest time of one matrix product.");
   testing.def("bf16_instructions", &ctr::bf16_instructions,
               "Name of the instructions that make bf16 matrix products fast here; None without.");
   testing.def("params_round_trip", &params_round_trip, nb::arg("type"), nb::arg("keywords"),

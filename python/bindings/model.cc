@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "arrow_opener.h"
@@ -94,17 +95,20 @@ nb::list dense_weights(Engine& engine) {
   return result;
 }
 
-// Seconds for `steps` training steps on `count` batches held in memory, in rotation: what the engine does
-// without its readers.
+// Seconds for `steps` training steps on up to `count` batches held in memory, in rotation: what the engine
+// does without its readers. An untimed step before them gives the readers time to fill their rings.
 double time_steps(Engine& engine, int64_t count, int64_t steps) {
   std::vector<ctr::Batch> batches;
-  while (static_cast<int64_t>(batches.size()) < count) {
+  while (std::ssize(batches) < std::min(count, steps + 1)) {
     const ctr::Batch* batch = engine.train_reader().next();
     ctr::require(batch != nullptr, "time_steps: the data has fewer than {} batches", count);
     batches.push_back(*batch);
   }
-  const auto start = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < steps; ++i) engine.train_on(batches[static_cast<size_t>(i % count)]);
+  std::chrono::steady_clock::time_point start;
+  for (int64_t i = 0; i <= steps; ++i) {
+    if (i == 1) start = std::chrono::steady_clock::now();
+    engine.train_on(batches[static_cast<size_t>(i) % batches.size()]);
+  }
   static_cast<void>(engine.current_loss());  // waits for the device
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -205,6 +209,14 @@ void bind_model(nb::module_& m) {
       .def("export_predictions", &Engine::export_predictions, nb::arg("prediction_file"),
            nb::arg("label_file"), ReleaseGil())
       .def("time_steps", &time_steps, nb::arg("batches"), nb::arg("steps"), ReleaseGil())
+      .def(
+          "embedding_bytes",
+          [](Engine& e, int embedding) {
+            int64_t n = 0;
+            for (int r = 0; r < e.ranks().size(); ++r) n += e.ranks()[r].embeddings().bytes(embedding);
+            return n;
+          },
+          nb::arg("embedding"), "Memory that the rows in use take: keys, index, vectors and states.")
       .def("dense_weights", &dense_weights)
       .def(
           "parameter_count",

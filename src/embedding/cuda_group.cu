@@ -80,6 +80,7 @@ class CudaEmbeddingGroup final : public EmbeddingGroup {
   const EmbeddingSpec& spec(int e) const override { return table(e).spec(); }
   int64_t size(int e) const override { return table(e).size(); }
   int64_t capacity(int e) const override { return table(e).capacity(); }
+  int64_t bytes(int e) const override { return table(e).bytes(); }
 
   TableDump export_rows(int e, bool with_states) const override { return table(e).export_rows(with_states); }
   void import_rows(int e, const TableDump& dump) override {

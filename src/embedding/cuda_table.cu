@@ -98,6 +98,12 @@ void CudaTable::describe(TableView& view) const {
   view.slots = static_cast<uint32_t>(spec_.slots);
 }
 
+int64_t CudaTable::bytes() const {
+  size_t total = 0;
+  for (const Buffer* buffer : {&rows_, &entries_, &keys_, &slot_ids_}) total += buffer->bytes();
+  return static_cast<int64_t>(total);
+}
+
 int64_t CudaTable::size() const {
   uint32_t n = 0;
   copy_to_host(ctx_, &n, tensor<int32_t>(size_, 1));

@@ -66,6 +66,7 @@ class CudaTable {
   const RowIndex* host_index() const { return one_hot_.get(); }
   int64_t size() const;  // waits for the device
   int64_t capacity() const { return capacity_; }
+  int64_t bytes() const;  // taken at once, for all rows there can be
 
   TableDump export_rows(bool with_states) const;
   void import_rows(const TableDump& dump);

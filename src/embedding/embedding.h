@@ -67,6 +67,7 @@ class EmbeddingGroup {
   virtual const EmbeddingSpec& spec(int e) const = 0;
   virtual int64_t size(int e) const = 0;      // rows in use on this rank
   virtual int64_t capacity(int e) const = 0;  // rows this rank can hold
+  virtual int64_t bytes(int e) const = 0;     // memory of the rows in use, index included
 
   // Rows in insertion order (one-hot: every possible key, in key order).
   virtual TableDump export_rows(int e, bool with_states) const = 0;

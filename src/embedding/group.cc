@@ -34,6 +34,7 @@ class CpuEmbeddingGroup final : public EmbeddingGroup {
   const EmbeddingSpec& spec(int e) const override { return at(e).spec(); }
   int64_t size(int e) const override { return at(e).table().index().size(); }
   int64_t capacity(int e) const override { return at(e).table().index().capacity(); }
+  int64_t bytes(int e) const override { return at(e).table().bytes(); }
 
   TableDump export_rows(int e, bool with_states) const override {
     return at(e).table().export_rows(with_states);

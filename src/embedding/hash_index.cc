@@ -22,6 +22,9 @@ class HashIndex final : public RowIndex {
 
   int64_t size() const override { return table_.size(); }
   int64_t capacity() const override { return table_.max_size(); }
+  int64_t bytes() const override {
+    return table_.bytes() + (is_localized(spec_) ? size() * static_cast<int64_t>(sizeof(uint32_t)) : 0);
+  }
 
   int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const override {
     std::atomic<int64_t> missing = 0;

@@ -25,6 +25,7 @@ class OneHotIndex final : public RowIndex {
 
   int64_t size() const override { return size_; }
   int64_t capacity() const override { return size_; }
+  int64_t bytes() const override { return 0; }
 
   int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const override {
     parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {

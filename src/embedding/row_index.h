@@ -20,6 +20,7 @@ class RowIndex {
   virtual ~RowIndex() = default;
   virtual int64_t size() const = 0;  // rows in use: [0, size)
   virtual int64_t capacity() const = 0;
+  virtual int64_t bytes() const = 0;  // of the rows in use
 
   // rows[i] = row of bags.keys[i], or kNoRow; returns how many have none.
   virtual int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const = 0;

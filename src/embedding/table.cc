@@ -30,6 +30,10 @@ Table::Table(const Context& ctx, const EmbeddingSpec& spec, uint32_t number)
   initialize(0, index_->size());
 }
 
+int64_t Table::bytes() const {
+  return index_->bytes() + index_->size() * layout_.stride() * static_cast<int64_t>(sizeof(float));
+}
+
 void Table::insert(const Bags& bags, std::span<uint32_t> rows) {
   const int64_t known = index_->size();
   index_->insert(bags, rows);

@@ -17,6 +17,7 @@ class Table {
   const RowLayout& layout() const { return layout_; }
   float* rows() const { return reinterpret_cast<float*>(rows_.data()); }
   float* row(int64_t r) const { return rows() + r * layout_.stride(); }
+  int64_t bytes() const;  // of the rows in use, index included
 
   // Gives keys without a row a fresh one.
   void insert(const Bags& bags, std::span<uint32_t> rows);

@@ -30,6 +30,10 @@ HashTable::HashTable(int64_t max_rows)
   rebuild(std::min<uint64_t>(kFirstBuckets, std::max<uint64_t>(1, buckets_for(max_rows))));
 }
 
+int64_t HashTable::bytes() const {
+  return size_ * static_cast<int64_t>(sizeof(int64_t)) + static_cast<int64_t>(buckets_.bytes());
+}
+
 // Bit i is set where entry i carries the tag.
 inline uint32_t HashTable::matches(const Bucket& b, uint8_t tag) {
 #ifdef __SSE2__  // reads the tags and, as four more bytes, the count

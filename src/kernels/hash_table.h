@@ -32,6 +32,7 @@ class HashTable {
 
   int64_t size() const { return size_; }
   int64_t max_size() const { return max_rows_; }
+  int64_t bytes() const;                                           // of the rows in use
   std::span<const int64_t> keys() const { return {keys(size_)}; }  // in row order
 
   // rows[i] = row of keys[i], or kNoRow. Several threads may call it at the same time.

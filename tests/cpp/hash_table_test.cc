@@ -103,6 +103,7 @@ TEST(HashTable, FindsEveryKeyOfAFullTable) {
     EXPECT_THROW(insert(table, {-7}), Error);
     EXPECT_EQ(insert(table, keys), rows);
     EXPECT_EQ(table.size(), static_cast<int64_t>(kRows));
+    EXPECT_LE(table.bytes(), static_cast<int64_t>(16 * kRows));  // the key and at most as much again
   }
 }
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training speed of the four models: from batches in memory, from files, on two ranks, and beside PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import measure
+import models
+import sources
+import workload
+
+SAMPLES = 32768  # in memory and in a data file, unless batches are large
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model in one setting."""
+
+    model: str
+    batch: int
+    optimizer: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.batch} {self.optimizer} {self.precision}"
+
+    @property
+    def solver(self) -> dict[str, Any]:
+        return {"use_mixed_precision": True, "scaler": 1024} if self.precision == "bf16" else {}
+
+
+def data(batch: int) -> list[workload.Batch]:
+    """The batches of every contestant."""
+    return workload.batches(batch, count=max(4, SAMPLES // batch))
+
+
+class Contestant:
+    """A compiled model on a data set; construction trains on every batch once, which inserts all keys."""
+
+    def __init__(self, case: Case, source: str, reader: dict[str, Any], ranks: int = 1) -> None:
+        self._model = models.create(case.model, source, reader, case.batch, case.optimizer, ranks, **case.solver)
+        self._model.start_data_reading()
+        self._batches = len(data(case.batch))
+        self.from_memory(self._batches)
+
+    def from_memory(self, steps: int) -> float:
+        """Seconds for ``steps`` steps on batches held in memory."""
+        return float(self._model._engine.time_steps(self._batches, steps))
+
+    def from_files(self, steps: int) -> float:
+        """Seconds for ``steps`` steps through the reader."""
+        start = time.perf_counter()
+        for _ in range(steps):
+            self._model.train()
+        return time.perf_counter() - start
+
+
+class TorchPeer:
+    """PyTorch in a process of its own: its fastest variant, chosen when it starts."""
+
+    def __init__(self, python: str, case: Case, threads: int) -> None:
+        script = str(Path(__file__).parent / "torch_models.py")
+        sizes = [str(case.batch), str(len(data(case.batch)))]
+        command = [python, script, case.model, *sizes, case.optimizer, case.precision, str(threads)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.trials: dict[str, float] = self._answer()  # samples a second of each variant
+
+    @property
+    def variant(self) -> str:
+        return max(self.trials, key=lambda name: self.trials[name])
+
+    def __call__(self, steps: int) -> float:
+        assert self._process.stdin
+        print(steps, file=self._process.stdin, flush=True)
+        return float(self._answer())
+
+    def _answer(self) -> Any:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"PyTorch's side ended with status {self._process.wait()}: {self._process.args}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=sources.MEMORY) as folder:
+        yield Path(folder)
+
+
+def row(case: Case, what: str, rates: list[float], flops_per_s: float | None, **more: Any) -> dict[str, Any]:
+    """One line of the results. ``rates`` are steps a second."""
+    speed = measure.spread([rate * case.batch for rate in rates])
+    share = {"of_gemm": speed["median"] * workload.flops(case.model) / flops_per_s} if flops_per_s else {}
+    return {"name": f"train {case} {what}", "unit": "samples/s", **speed, **share, **more}
+
+
+def rows(
+    case: Case, formats: list[str], seconds: float, ceiling: float | None, torch_python: str | None, threads: int
+) -> Iterator[dict[str, Any]]:
+    """From memory, beside PyTorch if there is one; then from each of the formats, beside memory again."""
+    batches = data(case.batch)
+    with folder_in_memory() as folder:
+        for i, format in enumerate(formats or ["Norm"]):
+            ours = Contestant(case, *sources.write(format, folder / format, batches))
+            peer = TorchPeer(torch_python, case, threads) if torch_python and i == 0 else None
+            turns = [ours.from_memory, *([ours.from_files] if formats else []), *([peer] if peer else [])]
+            rates = measure.in_turn(turns, seconds)
+            if i == 0:
+                torch = {}
+                if peer:
+                    peer.close()
+                    speed = measure.spread([rate * case.batch for rate in rates[-1]])
+                    torch = {
+                        "torch": {**speed, "variant": peer.variant, "trials": peer.trials},
+                        "of_torch": measure.ratio(rates[0], rates[-1]),
+                    }
+                yield row(case, "memory", rates[0], ceiling, **torch)
+            if formats:
+                yield row(case, format, rates[1], ceiling, of_memory=measure.ratio(rates[1], rates[0]))
+            del ours
+
+
+def rank_rows(case: Case, seconds: float, ceiling: float | None) -> Iterator[dict[str, Any]]:
+    """One rank with all threads, then two ranks with half of them each."""
+    with folder_in_memory() as folder:
+        data_set = sources.write("Norm", folder / "Norm", data(case.batch))
+        one, two = (Contestant(case, *data_set, ranks=ranks).from_memory for ranks in (1, 2))
+        rates = measure.in_turn([one, two], seconds)
+    yield row(case, "1 rank", rates[0], ceiling)
+    yield row(case, "2 ranks", rates[1], ceiling, of_one_rank=measure.ratio(rates[1], rates[0]))
