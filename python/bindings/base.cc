@@ -18,6 +18,12 @@ PyObject* exception_class(ctr::ErrorKind kind) {
   return type.release().ptr();
 }
 
+// A message may quote bytes of a file or its name.
+nb::object text_of(std::string_view message) {
+  const auto size = static_cast<Py_ssize_t>(message.size());
+  return nb::steal(PyUnicode_DecodeUTF8(message.data(), size, "backslashreplace"));
+}
+
 }  // namespace
 
 void bind_base(nb::module_& m) {
@@ -26,7 +32,7 @@ void bind_base(nb::module_& m) {
       std::rethrow_exception(p);
     } catch (const ctr::Error& e) {
       PyObject* type = exception_class(e.kind());
-      PyErr_SetString(type, e.what());
+      PyErr_SetObject(type, text_of(e.what()).ptr());
       Py_DECREF(type);
     }
   });
@@ -39,7 +45,7 @@ void bind_base(nb::module_& m) {
         auto* callback = new nb::object(std::move(sink));
         ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
           nb::gil_scoped_acquire gil;
-          (*callback)(level == ctr::log::Level::error, nb::str(line.data(), line.size()));
+          (*callback)(level == ctr::log::Level::error, text_of(line));
         });
       },
       nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");

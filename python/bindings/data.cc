@@ -83,6 +83,7 @@ void bind_spec(nb::module_& m) {
   nb::enum_<ctr::DataFormat>(m, "DataFormat")
       .value("norm", ctr::DataFormat::norm)
       .value("raw", ctr::DataFormat::raw)
+      .value("raw_async", ctr::DataFormat::raw_async)
       .value("parquet", ctr::DataFormat::parquet);
   nb::class_<ctr::SparseInputSpec>(m, "SparseInputSpec")
       .def(

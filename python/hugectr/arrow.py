@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -40,7 +41,12 @@ def open_stream(path: str, columns: Sequence[int]) -> pa.RecordBatchReader:
             )
         if names.count(names[column]) > 1:
             raise InvalidArgumentError(f'"{path}": more than one column is called "{names[column]}"')
-    scanner = ds.dataset(path, format="parquet").scanner(
-        columns=[names[column] for column in columns], batch_size=_BATCH_ROWS, use_threads=False
-    )
+    wanted = {names[column]: _numbers(schema.field(column)) for column in columns}
+    scanner = ds.dataset(path, format="parquet").scanner(columns=wanted, batch_size=_BATCH_ROWS, use_threads=False)
     return scanner.to_reader()
+
+
+def _numbers(field: pa.Field) -> pc.Expression:
+    """The column; truth values as 0 and 1."""
+    column = pc.field(field.name)
+    return column.cast(pa.uint8()) if pa.types.is_boolean(field.type) else column

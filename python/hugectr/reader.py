@@ -20,12 +20,16 @@ class AsyncParam(Record):
     Args:
         num_threads: Reading threads.
         num_batches_per_thread: Batches a thread works on at a time.
-        io_block_size: Bytes of one request (from release 4.3: ``max_num_requests_per_thread``).
+        io_block_size: Bytes of one request, a multiple of `io_alignment`. A number smaller than that is taken as the
+            ``max_num_requests_per_thread`` that releases from 4.3 have in this place.
         io_depth: Requests in flight.
         io_alignment: Alignment of requests in bytes.
         shuffle: Whether training batches come in a random order, derived from the solver's seed.
         aligned_type: ``Alignment_t.Auto`` pads the dense input to a multiple of 8 in memory.
         multi_hot_reader, is_dense_float: Options of later releases.
+
+    Raises:
+        InvalidArgumentError: A number is not positive, or `io_block_size` is no multiple of `io_alignment`.
     """
 
     @converted(aliases={"max_num_requests_per_thread": "io_block_size"})
@@ -41,7 +45,13 @@ class AsyncParam(Record):
         multi_hot_reader: bool = True,
         is_dense_float: bool = True,
     ) -> None:
-        pass
+        for name in ("num_threads", "num_batches_per_thread", "io_block_size", "io_depth", "io_alignment"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"AsyncParam(): {name} must be at least 1, got {getattr(self, name)}")
+        if io_block_size > io_alignment and io_block_size % io_alignment:
+            raise InvalidArgumentError(
+                f"AsyncParam(): io_block_size must be a multiple of io_alignment ({io_alignment}), got {io_block_size}"
+            )
 
 
 class DataReaderParams(Record):
@@ -96,13 +106,19 @@ class DataReaderParams(Record):
 
 
 def _sparse_param_of_3_0(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Releases 2.3 and 3.0: (type, max_feature_num, max_nnz, slot_num); the input was named elsewhere."""
+    """Releases 2.3 and 3.0: (type, max_feature_num, max_nnz, slot_num); the input was named elsewhere.
+
+    Without `max_nnz`, one slot may hold all the keys that a sample can have.
+    """
     older = ("type", "max_feature_num", "max_nnz", "slot_num")
     if not (args and isinstance(args[0], DataReaderSparse_t)) and "type" not in kwargs:
         return args, kwargs
     values = {**dict(zip(older, args)), **kwargs}
-    if len(args) > len(older) or set(values) != set(older):
-        raise TypeError(f"DataReaderSparseParam() of releases 2.3 and 3.0 takes exactly {', '.join(older)}")
+    values.setdefault("max_nnz", values.get("max_feature_num"))
+    if len(args) > len(older) or set(values) != set(older) or set(older[: len(args)]) & set(kwargs):
+        raise TypeError(
+            "DataReaderSparseParam() of releases 2.3 and 3.0 takes type, max_feature_num, max_nnz (optional), slot_num"
+        )
     # max_feature_num bounds the keys of all slots together; reading needs only the bound of each slot.
     return ("", values["max_nnz"], False, values["slot_num"]), {}
 
@@ -116,7 +132,8 @@ class DataReaderSparseParam(Record):
         is_fixed_length: Whether every slot always has exactly that many keys.
         slot_num: Number of slots.
 
-    The form of releases 2.3 and 3.0, ``(type, max_feature_num, max_nnz, slot_num)``, is accepted as well.
+    The form of releases 2.3 and 3.0, ``(type, max_feature_num, max_nnz=max_feature_num, slot_num)``, is accepted as
+    well.
 
     Raises:
         InvalidArgumentError: A number is not positive, or `nnz_per_slot` has another length than `slot_num`.

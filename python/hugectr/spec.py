@@ -56,7 +56,7 @@ def solver_spec(solver: Solver) -> Plain:
 
 
 def reader_spec(reader: DataReaderParams) -> Plain:
-    """Arguments of DataReaderParams by name; RawAsync reads as Raw."""
+    """Arguments of DataReaderParams by name, with what RawAsync files always are."""
     if reader.data_source_params is not None:
         reader.data_source_params.require_local()
     spec: Plain = plain({k: v for k, v in reader.values().items() if k not in ("data_source_params", "async_param")})
@@ -65,7 +65,7 @@ def reader_spec(reader: DataReaderParams) -> Plain:
     if not any(spec["source"]) or not spec["eval_source"]:
         raise InvalidArgumentError("Model(): DataReaderParams needs a source and an eval_source")
     if spec["data_reader_type"] == "RawAsync":
-        spec.update(data_reader_type="Raw", float_label_dense=False, num_samples=0, eval_num_samples=0)
+        spec.update(float_label_dense=False, num_samples=0, eval_num_samples=0)
         spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
     return spec
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/file_list.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
@@ -26,8 +27,34 @@ int64_t parse_count(std::string_view line, const std::string& name) {
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), count);
   if (line.empty() || error != std::errc{} || end != line.data() + line.size() || count <= 0)
     fail(ErrorKind::io, "file list \"{}\", line 1: expected the number of data files, found \"{}\"", name,
-         line.substr(0, 80));
+         printable(line.substr(0, 80)));
   return count;
+}
+
+// The longest end of `file` that is the path of a file in `folder`; empty when there is none.
+std::string find_beside(const std::string& folder, const std::string& file) {
+  size_t start = 0;
+  while (start < file.size()) {
+    if (std::string found = folder + "/" + file.substr(start); exists(found)) return found;
+    const size_t slash = file.find('/', start);
+    start = slash == std::string::npos ? slash : slash + 1;
+  }
+  return {};
+}
+
+// Bytes of the UTF-8 character that the text begins with; 0 for a control character and for anything else.
+size_t character_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
+  const uint8_t first = byte(0), second = byte(1);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  const bool too_small = (first == 0xc2 && second < 0xa0) || (first == 0xe0 && second < 0xa0) ||
+                         (first == 0xf0 && second < 0x90);
+  const bool too_large = (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f);
+  if (first < 0xc2 || first > 0xf4 || too_small || too_large) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  return length;
 }
 
 }  // namespace
@@ -59,13 +86,29 @@ std::vector<std::string> read_file_list(const std::string& path) {
   std::vector<std::string> files = parse_file_list(read_file(path, kMaxListBytes), path);
   for (size_t i = 0; i < files.size(); ++i) {
     if (exists(files[i])) continue;
-    const std::string beside = directory_of(path) + "/" + files[i];
-    if (files[i].front() == '/' || !exists(beside))
+    const std::string beside = find_beside(directory_of(path), files[i]);
+    if (beside.empty())
       fail(ErrorKind::io, "file list \"{}\", line {}: data file \"{}\" does not exist", path, i + 2,
-           files[i]);
+           printable(files[i]));
+    if (!beside.ends_with("/" + files[i]))
+      log::warn_once(
+          fmt::format("file list \"{}\" names files that do not exist, such as \"{}\"; \"{}\" and "
+                      "others beside the list are read instead",
+                      path, printable(files[i]), printable(beside)));
     files[i] = beside;
   }
   return files;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = character_bytes(text);
+    if (length == 0) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text.front()));
+    out += text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
 }
 
 std::string directory_of(const std::string& path) {

@@ -66,7 +66,7 @@ class NormFile final : public SampleFile {
   NormSample (*parse_)(const std::byte*, const std::byte*, BatchWriter&);
   size_t max_sample_bytes_;
   int64_t records_ = 0, done_ = 0;
-  int64_t bad_check_bytes_ = 0;
+  int64_t bad_check_bytes_ = 0, first_bad_offset_ = 0;
   bool lost_ = false;
 };
 
@@ -144,7 +144,7 @@ bool NormFile::read_frame(BatchWriter& batch) {
     if (sample.defect != NormSample::none || sample.bytes != length) return damaged_length(length, sample);
     batch.commit(1);
   } else {
-    ++bad_check_bytes_;
+    if (bad_check_bytes_++ == 0) first_bad_offset_ = stream_.offset();
     ++task_.skipped;
   }
   stream_.skip(kLengthBytes + static_cast<size_t>(length) + kCheckBytes);
@@ -155,8 +155,11 @@ bool NormFile::damaged_length(int32_t length, const NormSample& sample) {
   const std::string implied = sample.defect == NormSample::none
                                   ? fmt::format("{} implied by its content", sample.bytes)
                                   : fmt::format("but its content is no sample{}", kWidthHint);
+  const int64_t lost = records_ - done_;
   task_.warn(
-      fmt::format("{}: frame length {}, {}; the rest of the file is skipped", where(), length, implied));
+      fmt::format("{}: frame length {}, {}; this and all later samples of the file are skipped ({} of {})",
+                  where(), length, implied, lost, records_));
+  task_.skipped += lost;
   lost_ = true;
   return false;
 }
@@ -173,8 +176,8 @@ void NormFile::fail_sample(const NormSample& sample) const {
 
 bool NormFile::finish() {
   if (bad_check_bytes_ > 0)
-    task_.warn(fmt::format("\"{}\": {} of {} samples skipped, check byte wrong", stream_.file().path(),
-                           bad_check_bytes_, records_));
+    task_.warn(fmt::format("\"{}\": {} of {} samples skipped, check byte wrong, the first at offset {}",
+                           stream_.file().path(), bad_check_bytes_, records_, first_bad_offset_));
   const int64_t left = stream_.file().size() - stream_.offset();
   if (!lost_ && left > 0)
     task_.warn(fmt::format("\"{}\": {} bytes after the {} announced records are ignored",

@@ -82,8 +82,8 @@ void ParquetFile::open_column(const ParquetMetadata::Column& column, const Parqu
   Column opened{fmt::format("\"{}\", column \"{}\" (index {})", path_, name, column.index), {}, 0};
   opened.type = arrow_column_type(schema, opened.where);
   if (is_slot && opened.type.value >= ArrowColumnType::f32)
-    fail(ErrorKind::invalid_argument, "{}: keys must be integers, Arrow type \"{}\" found", opened.where,
-         schema.format);
+    fail(ErrorKind::invalid_argument, "{}: keys must be integers, found {}", opened.where,
+         arrow_type_name(schema));
   columns_.push_back(std::move(opened));
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 
@@ -52,6 +53,46 @@ const ArrowArray& only_child(const ArrowArray& array, const std::string& where) 
 
 }  // namespace
 
+std::string arrow_type_name(const ArrowSchema& schema) {
+  constexpr std::pair<std::string_view, const char*> names[] = {
+      {"u", "text"},
+      {"U", "text"},
+      {"vu", "text"},
+      {"z", "bytes"},
+      {"Z", "bytes"},
+      {"vz", "bytes"},
+      {"w:", "bytes"},
+      {"b", "truth values"},
+      {"n", "missing values"},
+      {"e", "16-bit floats"},
+      {"f", "32-bit floats"},
+      {"g", "64-bit floats"},
+      {"d:", "decimals"},
+      {"td", "dates"},
+      {"ts", "timestamps"},
+      {"tt", "times of day"},
+      {"tD", "durations"},
+      {"ti", "intervals"},
+      {"+s", "structs"},
+      {"+m", "maps"},
+      {"c", "8-bit integers"},
+      {"C", "8-bit integers"},
+      {"s", "16-bit integers"},
+      {"S", "16-bit integers"},
+      {"i", "32-bit integers"},
+      {"I", "32-bit integers"},
+      {"l", "64-bit integers"},
+      {"L", "64-bit integers"},
+  };
+  const std::string_view format = schema.format ? schema.format : "";
+  const ArrowSchema* child = schema.n_children == 1 && schema.children ? schema.children[0] : nullptr;
+  if (format == "+l" || format == "+L" || format.starts_with("+w:") || format.starts_with("+v"))
+    return child ? "lists of " + arrow_type_name(*child) : "lists";
+  for (const auto& [prefix, name] : names)
+    if (format.starts_with(prefix)) return name;
+  return fmt::format("Arrow type \"{}\"", format);
+}
+
 ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& where) {
   const std::string_view format = schema.format ? schema.format : "";
   if (schema.dictionary)
@@ -62,12 +103,10 @@ ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& 
   if (is_list_format(format, type)) {
     const ArrowSchema* child = schema.n_children == 1 && schema.children ? schema.children[0] : nullptr;
     const std::string_view of = child && child->format ? child->format : "";
-    if (of.starts_with("+")) fail(ErrorKind::invalid_argument, "{}: nested lists are not supported", where);
     if (child && !child->dictionary && is_value_format(of, type.value)) return type;
-    fail(ErrorKind::invalid_argument, "{}: lists of Arrow type \"{}\" are not supported", where, of);
   }
-  fail(ErrorKind::invalid_argument,
-       "{}: Arrow type \"{}\" is not supported, expected numbers or lists of numbers", where, format);
+  fail(ErrorKind::invalid_argument, "{}: expected numbers or lists of numbers, found {}", where,
+       arrow_type_name(schema));
 }
 
 ArrowColumn::ArrowColumn(const ArrowArray& array, const ArrowColumnType& type, int64_t first, int64_t rows,

@@ -17,6 +17,9 @@ struct ArrowColumnType {
   int64_t width = 0;  // of a fixed_list
 };
 
+// What a column holds, in words: "text", "dates", "lists of 64-bit floats".
+std::string arrow_type_name(const ArrowSchema& schema);
+
 // `where` names file and column. Throws when the type is none of the above.
 ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& where);
 

@@ -13,8 +13,11 @@ namespace {
 
 constexpr int64_t kBlockBytes = int64_t{1} << 20;
 
-int64_t raw_sample_bytes(const SampleLayout& layout) {
-  return 4 * (layout.label_dim + layout.dense_dim + layout.total_slots());
+int64_t key_bytes(const ReadTask& task) { return task.spec.i64_keys ? 8 : 4; }
+
+int64_t raw_sample_bytes(const ReadTask& task) {
+  const SampleLayout& layout = task.layout;
+  return 4 * (layout.label_dim + layout.dense_dim) + key_bytes(task) * layout.total_slots();
 }
 
 // Chunk numbers of worker w of W: positions w, w + W, ... of an order over all chunks.
@@ -47,10 +50,11 @@ class RawSource final : public BatchSource {
             ChunkOrder chunks)
       : layout_(task.layout),
         float_label_dense_(task.spec.float_label_dense),
+        i64_keys_(task.spec.i64_keys),
         file_(std::move(file)),
         samples_(samples),
         chunks_(std::move(chunks)),
-        stride_(raw_sample_bytes(task.layout)),
+        stride_(raw_sample_bytes(task)),
         block_samples_(std::max<int64_t>(1, kBlockBytes / stride_)),
         writer_(task.layout) {}
 
@@ -93,19 +97,22 @@ class RawSource final : public BatchSource {
         writer_.dense()[i] = std::log(static_cast<float>(v + 1));
       }
     }
-    parse_keys(dense + 4 * dense_dim, sample);
+    const std::byte* keys = dense + 4 * dense_dim;
+    i64_keys_ ? parse_keys<int64_t>(keys, sample) : parse_keys<uint32_t>(keys, sample);
   }
 
+  template <class Key>
   void parse_keys(const std::byte* p, int64_t sample) {
     for (size_t input = 0; input < layout_.inputs.size(); ++input) {
       const auto& in = layout_.inputs[input];
       int64_t* offsets = writer_.offsets(input);
       const int64_t used = offsets[0];
       int64_t* keys = writer_.keys(input, used + in.slots) + used;
-      for (int64_t s = 0; s < in.slots; ++s, p += 4) {
+      for (int64_t s = 0; s < in.slots; ++s, p += sizeof(Key)) {
         const SlotRule& rule = layout_.slots[static_cast<size_t>(in.first_slot + s)];
-        const int64_t key = load<uint32_t>(p);
-        if (key > rule.max_key) fail_key(layout_, where(sample), in.first_slot + s, std::to_string(key));
+        const int64_t key = load<Key>(p);
+        if (key < rule.min_key || key > rule.max_key)
+          fail_key(layout_, where(sample), in.first_slot + s, std::to_string(key));
         keys[s] = key + rule.key_offset;
         offsets[s + 1] = used + s + 1;
       }
@@ -122,7 +129,7 @@ class RawSource final : public BatchSource {
   }
 
   const SampleLayout& layout_;
-  bool float_label_dense_;
+  bool float_label_dense_, i64_keys_;
   std::shared_ptr<const RandomAccessFile> file_;
   int64_t samples_;
   ChunkOrder chunks_;
@@ -133,11 +140,12 @@ class RawSource final : public BatchSource {
 
 int64_t count_samples(const ReadTask& task, const RandomAccessFile& file) {
   const SampleLayout& layout = task.layout;
-  const int64_t stride = raw_sample_bytes(layout), announced = task.spec.num_samples;
+  const int64_t stride = raw_sample_bytes(task), announced = task.spec.num_samples;
   const int64_t whole = file.size() / stride;
   if (file.size() % stride == 0 && (announced == 0 || announced == whole) && whole > 0) return whole;
-  const std::string formula = fmt::format("{} bytes a sample (4 * ({} labels + {} dense + {} keys))", stride,
-                                          layout.label_dim, layout.dense_dim, layout.total_slots());
+  const std::string formula =
+      fmt::format("{} bytes a sample (4 * ({} labels + {} dense) + {} * {} keys)", stride, layout.label_dim,
+                  layout.dense_dim, key_bytes(task), layout.total_slots());
   fail(ErrorKind::io, "\"{}\" has {} bytes; expected {}", file.path(), file.size(),
        announced > 0 ? fmt::format("num_samples {} times {}", announced, formula)
                      : fmt::format("a positive multiple of {}", formula));

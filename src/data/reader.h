@@ -13,7 +13,10 @@ struct ArrowArrayStream;
 
 namespace ctr {
 
-enum class DataFormat : uint8_t { norm, raw, parquet };
+// raw_async is raw with keys of the solver's width, integers only, in repeat mode, for one sparse input.
+enum class DataFormat : uint8_t { norm, raw, raw_async, parquet };
+
+inline bool is_raw(DataFormat format) { return format == DataFormat::raw || format == DataFormat::raw_async; }
 
 struct SparseInputSpec {
   std::string name;
@@ -37,7 +40,7 @@ struct ReaderSpec {
   bool repeat = true;
   int num_workers = 12;
   bool check_sum = false;          // Norm: files carry check bytes
-  bool i64_keys = false;           // key width in the file (Norm), key range (Parquet)
+  bool i64_keys = false;           // key width in the file (Norm, RawAsync), key range (Parquet)
   bool float_label_dense = false;  // Raw: values are float, else int with dense = ln(v + 1)
   int64_t num_samples = 0;         // Raw: 0 derives it from the file size
   bool shuffle = false;            // Raw training: order of chunks, derived from `seed`
@@ -63,7 +66,7 @@ class Reader {
   // True once the last batch has been delivered.
   virtual bool at_end() const = 0;
   virtual const std::string& source() const = 0;
-  // Samples dropped because of a bad check byte since start().
+  // Samples dropped since start(), because of a bad check byte or a bad frame length before them.
   virtual int64_t skipped() const = 0;
 };
 

@@ -28,7 +28,7 @@ void set_offsets(const ModelSpec& spec, ReaderSpec& reader) {
       std::any_of(spec.embeddings.begin(), spec.embeddings.end(),
                   [](const EmbeddingSpec& e) { return e.type == EmbeddingType::localized_one_hot; });
   reader.slot_size_array = spec.data.slot_size_array;
-  if (reader.format == DataFormat::raw && reader.slot_size_array.empty())
+  if (is_raw(reader.format) && reader.slot_size_array.empty())
     reader.slot_size_array = slot_sizes_of_embeddings(spec);
   reader.apply_offsets = !reader.slot_size_array.empty() && !one_hot && reader.format != DataFormat::norm;
 }
@@ -56,7 +56,7 @@ ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOp
   reader.source = spec.data.sources.front();
   reader.batch_size = spec.solver.batch_size;
   reader.num_samples = spec.data.num_samples;
-  reader.shuffle = spec.data.format == DataFormat::raw && spec.data.shuffle;
+  reader.shuffle = is_raw(spec.data.format) && spec.data.shuffle;
   reader.seed = seed;
   return reader;
 }

@@ -103,7 +103,25 @@ def test_reader_spec() -> None:
             async_param=asynchronous,
         )
     )
-    assert (document["data_reader_type"], document["num_samples"], document["shuffle"]) == ("Raw", 0, True)
+    assert (document["data_reader_type"], document["num_samples"], document["shuffle"]) == ("RawAsync", 0, True)
+
+
+@pytest.mark.parametrize("values, message", [
+    ((0, 4, 512, 2, 512), "num_threads must be at least 1, got 0"),
+    ((32, 4, 512, 2, 0), "io_alignment must be at least 1, got 0"),
+    ((32, 4, 1000, 2, 512), r"io_block_size must be a multiple of io_alignment \(512\), got 1000"),
+])  # fmt: skip
+def test_async_param_is_checked(values: tuple[int, ...], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        hugectr.AsyncParam(*values, True, hugectr.Alignment_t.Non)  # type: ignore[call-arg, arg-type]
+
+
+def test_async_param_of_4_3() -> None:
+    param = hugectr.AsyncParam(  # type: ignore[call-arg]
+        num_threads=1, num_batches_per_thread=16, max_num_requests_per_thread=72, io_depth=4, io_alignment=512,
+        shuffle=False, aligned_type=hugectr.Alignment_t.Auto,
+    )  # fmt: skip
+    assert param.io_block_size == 72
 
 
 @pytest.mark.parametrize("changed", [dict(source=[]), dict(source=""), dict(eval_source="")])
@@ -124,7 +142,9 @@ def test_sparse_param_forms() -> None:
     assert old.nnz_per_slot == [1] * 26
     old = hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, slot_num=26, max_nnz=1)  # type: ignore[call-arg, arg-type]
     assert old.slot_num == 26
-    with pytest.raises(TypeError, match="takes exactly type, max_feature_num, max_nnz, slot_num"):
+    old = hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Distributed, 30, slot_num=2)  # type: ignore[call-arg, arg-type]
+    assert old.nnz_per_slot == [30, 30]
+    with pytest.raises(TypeError, match=r"takes type, max_feature_num, max_nnz \(optional\), slot_num"):
         hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, 1)  # type: ignore[call-arg, arg-type]
     with pytest.raises(InvalidArgumentError, match='"wide": nnz_per_slot has 1 entries for 2 slots'):
         hugectr.DataReaderSparseParam("wide", [1], False, 2)

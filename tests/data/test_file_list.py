@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+
 import pytest
 from harness.readers import make_reader, read_all
 from hugectr.errors import FileError
@@ -45,6 +47,41 @@ def test_rejected_lists(folder, text, message):
     with pytest.raises(FileError, match=message) as error:
         reader_of(folder, text).start()
     assert str(folder / "list.txt") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00garbage\x1b[31m\n", 'line 1: .* found "\\\\xff\\\\xfe\\\\x00garbage\\\\x1b.31m"'),
+        ("größe 1\n".encode(), 'found "größe 1"'),
+        (b"\xc3\xa9 \xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80\n", '"é .xe0.x80.x80 .xed.xa0.x80 .xf4.x90.x80.x80"'),
+        (b"\xf0\x9f\x99\x82 \xc2\x80 \xe2\x82\n", 'found "🙂 .xc2.x80 .xe2.x82"'),
+        (b"1\n\xff\xfe.data\n", 'data file "\\\\xff\\\\xfe.data" does not exist'),
+    ],
+)
+def test_bytes_that_are_no_text(folder, content, message):
+    (folder / "list.txt").write_bytes(content)
+    with pytest.raises(FileError, match=message):
+        make_reader("norm", folder / "list.txt", [("d", [1])]).start()
+
+
+def test_files_named_by_bytes_that_are_no_text(folder):
+    (folder / "list.txt").write_bytes(b"1\n\xff.data\n")
+    with open(os.fsencode(folder) + b"/\xff.data", "wb") as file:
+        file.write(b"short")
+    reader = make_reader("norm", folder / "list.txt", [("d", [1])], check_sum=True)
+    reader.start()
+    with pytest.raises(FileError, match=r"\\xff.data\": truncated"):
+        reader.next()
+
+
+def test_a_moved_folder_is_found_by_the_end_of_its_paths(folder, capfd):
+    assert labels(folder, "2\n/gone/of/data/0.data\ngone/data/1.data") == [0, 1]
+    assert 'names files that do not exist, such as "/gone/of/data/0.data"; "' in capfd.readouterr().out
+    with pytest.raises(FileError, match='line 3: data file "/gone/data/9.data" does not exist'):
+        reader_of(folder, "2\ndata/0.data\n/gone/data/9.data").start()
+    with pytest.raises(FileError, match='line 2: data file "/gone/" does not exist'):
+        reader_of(folder, "1\n/gone/\n").start()
 
 
 def test_missing_list():

@@ -49,7 +49,7 @@ def test_bad_check_byte_drops_one_sample(tmp_path, capfd):
     reader = open_bytes(tmp_path, mutated((0x50, 0x3E)), batch_size=1)
     assert read_all(reader) == SAMPLES[1:]
     assert reader.skipped == 1
-    assert 'x.data": 1 of 2 samples skipped, check byte wrong' in capfd.readouterr().out
+    assert 'x.data": 1 of 2 samples skipped, check byte wrong, the first at offset 69' in capfd.readouterr().out
 
 
 def test_all_check_bytes_bad_is_an_error(tmp_path):
@@ -100,7 +100,7 @@ SUM = golden("norm_sum_u32")
         (PLAIN[:63], False, "truncated, the header needs 64 bytes, the file has 63"),
         (SUM[:68], True, "truncated, the header needs 69 bytes, the file has 68"),
         (b"", True, "truncated, the header needs 69 bytes, the file has 0"),
-        (mutated((0x45, 33)), True, "sample 0 at offset 69: frame length 33, 32 implied by its content; the rest"),
+        (mutated((0x45, 33)), True, "sample 0 at offset 69: frame length 33, 32 implied by its content; this and all"),
         (mutated((0x45, 0)), True, "frame length 0, 32 implied"),
         (mutated((0x48, 0xFF)), True, "frame length -16777184, 32 implied"),
         (mutated((0x55, 9), (0x69, 0)), True,
@@ -163,8 +163,13 @@ def test_damaged_length_skips_the_rest_of_the_file(tmp_path, capfd):
     bad = bytearray(SUM)
     bad[0x6A] = 0x19  # length of sample 1
     source = write_files(tmp_path, {"a": bytes(bad), "b": SUM})
-    assert read_all(make_reader("norm", source, SPARSE, **SHAPE, check_sum=True)) == SAMPLES[:1] + SAMPLES
-    assert "frame length 25, 24 implied by its content; the rest of the file is skipped" in capfd.readouterr().out
+    reader = make_reader("norm", source, SPARSE, **SHAPE, check_sum=True)
+    assert read_all(reader) == SAMPLES[:1] + SAMPLES
+    assert reader.skipped == 1
+    assert (
+        'a", sample 1 at offset 106: frame length 25, 24 implied by its content; '
+        "this and all later samples of the file are skipped (1 of 2)" in capfd.readouterr().out
+    )
 
 
 def test_trailing_bytes_and_empty_files_are_accepted(tmp_path, capfd):

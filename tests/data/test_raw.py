@@ -14,8 +14,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SPARSE = [("data", [1, 1])]
 
 
-def reader_of(path, sparse=SPARSE, **fields):
-    return make_reader("raw", path, sparse, **{"label_dim": 1, "dense_dim": 2, **fields})
+def reader_of(path, sparse=SPARSE, format="raw", **fields):
+    return make_reader(format, path, sparse, **{"label_dim": 1, "dense_dim": 2, **fields})
 
 
 @pytest.mark.parametrize("is_float", [False, True])
@@ -47,6 +47,52 @@ def test_chunks_rotate_over_workers(tmp_path):
         assert labels(reader_of(path, num_workers=workers)) == expected
     repeating = reader_of(path, num_workers=3, repeat=True)
     assert labels(repeating, 9) == (expected * 3)[:9]
+
+
+@pytest.mark.parametrize("i64", [False, True])
+def test_async_keys_have_the_width_of_the_solver(tmp_path, i64):
+    keys = [[7, 2**40 if i64 else 2**32 - 2], [3, 0]]
+    rows = [np.array([1, 3, 0], "<i4").tobytes() + np.array(row, "<i8" if i64 else "<u4").tobytes() for row in keys]
+    (tmp_path / "x").write_bytes(b"".join(rows))
+    reader = reader_of(tmp_path / "x", format="raw_async", repeat=True, i64_keys=i64)
+    [batch] = batches(reader, 1)
+    assert [row[2] for row in samples(batch)] == [[[[a], [b]]] for a, b in keys]
+    np.testing.assert_allclose(batch["dense"], [[math.log(4), 0]] * 2, rtol=1e-6)
+    (tmp_path / "x").write_bytes(b"".join(rows) + b"\0" * 4)
+    with pytest.raises(FileError, match="a positive multiple of " + ("28.* 8 [*] 2" if i64 else "20.* 4 [*] 2")):
+        reader_of(tmp_path / "x", format="raw_async", repeat=True, i64_keys=i64).start()
+
+
+def test_wide_keys_are_checked(tmp_path):
+    (tmp_path / "x").write_bytes(np.array([1, 3, 0], "<i4").tobytes() + np.array([7, -1], "<i8").tobytes())
+    for sizes, message in (([8, 5], r"slot 1 .* key -1 is not in \[0, 4\]"), ([7, 5], r"key 7 is not in \[0, 6\]")):
+        reader = reader_of(tmp_path / "x", format="raw_async", repeat=True, i64_keys=True, slot_size_array=sizes)
+        reader.start()
+        with pytest.raises(InvalidArgumentError, match=message):
+            reader.next()
+
+
+@pytest.mark.parametrize(
+    ("labels", "dense", "message"),
+    [
+        ([1, 0], [[1, 2], [3, 0.5]], r"dense, row 1, column 1: 0.5 is no integer in \[0, 2147483647\]"),
+        ([1, 0], [[1, 2**40], [3, 4]], "dense, row 0, column 1: 1099511627776 is no integer"),
+        ([1, 0], [[1, 2], [3, float("nan")]], "dense, row 1, column 1: nan is no integer"),
+        ([1, 0], [[1, 2], [3, float("inf")]], "dense, row 1, column 1: inf is no integer"),
+        ([1, 0], [[1, 2], [-5, 4]], "dense, row 1, column 0: -5 is no integer"),
+        ([1, 0.5], [[1, 2], [3, 4]], r"labels, row 1, column 0: 0.5 is no integer in \[-2147483648, 2147483647\]"),
+        (["a", "b"], [[1, 2], [3, 4]], "labels must be numbers, got <U1"),
+    ],
+)
+def test_integers_are_written_exactly_or_not_at_all(tmp_path, labels, dense, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        write_raw(tmp_path / "x", labels, dense, [[0, 0]] * 2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_integers_of_any_type_are_written(tmp_path):
+    write_raw(tmp_path / "x", np.array([True, False]), [[1.0, 2.0], [2**31 - 1, 0.0]], [[0, 0]] * 2)
+    assert np.fromfile(tmp_path / "x", "<i4").reshape(2, 5)[:, :3].tolist() == [[1, 1, 2], [0, 2**31 - 1, 0]]
 
 
 def test_two_label_columns_and_several_inputs(tmp_path):
@@ -91,7 +137,7 @@ def test_keys_are_unsigned(tmp_path):
 
 
 def test_negative_integers_have_no_logarithm(tmp_path):
-    write_raw(tmp_path / "x", [0, 0], [[0, 0], [5, -1]], [[0, 0]] * 2)
+    np.array([[0, 0, 0, 0, 0], [0, 5, -1, 0, 0]], "<i4").tofile(tmp_path / "x")
     reader = reader_of(tmp_path / "x")
     reader.start()
     with pytest.raises(InvalidArgumentError, match="sample 1 at offset 20: dense value 1 is -1.*float_label_dense"):
@@ -101,7 +147,7 @@ def test_negative_integers_have_no_logarithm(tmp_path):
 @pytest.mark.parametrize(
     ("size", "num_samples", "message"),
     [
-        (40, 3, r"has 40 bytes; expected num_samples 3 times 20 bytes a sample \(4 \* \(1 labels \+ 2 dense \+ 2 keys"),
+        (40, 3, r"has 40 bytes; expected num_samples 3 times 20 bytes a sample \(4 \* \(1 labels \+ 2 dense\) \+ 4"),
         (40, 1, "expected num_samples 1"),
         (41, 0, "has 41 bytes; expected a positive multiple of 20"),
         (41, 2, "expected num_samples 2"),
@@ -118,6 +164,9 @@ def test_sizes_that_do_not_fit(tmp_path, size, num_samples, message):
     ("fields", "sparse", "message"),
     [
         ({"i64_keys": True}, SPARSE, "Raw requires 32-bit keys"),
+        ({"format": "raw_async", "repeat": False}, SPARSE, "RawAsync reads in repeat mode only"),
+        ({"format": "raw_async", "repeat": True}, [("a", [1]), ("b", [1])], "exactly one DataReaderSparseParam, got 2"),
+        ({"format": "raw_async", "repeat": True, "float_label_dense": True}, SPARSE, "RawAsync files hold integers"),
         ({"num_samples": -1}, SPARSE, "num_samples must not be negative, got -1"),
         ({}, [("d", [1, 2])], 'sparse input "d": Raw files have one key a slot, nnz_per_slot is 2'),
         ({"slot_size_array": [1]}, SPARSE, "slot_size_array has 1 entries; the sparse inputs have 2 slots"),

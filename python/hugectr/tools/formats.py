@@ -88,7 +88,8 @@ def write_raw(
             ln(v + 1).
 
     Raises:
-        InvalidArgumentError: The arrays differ in their number of samples, or a key does not fit.
+        InvalidArgumentError: The arrays differ in their number of samples, a key does not fit, or a label or dense
+            feature that is stored as an integer is none or is out of range (a dense feature must not be negative).
     """
     dtype = "<f4" if float_label_dense else "<i4"
     label = np.asarray(labels)
@@ -99,6 +100,9 @@ def write_raw(
         if array.ndim != 2 or len(array) != len(label):
             raise InvalidArgumentError(f"{name} has shape {array.shape}; labels have {len(label)} samples")
     _check_keys(table, False, "keys")
+    if not float_label_dense:
+        _check_int32(label, -(2**31), "labels")
+        _check_int32(features, 0, "dense")
     columns = [label.astype(dtype).view("<u4"), features.astype(dtype).view("<u4"), table.astype("<u4")]
     np.hstack(columns).tofile(path)
 
@@ -110,6 +114,18 @@ def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
     if array.ndim != 2:
         raise InvalidArgumentError(f"{what} must be a matrix, got shape {array.shape}")
     return array
+
+
+def _check_int32(values: NDArray[Any], lowest: int, what: str) -> None:
+    if values.dtype.kind not in "biuf":
+        raise InvalidArgumentError(f"{what} must be numbers, got {values.dtype}")
+    bad = ~((values >= lowest) & (values < 2**31) & (values == np.floor(values)))  # NaN included
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InvalidArgumentError(
+            f"{what}, row {row}, column {column}: {values[row, column]} is no integer in [{lowest}, {2**31 - 1}]; "
+            "float_label_dense=True stores floats"
+        )
 
 
 def _check_keys(keys: NDArray[Any], i64: bool, what: str) -> None:

@@ -132,7 +132,7 @@ class DataGenerator:
         self._params = data_generator_params
 
     def generate(self) -> None:
-        """Writes both data sets; a Norm data set whose file list exists is left as it is.
+        """Writes both data sets. A Norm or Parquet data set whose file list exists is left as it is.
 
         Raises:
             InvalidArgumentError: The parameters were changed to something unusable.
@@ -146,9 +146,8 @@ class DataGenerator:
             _write_raw(p, p.source, p.num_samples, train)
             _write_raw(p, p.eval_source, p.eval_num_samples, evaluation)
         else:
-            generate = _generate_norm if p.format == DataReaderType_t.Norm else _generate_parquet
-            generate(p, p.source, "train", p.num_files, train)
-            generate(p, p.eval_source, "val", p.eval_num_files, evaluation)
+            _generate_listed(p, p.source, "train", p.num_files, train)
+            _generate_listed(p, p.eval_source, "val", p.eval_num_files, evaluation)
 
 
 def power_law(uniform: NDArray[np.float64], size: int, alpha: float) -> Keys:
@@ -190,15 +189,23 @@ def _write_files(
     folder = os.path.join(os.path.dirname(source), part)
     os.makedirs(folder, exist_ok=True)
     files = [os.path.join(folder, f"gen_{k}.{extension}") for k in range(count)]
-    for file, child in zip(tqdm(files, desc=folder, unit="file"), seed.spawn(count)):
+    for file, child in zip(tqdm(files, desc=folder, unit="file", disable=None), seed.spawn(count)):
         write(file, np.random.default_rng(child))
     return files
 
 
-def _generate_norm(p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence) -> None:
+def _generate_listed(p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence) -> None:
+    """The list comes last: it never names a data set that is half written."""
     if os.path.exists(source):
         _core.log_info(f'File list "{source}" exists: its data set is kept as it is')
         return
+    generate = _generate_norm if p.format == DataReaderType_t.Norm else _generate_parquet
+    write_file_list(source, generate(p, source, part, count, seed))
+
+
+def _generate_norm(
+    p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence
+) -> list[str]:
     offsets = np.cumsum([0, *p.slot_size_array])
 
     def write(file: str, rng: np.random.Generator) -> None:
@@ -206,12 +213,12 @@ def _generate_norm(p: DataGeneratorParams, source: str, part: str, count: int, s
         slots = [offsets[s] + _draw_keys(p, rng, s, (p.num_samples_per_file, nnz)) for s, nnz in enumerate(_nnz(p))]
         write_norm(file, labels, dense, slots, check_sum=p.check_type == Check_t.Sum, i64=p.i64_input_key)
 
-    write_file_list(source, _write_files(source, part, "data", count, seed, write))
+    return _write_files(source, part, "data", count, seed, write)
 
 
-def _generate_parquet(p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence) -> None:
-    if os.path.exists(source):
-        os.remove(source)  # a list never names a data set that is half replaced
+def _generate_parquet(
+    p: DataGeneratorParams, source: str, part: str, count: int, seed: np.random.SeedSequence
+) -> list[str]:
     labels_end, dense_end = p.label_dim, p.label_dim + p.dense_dim
     names = [f"label{i}" for i in range(labels_end)] + [f"C{j}" for j in range(labels_end, dense_end + p.num_slot)]
 
@@ -231,7 +238,7 @@ def _generate_parquet(p: DataGeneratorParams, source: str, part: str, count: int
     }
     with open(os.path.join(os.path.dirname(files[0]), "_metadata.json"), "w") as out:
         json.dump(metadata, out, indent=1)
-    write_file_list(source, files)
+    return files
 
 
 def _parquet_slot(p: DataGeneratorParams, rng: np.random.Generator, slot: int) -> pa.Array:
@@ -250,7 +257,7 @@ def _write_raw(p: DataGeneratorParams, path: str, samples: int, seed: np.random.
     """Labels alternate and a dense feature is the number of its column, as in all releases."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     rng = np.random.default_rng(seed)
-    with open(path, "wb") as file, tqdm(total=samples, desc=path, unit="sample") as progress:
+    with open(path, "wb") as file, tqdm(total=samples, desc=path, unit="sample", disable=None) as progress:
         for first in range(0, samples, _RAW_BLOCK):
             rows = min(_RAW_BLOCK, samples - first)
             labels = np.repeat(np.arange(first, first + rows)[:, np.newaxis] % 2, p.label_dim, axis=1)

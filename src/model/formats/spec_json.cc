@@ -46,7 +46,8 @@ SolverSpec read_solver(const Json& j) {
 
 DataFormat parse_format(const std::string& name) {
   if (name == "Norm") return DataFormat::norm;
-  if (name == "Raw" || name == "RawAsync") return DataFormat::raw;
+  if (name == "Raw") return DataFormat::raw;
+  if (name == "RawAsync") return DataFormat::raw_async;
   if (name == "Parquet") return DataFormat::parquet;
   fail_unknown("data format", name, {"Norm", "Raw", "RawAsync", "Parquet"});
 }
