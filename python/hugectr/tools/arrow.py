@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hugectr.errors import InvalidArgumentError
+from hugectr.tools.kinds import NUMBER, canonical, describe, is_list, is_number, kind_of, to_text
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -19,25 +20,30 @@ Ints = npt.NDArray[np.int64]
 CROSS_SEPARATOR = "\x1f"  # the ASCII unit separator: not part of any sane value
 
 
-def is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def distinct(values: pa.Array, column: str) -> tuple[list[str | None], Ints]:
-    """The distinct values as text, and for each row the index of its value; the last text is None (missing)."""
+def distinct(values: pa.Array, column: str, kind: str) -> tuple[list[str | None], Ints]:
+    """The spellings of the values as `kind`, and for each row the index of its own; the last is None (missing)."""
+    stored = kind_of(values.type, column)
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    texts: list[str | None] = _to_text(encoded.dictionary, column).to_pylist()
+    dictionary = encoded.dictionary
+    if pa.types.is_floating(dictionary.type):
+        dictionary = pc.if_else(pc.is_nan(dictionary), None, dictionary)
+    texts: list[str | None] = to_text(dictionary, column).to_pylist()
+    if kind != stored or (kind == NUMBER and not pa.types.is_integer(dictionary.type)):
+        texts = [None if text is None else canonical(text, kind) for text in texts]
     indices = encoded.indices.cast(pa.int64()).fill_null(len(texts)).to_numpy(zero_copy_only=False)
     return [*texts, None], indices
 
 
-def joined_text(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
-    """The text of a column, or of several joined; null where one of them is missing."""
+def joined_text(batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[str]) -> pa.Array:
+    """The values of a column, or the text of several joined; null where one of them is missing."""
     if len(columns) == 1:
         return batch[columns[0]]
     parts = []
     for column in columns:
-        texts, indices = distinct(batch[column], column)
+        if is_list(batch[column].type):
+            raise InvalidArgumentError(f'column "{column}": a Cross combines single values, got lists')
+    for column, kind in zip(columns, kinds):
+        texts, indices = distinct(batch[column], column, kind)
         parts.append(pa.array(texts, pa.string()).take(pa.array(indices)))
     return pc.binary_join_element_wise(*parts, CROSS_SEPARATOR)
 
@@ -59,27 +65,15 @@ def flatten_lists(values: pa.Array, max_length: int | None) -> tuple[pa.Array, I
 
 
 def to_float(values: pa.Array, column: str) -> Floats:
-    """Numbers and truth values as float64, missing ones as NaN."""
+    """Numbers and truth values as float64, missing ones as NaN. Integers beyond 2^53 are rounded."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     kind = values.type
     if pa.types.is_boolean(kind):
         values = values.cast(pa.uint8())
-    elif not (
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
-    ):
+    elif not (is_number(kind) or pa.types.is_null(kind)):
         example = next((value for value in values.to_pylist() if value is not None), None)
-        raise InvalidArgumentError(f'column "{column}": expected numbers, got {kind}, for example {example!r}')
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
-
-
-def _to_text(values: pa.Array, column: str) -> pa.Array:
-    kind = values.type
-    if is_list(kind) or pa.types.is_struct(kind) or pa.types.is_map(kind):
-        raise InvalidArgumentError(f'column "{column}": expected categories, got {kind}')
-    if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_nan(values), None, values)
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowException as error:
-        raise InvalidArgumentError(f'column "{column}": cannot use {kind} as a category: {error}') from None
+        raise InvalidArgumentError(
+            f'column "{column}": expected numbers, got {describe(kind)}, for example {example!r}'
+        )
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))

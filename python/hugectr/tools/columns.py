@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
+
+import numpy as np
 
 from hugectr.errors import InvalidArgumentError, NotFoundError
 
@@ -28,9 +31,10 @@ class Numeric:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise NotFoundError(f'column "{self.column}": unknown scale "{self.scale}". Known: {", ".join(SCALES)}')
-        if isinstance(self.missing, str) and self.missing != "mean":
+        is_number = isinstance(self.missing, (int, float, np.number)) and math.isfinite(self.missing)
+        if not is_number and self.missing not in ("mean", None):
             raise InvalidArgumentError(
-                f'column "{self.column}": missing must be a number, "mean" or None, got "{self.missing}"'
+                f'column "{self.column}": missing must be a finite number, "mean" or None, got {self.missing!r}'
             )
 
     @property
@@ -49,6 +53,11 @@ class Categorical:
     column: str
     min_frequency: int = 1
     max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_positive(self.column, "min_frequency", self.min_frequency)
+        if self.max_length is not None:
+            _require_positive(self.column, "max_length", self.max_length)
 
     @property
     def name(self) -> str:
@@ -70,6 +79,7 @@ class Cross:
     def __init__(self, *columns: str, min_frequency: int = 1) -> None:
         if len(columns) < 2:
             raise InvalidArgumentError(f"Cross needs at least two columns, got {len(columns)}")
+        _require_positive("_x_".join(columns), "min_frequency", min_frequency)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "min_frequency", min_frequency)
 
@@ -107,23 +117,43 @@ class Threshold:
 
 CategoricalColumn = Union[Categorical, Cross, Bins]
 CategoricalSpec = Union[str, CategoricalColumn]
+Categoricals = Union[CategoricalSpec, Sequence[CategoricalSpec]]
 # None: a number as it is; a value: 1 where equal, else 0; a dict: value -> label, anything else is an error.
-LabelRule = Union[None, str, bool, int, Threshold, Mapping[Union[str, bool, int], float]]
+LabelRule = Union[None, str, bool, int, float, Threshold, Mapping[Union[str, bool, int, float], float]]
 Labels = Union[str, Sequence[str], Mapping[str, LabelRule]]
-Numerics = Union[Sequence[Union[str, Numeric]], Mapping[str, str]]
+Numerics = Union[str, Numeric, Sequence[Union[str, Numeric]], Mapping[str, str]]
 
 
 def label_rules(labels: Labels) -> dict[str, LabelRule]:
-    if isinstance(labels, str):
-        return {labels: None}
-    return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels)
+    if isinstance(labels, Mapping):
+        _items("labels", list(labels), str)
+        return dict(labels)
+    return dict.fromkeys(_items("labels", labels, str))
 
 
 def numeric_specs(numeric: Numerics) -> list[Numeric]:
     if isinstance(numeric, Mapping):
         return [Numeric(column, scale) for column, scale in numeric.items()]
-    return [Numeric(item) if isinstance(item, str) else item for item in numeric]
+    return [Numeric(item) if isinstance(item, str) else item for item in _items("numeric", numeric, str, Numeric)]
 
 
-def categorical_specs(categorical: Sequence[CategoricalSpec], min_frequency: int) -> list[CategoricalColumn]:
-    return [Categorical(item, min_frequency) if isinstance(item, str) else item for item in categorical]
+def categorical_specs(categorical: Categoricals, min_frequency: int) -> list[CategoricalColumn]:
+    items = _items("categorical", categorical, str, Categorical, Cross, Bins)
+    return [Categorical(item, min_frequency) if isinstance(item, str) else item for item in items]
+
+
+def _items(what: str, given: Any, *kinds: type) -> list[Any]:
+    """The items of a sequence, or the single one that was given without."""
+    items = [given] if isinstance(given, kinds) else given
+    expected = ", ".join("column names" if kind is str else f"{kind.__name__}(...)" for kind in kinds)
+    if not isinstance(items, Sequence):
+        raise InvalidArgumentError(f"{what}: expected a list of {expected}, got {given!r}")
+    for item in items:
+        if not isinstance(item, kinds):
+            raise InvalidArgumentError(f"{what}: expected {expected}, got {item!r}")
+    return list(items)
+
+
+def _require_positive(column: str, what: str, value: int) -> None:
+    if value < 1:
+        raise InvalidArgumentError(f'column "{column}": {what} must be at least 1, got {value}')

@@ -3,27 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 import pyarrow as pa
 
 from hugectr.errors import InvalidArgumentError
-from hugectr.tools.arrow import Bools, Ints, distinct, flatten_lists, is_list, joined_text, to_float
+from hugectr.tools.arrow import CROSS_SEPARATOR, Bools, Floats, Ints, distinct, flatten_lists, joined_text, to_float
+from hugectr.tools.kinds import TEXT, canonical, common_kind, is_list, kind_of
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2  # ids of a category; known values start at FIRST
 
 
 @dataclass(frozen=True)
 class LabelEncoder:
-    """A label as float32. Exactly one of `values`, `positive`, `threshold` is set, or none: a number as it is."""
+    """A label as float32. Exactly one of `values`, `positive`, `threshold` is set, or none: a number as it is.
+
+    `kind` is that of the text in `values` or `positive`.
+    """
 
     name: str
-    values: Mapping[str, float] | None = None
-    positive: str | None = None
-    threshold: float | None = None
+    values: Optional[dict[str, float]] = None
+    positive: Optional[str] = None
+    threshold: Optional[float] = None
+    kind: str = TEXT
 
     @property
     def is_text(self) -> bool:
@@ -38,9 +43,14 @@ class LabelEncoder:
                 first_row,
                 lambda row: f'label "{self.name}": expected a finite number, got {values[row]}',
             )
-            return pa.array(values if self.threshold is None else values >= self.threshold).cast(pa.float32())
-        texts, indices = distinct(column, self.name)
-        labels = np.array([self._label(text) for text in texts])
+            if self.threshold is not None:
+                values = (values >= self.threshold).astype(np.float64)
+            return _to_float32(values, f'label "{self.name}"', first_row)
+        kind = common_kind(self.kind, kind_of(column.type, self.name))
+        texts, indices = distinct(column, self.name, kind)
+        rule, other = (self.values, np.nan) if self.positive is None else ({self.positive: 1.0}, 0.0)
+        label_of = {canonical(text, kind): label for text, label in (rule or {}).items()}
+        labels = np.array([np.nan if text is None else label_of.get(text, other) for text in texts])
         expected = "a value" if self.values is None else "one of " + ", ".join(map(repr, self.values))
         _reject(
             np.isnan(labels)[indices],
@@ -48,11 +58,6 @@ class LabelEncoder:
             lambda row: f'label "{self.name}": expected {expected}, got {texts[indices[row]]!r}',
         )
         return pa.array(labels[indices], pa.float32())
-
-    def _label(self, text: str | None) -> float:
-        if text is None:
-            return float("nan")
-        return float(text == self.positive) if self.values is None else self.values.get(text, float("nan"))
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class NumericEncoder:
     offset: float = 0.0
     factor: float = 1.0
     log: bool = False
-    missing: float | None = None
+    missing: Optional[float] = None
 
     def encode(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
         values = to_float(batch[self.name], self.name)
@@ -90,35 +95,46 @@ class NumericEncoder:
                 lambda row: f'column "{self.name}": scale "log" needs values above -1, got {values[row]}',
             )
             values = np.log1p(values)
-        return pa.array((values - self.offset) * self.factor, pa.float32())
+        return _to_float32((values - self.offset) * self.factor, f'column "{self.name}"', first_row)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Categories by their text. `nnz` is the longest list; `is_list` and `cut` hold for multi-hot columns."""
+    """Categories by their canonical text, of one kind for each of the columns.
+
+    `nnz` is the longest list; `is_list` and `cut` hold for multi-hot columns.
+    """
 
     name: str
-    columns: tuple[str, ...]
-    ids: Mapping[str, int]
+    columns: Sequence[str]
+    ids: dict[str, int]
     nnz: int = 1
     is_list: bool = False
     cut: bool = False  # lists longer than nnz are cut, not rejected
-    _lookup: Mapping[str | None, int] = field(init=False, repr=False, compare=False)
+    kinds: Sequence[str] = ()
+    _lookups: dict[tuple[str, ...], dict[str, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_lookup", {**self.ids, None: MISSING})
+        kinds = tuple(self.kinds) or (TEXT,) * len(self.columns)
+        object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "_lookups", {kinds: self.ids})
 
     @property
     def slot_size(self) -> int:
         return FIRST + len(self.ids)
 
     def encode(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
-        values = joined_text(batch, self.columns)
+        stored = [kind_of(batch[column].type, column) for column in self.columns]
+        kinds = tuple(common_kind(*pair) for pair in zip(self.kinds, stored))
+        values = joined_text(batch, self.columns, kinds)
+        if self.is_list and pa.types.is_null(values.type):
+            values = values.cast(pa.list_(pa.null()))
         if is_list(values.type) != self.is_list:
-            made_of = "lists" if self.is_list else "single values"
-            raise InvalidArgumentError(f'column "{self.name}": the mapping was made of {made_of}, got {values.type}')
+            made_of, got = ("lists", "single values") if self.is_list else ("single values", "lists")
+            raise InvalidArgumentError(f'column "{self.name}": the mapping was made of {made_of}, got {got}')
         if not self.is_list:
-            return pa.array(self._ids(values))
+            return pa.array(self._ids(values, kinds))
         flat, lengths = flatten_lists(values, self.nnz if self.cut else None)
         _reject(
             lengths > self.nnz,
@@ -129,12 +145,23 @@ class Vocabulary:
             ),
         )
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(self._ids(flat)))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(self._ids(flat, kinds)))
 
-    def _ids(self, values: pa.Array) -> Ints:
-        texts, indices = distinct(values, self.name)
-        ids = np.array([self._lookup.get(text, UNKNOWN) for text in texts], np.int64)
+    def _ids(self, values: pa.Array, kinds: tuple[str, ...]) -> Ints:
+        lookup = self._lookup(kinds)
+        texts, indices = distinct(values, self.name, kinds[0] if len(kinds) == 1 else TEXT)
+        ids = np.array([MISSING if text is None else lookup.get(text, UNKNOWN) for text in texts], np.int64)
         return np.asarray(ids[indices])
+
+    def _lookup(self, kinds: tuple[str, ...]) -> dict[str, int]:
+        """The ids by text as `kinds` spell it; of values that become equal, the most frequent one counts."""
+        if kinds not in self._lookups:
+            lookup: dict[str, int] = {}
+            for text, value_id in self.ids.items():
+                parts = text.split(CROSS_SEPARATOR) if len(kinds) > 1 else [text]
+                lookup.setdefault(CROSS_SEPARATOR.join(map(canonical, parts, kinds)), value_id)
+            self._lookups[kinds] = lookup
+        return self._lookups[kinds]
 
 
 @dataclass(frozen=True)
@@ -143,8 +170,11 @@ class Binning:
 
     name: str
     column: str
-    boundaries: tuple[float, ...]
+    boundaries: Sequence[float]
     nnz: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boundaries", tuple(self.boundaries))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -168,3 +198,12 @@ def _reject(bad: Bools, first_row: int, describe: Callable[[int], str]) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise InvalidArgumentError(f"{describe(row)} (row {first_row + row})")
+
+
+def _to_float32(values: Floats, what: str, first_row: int) -> pa.Array:
+    _reject(
+        np.abs(values) > np.finfo(np.float32).max,
+        first_row,
+        lambda row: f"{what}: {values[row]:g} is too large for a 32-bit float",
+    )
+    return pa.array(values, pa.float32())

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hugectr.errors import InvalidArgumentError
-from hugectr.tools.arrow import Floats, distinct, flatten_lists, is_list, joined_text, to_float
+from hugectr.tools.arrow import Floats, distinct, flatten_lists, joined_text, to_float
 from hugectr.tools.columns import Bins, Categorical, CategoricalColumn, Cross, LabelRule, Numeric, Threshold
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
+from hugectr.tools.kinds import NUMBER, TEXT, TRUTH, canonical, is_list, kind_of
 
 SAMPLE_SIZE = 1 << 20  # quantiles are exact up to this many values, and from a regular sample beyond
 
@@ -24,9 +26,15 @@ def label_encoder(column: str, rule: LabelRule) -> LabelEncoder:
         return LabelEncoder(column)
     if isinstance(rule, Threshold):
         return LabelEncoder(column, threshold=float(rule.value))
-    if isinstance(rule, (str, bool, int)):
-        return LabelEncoder(column, positive=_text(rule, column))
-    return LabelEncoder(column, values={_text(value, column): float(label) for value, label in rule.items()})
+    if isinstance(rule, Mapping):
+        kinds, values = set(), {}
+        for value, label in rule.items():
+            text, kind = _rule_value(value, column)
+            kinds.add(kind)
+            values[text] = _label(label, value, column)
+        return LabelEncoder(column, values=values, kind=kinds.pop() if len(kinds) == 1 else TEXT)
+    text, kind = _rule_value(rule, column)
+    return LabelEncoder(column, positive=text, kind=kind)
 
 
 class NumericLearner:
@@ -45,7 +53,9 @@ class NumericLearner:
         self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
         mean, count = float(values.mean()), self._count + len(values)
         delta = mean - self._mean
-        self._squares += float(((values - mean) ** 2).sum()) + delta**2 * self._count * len(values) / count
+        with np.errstate(over="ignore", invalid="ignore"):  # finish() notices
+            between = np.square(delta) * self._count * len(values) / count
+            self._squares += float(np.square(values - mean).sum() + between)
         self._mean += delta * len(values) / count
         self._count = count
 
@@ -58,7 +68,12 @@ class NumericLearner:
         if spec.scale == "standard":
             offset, spread = self._mean, math.sqrt(self._squares / self._count)
         elif spec.scale == "minmax":
-            offset, spread = float(self._low), float(self._high - self._low)
+            offset, spread = float(self._low), float(self._high) - float(self._low)
+        if not math.isfinite(spread):
+            raise InvalidArgumentError(
+                f'column "{spec.column}": values from {self._low:g} to {self._high:g} are too far apart for scale '
+                f'"{spec.scale}"'
+            )
         return NumericEncoder(spec.column, offset, 1.0 / spread if spread else 1.0, spec.scale == "log", missing)
 
 
@@ -70,14 +85,16 @@ class VocabularyLearner:
         self._counts: Counter[str] = Counter()
         self._is_list = False
         self._longest = 1
+        self._kinds = (TEXT,) * len(spec.columns)
 
     def update(self, batch: pa.RecordBatch) -> None:
-        values = joined_text(batch, self._spec.columns)
+        self._kinds = tuple(kind_of(batch[column].type, column) for column in self._spec.columns)
+        values = joined_text(batch, self._spec.columns, self._kinds)
         self._is_list = is_list(values.type)
         if self._is_list:
             values, lengths = flatten_lists(values, self._spec.max_length)
             self._longest = max(self._longest, int(lengths.max(initial=0)))
-        texts, indices = distinct(values, self._spec.name)
+        texts, indices = distinct(values, self._spec.name, self._kinds[0] if len(self._kinds) == 1 else TEXT)
         for text, count in zip(texts, np.bincount(indices, minlength=len(texts)).tolist()):
             if text is not None and count:
                 self._counts[text] += count
@@ -86,9 +103,8 @@ class VocabularyLearner:
         spec = self._spec
         frequent = [(-count, text) for text, count in self._counts.items() if count >= spec.min_frequency]
         ids = {text: FIRST + i for i, (_, text) in enumerate(sorted(frequent))}
-        return Vocabulary(
-            spec.name, spec.columns, ids, spec.max_length or self._longest, self._is_list, spec.max_length is not None
-        )
+        nnz, cut = spec.max_length or self._longest, spec.max_length is not None
+        return Vocabulary(spec.name, spec.columns, ids, nnz, self._is_list, cut, self._kinds)
 
 
 class BinsLearner:
@@ -132,9 +148,23 @@ def learn(
     return tuple(n.finish() for n in numeric_learners), tuple(c.finish() for c in categorical_learners)
 
 
-def _text(value: str | bool | int, column: str) -> str:
-    """As values of a column are compared: the text Arrow gives them."""
-    texts, _ = distinct(pa.array([value]), column)
-    if texts[0] is None:
-        raise InvalidArgumentError(f'label "{column}": a rule cannot name a missing value')
-    return texts[0]
+def _rule_value(value: Any, column: str) -> tuple[str, str]:
+    """As values of the column are compared, and its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value, TEXT
+    if isinstance(value, bool):
+        return canonical(str(value), TRUTH), TRUTH
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return canonical(str(value), NUMBER), NUMBER
+    raise InvalidArgumentError(
+        f'label "{column}": a rule is a value of the column (text, a number, a truth value), {{value: label}}, '
+        f"Threshold(value) or None, got {value!r}"
+    )
+
+
+def _label(label: Any, value: Any, column: str) -> float:
+    if isinstance(label, (bool, int, float, np.number, np.bool_)) and math.isfinite(label):
+        return float(label)
+    raise InvalidArgumentError(f'label "{column}": the label of {value!r} must be a finite number, got {label!r}')

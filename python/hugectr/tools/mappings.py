@@ -9,15 +9,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import pyarrow as pa
 
+from hugectr.arguments import Mismatch, convert
 from hugectr.errors import FileError, InvalidArgumentError
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
-from hugectr.tools.encoders import Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
+from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
+from hugectr.tools.kinds import KINDS
 
 FORMAT_VERSION = 1
+
+Encoder = TypeVar("Encoder", LabelEncoder, NumericEncoder, Binning, Vocabulary)
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,17 @@ class Mappings:
         """Reads mappings.json; a folder means the file of that name in it."""
         path = Path(path) / "mappings.json" if Path(path).is_dir() else Path(path)
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
             if document["version"] != FORMAT_VERSION:
                 raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]}')
             return Mappings(
-                tuple(LabelEncoder(**entry) for entry in document["labels"]),
-                tuple(NumericEncoder(**entry) for entry in document["numeric"]),
+                tuple(_from_json(LabelEncoder, entry) for entry in document["labels"]),
+                tuple(_from_json(NumericEncoder, entry) for entry in document["numeric"]),
                 tuple(_categorical_from_json(entry) for entry in document["categorical"]),
             )
         except FileNotFoundError:
             raise FileError(f'"{path}" does not exist') from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FileError(f'"{path}" is not a mappings file: {error}') from error
 
 
@@ -112,7 +116,31 @@ def _to_json(column: Any) -> dict[str, Any]:
     return {field.name: getattr(column, field.name) for field in dataclasses.fields(column) if field.init}
 
 
+def _from_json(encoder: type[Encoder], entry: dict[str, Any]) -> Encoder:
+    """An encoder whose fields have the types that they are declared with."""
+    hints = get_type_hints(encoder)
+    values = {}
+    for name, value in entry.items():
+        try:
+            values[name] = convert(hints.get(name, Any), value)
+        except Mismatch as mismatch:
+            raise ValueError(f"{name}{mismatch.path} must be {mismatch.expected}, got {mismatch.value!r:.60}") from None
+    return encoder(**values)
+
+
 def _categorical_from_json(entry: dict[str, Any]) -> CategoricalEncoder:
     if "boundaries" in entry:
-        return Binning(**{**entry, "boundaries": tuple(entry["boundaries"])})
-    return Vocabulary(**{**entry, "columns": tuple(entry["columns"])})
+        binning = _from_json(Binning, entry)
+        if list(binning.boundaries) != sorted(binning.boundaries):
+            raise ValueError(f'the boundaries of "{binning.name}" are not ascending')
+        return binning
+    column = _from_json(Vocabulary, entry)
+    if sorted(column.ids.values()) != list(range(FIRST, column.slot_size)):
+        raise ValueError(f'the ids of "{column.name}" are not {FIRST}, {FIRST + 1}, ...')
+    if column.nnz < 1 or len(column.kinds) != len(column.columns) or not set(column.kinds) <= set(KINDS):
+        raise ValueError(f'the entry of "{column.name}" is damaged')
+    return column
+
+
+def _reject_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.interchange
@@ -20,6 +22,7 @@ import pyarrow.ipc
 
 from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
 
+PARQUET_SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 65536  # every batch but the last has this many rows, however the source was chunked
 
 
@@ -34,7 +37,7 @@ class Source:
         pending: list[pa.RecordBatch] = []
         rows = 0
         with _reading("the source"):
-            for batch in self._read():
+            for batch in map(_without_runs, self._read()):
                 pending.append(batch)
                 rows += batch.num_rows
                 while rows >= BATCH_ROWS:
@@ -53,11 +56,14 @@ def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: b
     The types are for CSV files, which have none: text keeps "007" apart from "7".
     """
     columns = list(wanted)
+    selection: Any = columns
     if isinstance(source, (str, os.PathLike)):
         source = _open_file(Path(source), wanted)
+        if isinstance(source.format, pa.dataset.CsvFileFormat):
+            selection = {name: _csv_field(name, kind) for name, kind in wanted.items()}
     if isinstance(source, pa.dataset.Dataset):
         _require_columns(source.schema.names, columns)
-        yield Source(lambda: source.to_batches(columns=columns, batch_size=BATCH_ROWS))
+        yield Source(lambda: source.to_batches(columns=selection, batch_size=BATCH_ROWS))
     elif (table := _as_table(source, columns)) is not None:
         yield Source(table.to_batches)
     else:
@@ -73,8 +79,22 @@ def _reading(what: str) -> Iterator[None]:
     """Arrow's errors, for example about text in a numeric column of a CSV file, as ours."""
     try:
         yield
-    except pa.ArrowException as error:
-        raise InvalidArgumentError(f"cannot read {what}: {'; '.join(map(str, error.args))}") from None
+    except (pa.ArrowException, UnicodeError) as error:
+        raise InvalidArgumentError(f"cannot read {what}: {error}") from None
+
+
+def _without_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Run-length encoded columns cannot be computed with."""
+    columns = [
+        pc.run_end_decode(column) if pa.types.is_run_end_encoded(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _csv_field(name: str, kind: pa.DataType) -> pc.Expression:
+    """A column of a CSV file. Text is missing where the field is empty: "NA" and "null" are values like others."""
+    field = pc.field(name)
+    return pc.if_else(field == "", pa.scalar(None, kind), field) if kind == pa.string() else field
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
@@ -99,27 +119,37 @@ def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Datas
     if suffix.endswith((".csv", ".tsv")):
         file_format: Any = pa.dataset.CsvFileFormat(
             parse_options=pa.csv.ParseOptions(delimiter="\t" if suffix.endswith(".tsv") else ","),
-            convert_options=pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=True),
+            convert_options=pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False),
         )
-    elif path.is_dir() or suffix.endswith((".parquet", ".pq")):
+    elif path.is_dir() or suffix.endswith(PARQUET_SUFFIXES):
         file_format = "parquet"
     else:
         raise InvalidArgumentError(
             f'"{path}": expected a .csv, .tsv or .parquet file or a folder of Parquet files; '
             "open anything else with pyarrow.dataset.dataset() and pass that"
         )
+    files = _parquet_files(path) if path.is_dir() else [str(path)]
     with _reading(f'"{path}"'):
-        return pa.dataset.dataset(path, format=file_format)
+        return pa.dataset.dataset(files, format=file_format)
+
+
+def _parquet_files(folder: Path) -> list[str]:
+    """All in the folder and below; names that begin with "." or "_" are not data, as elsewhere."""
+    found = sorted(file for file in folder.rglob("*") if file.name.endswith(PARQUET_SUFFIXES))
+    files = [str(file) for file in found if not re.search(r"(^|/)[._]", file.relative_to(folder).as_posix())]
+    if not files:
+        raise FileError(f'"{folder}" holds no Parquet files')
+    return files
 
 
 def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
     """The columns of in-memory data; None for a stream that may be readable only once."""
     module = type(source).__module__.partition(".")[0]
-    if module == "pandas":  # only the columns in use: others may hold what Arrow cannot
-        _require_columns([str(name) for name in source.columns], columns)
+    if module == "pandas" and hasattr(source, "columns"):
         return _from_pandas(source, columns)
     if isinstance(source, (dict, pa.RecordBatch)) or (module == "polars" and hasattr(source, "__arrow_c_stream__")):
-        source = pa.table(source)
+        with _reading("the columns"):
+            source = pa.table(source)
     elif hasattr(source, "__dataframe__") and not hasattr(source, "__arrow_c_stream__"):
         source = pa.interchange.from_dataframe(source)
     if not isinstance(source, pa.Table):
@@ -129,8 +159,17 @@ def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
 
 
 def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
-    with _reading("the frame"):  # a column may mix types
-        return pa.Table.from_pandas(frame[list(columns)], preserve_index=False)
+    """Only the columns in use: others may hold what Arrow cannot. Names that are numbers are found by their text."""
+    names = [str(name) for name in frame.columns]
+    _require_columns(names, columns)
+    arrays = []
+    for name in columns:
+        series = frame.iloc[:, names.index(name)]
+        if hasattr(series, "sparse"):
+            series = series.sparse.to_dense()
+        with _reading(f'column "{name}"'):  # it may mix types
+            arrays.append(pa.Array.from_pandas(series))
+    return pa.table(arrays, names=list(columns))
 
 
 def _as_stream(source: Any) -> pa.RecordBatchReader:
@@ -138,6 +177,8 @@ def _as_stream(source: Any) -> pa.RecordBatchReader:
         return source
     if hasattr(source, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(source)
+    if type(source).__name__ == "LazyFrame":
+        raise InvalidArgumentError("cannot read a LazyFrame: pass what its collect() returns")
     raise InvalidArgumentError(
         f"cannot read a {type(source).__module__}.{type(source).__qualname__}: expected a pandas or Polars frame, a "
         "pyarrow Table, Dataset or RecordBatchReader, any object with __arrow_c_stream__ or __dataframe__, a dict of "

@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hugectr.errors import InvalidArgumentError
-from hugectr.tools.columns import CategoricalSpec, Labels, Numerics, categorical_specs, label_rules, numeric_specs
+from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.tools.columns import Categoricals, Labels, Numerics, categorical_specs, label_rules, numeric_specs
 from hugectr.tools.learners import label_encoder, learn
 from hugectr.tools.mappings import Mappings, columns_of
+from hugectr.tools.review import Review
 from hugectr.tools.sources import Source, open_source
 
 ROWS_PER_FILE = 1 << 20
@@ -72,7 +73,7 @@ def to_parquet(
     *,
     labels: Labels | None = None,
     numeric: Numerics = (),
-    categorical: Sequence[CategoricalSpec] = (),
+    categorical: Categoricals = (),
     min_frequency: int = 1,
     mappings: Mappings | ParquetDataSet | str | os.PathLike[str] | None = None,
     rows_per_file: int = ROWS_PER_FILE,
@@ -121,7 +122,12 @@ def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_
 
 def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_per_file: int) -> ParquetDataSet:
     """Writes everything into a new folder inside `path` first, so that an error leaves what was there."""
-    path.mkdir(parents=True, exist_ok=True)
+    if rows_per_file < 1:
+        raise InvalidArgumentError(f"rows_per_file must be at least 1, got {rows_per_file}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileError(f'"{path}": a data set is a folder, and there is a file in its place') from None
     folder = Path(tempfile.mkdtemp(prefix=".writing_", dir=path))
     try:
         rows = _write_parts(_encoded(source, mappings, labeled), folder, rows_per_file)
@@ -136,10 +142,14 @@ def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_p
 
 
 def _encoded(source: Source, mappings: Mappings, labeled: bool) -> Iterator[pa.RecordBatch]:
+    review = Review(mappings, labeled)
     first_row = 0
     for batch in source.batches():
-        yield mappings.encode(batch, first_row, labeled)
+        encoded = mappings.encode(batch, first_row, labeled)
+        review.update(batch, encoded)
+        yield encoded
         first_row += batch.num_rows
+    review.report()
 
 
 def _write_parts(batches: Iterable[pa.RecordBatch], folder: Path, rows_per_file: int) -> list[int]:
