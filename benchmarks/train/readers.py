@@ -12,6 +12,7 @@ from typing import Any
 import measure
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+import report
 import sources
 import workload
 from hugectr import arrow
@@ -57,6 +58,7 @@ def cpu_seconds(run: Callable[[], Any]) -> float:
 
 def rows(seconds: float) -> Iterator[dict[str, Any]]:
     """Samples a second of one core, for each format and for Arrow alone."""
+    report.doing("writing files")
     data = workload.batches(SAMPLES, count=1)
     with tempfile.TemporaryDirectory(dir=sources.MEMORY) as folder:
         readers: dict[str, tuple[Callable[[], Any], str]] = {}

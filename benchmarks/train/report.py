@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,6 +11,12 @@ Row = dict[str, Any]
 
 NO_TORCH = """PyTorch's columns are empty. To fill them: python3 -m venv DIR && DIR/bin/pip install torch numpy
 and run again with HUGECTR_TORCH_PYTHON=DIR/bin/python"""
+
+
+def doing(what: str) -> None:
+    """Says on a terminal what is being measured, until the next line of the table takes its place."""
+    if sys.stdout.isatty():
+        print(f"... {what:60}", end="\r", flush=True)
 
 
 def _printed(rows: Iterable[Row], line: Callable[[Row], str]) -> list[Row]:

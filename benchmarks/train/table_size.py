@@ -18,6 +18,7 @@ from typing import Any
 import measure
 import models
 import numpy as np
+import report
 import sources
 import training
 import workload
@@ -85,6 +86,7 @@ class Gather:
 
 def rows(sizes: list[int], optimizer: str, seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """A row for each size; the second one says how its step compares with the first one's."""
+    report.doing(f"tables of {sizes} rows")
     with training.folder_in_memory() as folder:
         tables = [BigTable(size, optimizer, folder / str(i)) for i, size in enumerate(sizes)]
         steps = measure.in_turn([table.step for table in tables], seconds)

@@ -15,6 +15,7 @@ from typing import Any
 
 import measure
 import models
+import report
 import sources
 import workload
 
@@ -116,6 +117,7 @@ def rows(
     batches = data(case.batch)
     with folder_in_memory() as folder:
         for i, format in enumerate(formats or ["Norm"]):
+            report.doing(f"{case} {format}")
             ours = Contestant(case, *sources.write(format, folder / format, batches))
             peer = TorchPeer(torch_python, case, threads) if torch_python and i == 0 else None
             turns = [ours.from_memory, *([ours.from_files] if formats else []), *([peer] if peer else [])]
@@ -137,6 +139,7 @@ def rows(
 
 def rank_rows(case: Case, seconds: float, ceiling: float | None) -> Iterator[dict[str, Any]]:
     """One rank with all threads, then two ranks with half of them each."""
+    report.doing(f"{case} on ranks")
     with folder_in_memory() as folder:
         data_set = sources.write("Norm", folder / "Norm", data(case.batch))
         one, two = (Contestant(case, *data_set, ranks=ranks).from_memory for ranks in (1, 2))
