@@ -24,14 +24,17 @@ class Kernel<void(const Tensor&, Args...)> {
  public:
   using Function = void (*)(Context&, const Tensor&, Args...);
   struct CpuSlot {
+    constexpr CpuSlot() = default;
+    constexpr CpuSlot(DType d, Function f) : dtype(d), function(f), given(true) {}
     DType dtype = DType::f32;
     Function function = nullptr;
+    bool given = false;  // under UBSan, comparing a function with null is no constant expression
   };
 
   constexpr explicit Kernel(std::string_view name, CpuSlot a = {}, CpuSlot b = {}, CpuSlot c = {})
       : name_(name) {
     for (const CpuSlot& slot : {a, b, c})
-      if (slot.function) set(Backend::cpu, slot.dtype, slot.function);
+      if (slot.given) set(Backend::cpu, slot.dtype, slot.function);
   }
 
   constexpr void set(Backend backend, DType dtype, Function function) {
