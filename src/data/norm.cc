@@ -52,6 +52,7 @@ class NormFile final : public SampleFile {
   // Read one record; false when the rest of the file is lost.
   bool read_plain(BatchWriter& batch);
   bool read_frame(BatchWriter& batch);
+  bool whole_frame_fits(int32_t length);
   bool damaged_length(int32_t length, const NormSample& sample);
   [[noreturn]] void fail_truncated() const;
   [[noreturn]] void fail_sample(const NormSample& sample) const;
@@ -137,6 +138,7 @@ bool NormFile::read_frame(BatchWriter& batch) {
   // Where the check byte fits the sample as it parses, the length is what is wrong.
   const bool other_length = !intact && sample.defect == NormSample::none && sample.bytes != length &&
                             check_byte_fits(payload, sample.bytes);
+  if (!plausible && sample.defect == NormSample::bad_nnz && whole_frame_fits(length)) fail_sample(sample);
   if (!plausible || other_length) return damaged_length(length, sample);
   if (length > end - payload) fail_truncated();
   if (intact) {
@@ -149,6 +151,16 @@ bool NormFile::read_frame(BatchWriter& batch) {
   }
   stream_.skip(kLengthBytes + static_cast<size_t>(length) + kCheckBytes);
   return true;
+}
+
+// A sample with more keys than declared makes a longer frame than any here: its check byte tells that it was
+// written like that.
+bool NormFile::whole_frame_fits(int32_t length) {
+  constexpr int32_t kLongest = 1 << 20;
+  if (length <= 0 || length > kLongest) return false;
+  const size_t bytes = kLengthBytes + static_cast<size_t>(length) + kCheckBytes;
+  const auto frame = stream_.peek(bytes);
+  return frame.size() >= bytes && check_byte_fits(frame.data() + kLengthBytes, length);
 }
 
 bool NormFile::damaged_length(int32_t length, const NormSample& sample) {

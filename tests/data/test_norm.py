@@ -52,6 +52,18 @@ def test_bad_check_byte_drops_one_sample(tmp_path, capfd):
     assert 'x.data": 1 of 2 samples skipped, check byte wrong, the first at offset 69' in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("check_sum", [False, True])
+def test_more_keys_than_declared_is_an_error_and_no_damage(tmp_path, check_sum):
+    """Also where they make the longest frame of the file longer than any that was declared."""
+    keys = [[[1], [2, 3]], [[1], [2, 3, 4, 5]], [[1], [2, 3]]]
+    write_norm(tmp_path / "w", [1, 0, 1], np.ones((3, 2)), [list(slot) for slot in zip(*keys)], check_sum=check_sum)
+    reader = open_bytes(tmp_path, (tmp_path / "w").read_bytes(), check_sum, batch_size=1)
+    reader.start()
+    reader.next()
+    with pytest.raises(InvalidArgumentError, match='sample 1 .*slot 1 of "data": 4 keys found, at most 2 declared'):
+        reader.next()
+
+
 def test_all_check_bytes_bad_is_an_error(tmp_path):
     for repeat in (False, True):
         reader = open_bytes(tmp_path, mutated((0x50, 0x3E), (0x86, 0)), repeat=repeat)
