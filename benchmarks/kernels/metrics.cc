@@ -18,8 +18,9 @@ void metric_rates(int) {
     labels[static_cast<size_t>(i)] = to_unit(random.v[1]) < 0.25f;
   }
   const auto comm = make_solo_comm();
+  const Context ctx;
   for (const std::string_view name : {"AUC", "HitRate", "NDCG"}) {
-    const auto metric = make_metric(name);
+    const auto metric = make_metric(ctx, name);
     const Seconds seconds = time_runs([&] {
       metric->reset();
       metric->update({.rows = kRows, .predictions = predictions, .labels = labels});

@@ -4,39 +4,58 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <exception>
 #include <thread>
 
 #include "bind.h"
+#include "device/buffer.h"
+#include "device/memory.h"
+#include "device/plugin.h"
+#include "device/stream.h"
 #include "metrics/metric.h"
 
 namespace {
 
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// One metric on several ranks, each a thread while values are combined.
+// One metric on several ranks of the device that models run on, each a thread while values are combined.
 class RankedMetric {
  public:
-  RankedMetric(std::string_view name, int ranks) : comms_(ctr::make_local_comms(ranks)) {
-    for (int rank = 0; rank < ranks; ++rank) metrics_.push_back(ctr::make_metric(name));
+  RankedMetric(std::string_view name, int ranks)
+      : device_{ctr::default_backend(), 0}, stream_(device_), comms_(ctr::make_local_comms(ranks)) {
+    ctx_.device = device_;
+    ctx_.stream = stream_.handle();
+    for (int rank = 0; rank < ranks; ++rank) metrics_.push_back(ctr::make_metric(ctx_, name));
   }
 
   RankedMetric(const RankedMetric&) = delete;
 
   void update(int rank, const Matrix& predictions, const Matrix& labels, double loss) {
+    const ctr::Buffer scores = on_device(predictions), truth = on_device(labels);
     metrics_.at(static_cast<size_t>(rank))
         ->update({.rows = static_cast<int64_t>(predictions.shape(0)),
                   .columns = static_cast<int64_t>(predictions.shape(1)),
-                  .predictions = {predictions.data(), predictions.size()},
-                  .labels = {labels.data(), labels.size()},
+                  .predictions = {reinterpret_cast<const float*>(scores.data()), predictions.size()},
+                  .labels = {reinterpret_cast<const float*>(truth.data()), labels.size()},
                   .loss = loss});
+    ctr::memory_backend(device_).synchronize(ctx_);
   }
 
   std::vector<double> values() {
     std::vector<double> values(metrics_.size());
     std::vector<std::thread> threads;
+    std::vector<std::exception_ptr> errors(metrics_.size());
     for (size_t rank = 0; rank < metrics_.size(); ++rank)
-      threads.emplace_back([&, rank] { values[rank] = metrics_[rank]->value(*comms_[rank]); });
+      threads.emplace_back([&, rank] {
+        try {
+          values[rank] = metrics_[rank]->value(*comms_[rank]);
+        } catch (...) {
+          errors[rank] = std::current_exception();
+        }
+      });
     for (auto& thread : threads) thread.join();
+    for (const auto& error : errors)
+      if (error) std::rethrow_exception(error);
     return values;
   }
 
@@ -45,6 +64,16 @@ class RankedMetric {
   }
 
  private:
+  ctr::Buffer on_device(const Matrix& values) const {
+    ctr::Buffer memory(device_, values.size() * sizeof(float) + 1, "test");
+    ctr::memory_backend(device_).copy_to_device(ctx_, memory.data(), values.data(),
+                                                values.size() * sizeof(float));
+    return memory;
+  }
+
+  ctr::Device device_;
+  ctr::Stream stream_;
+  ctr::Context ctx_;
   std::vector<std::unique_ptr<ctr::Comm>> comms_;
   std::vector<std::unique_ptr<ctr::Metric>> metrics_;
 };

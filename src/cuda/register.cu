@@ -23,6 +23,7 @@
   X(softmax_loss)         \
   X(sub)                  \
   X(weight_multiply)      \
+  X(metrics)              \
   X(dense_update)         \
   X(embedding)            \
   X(regularizer)

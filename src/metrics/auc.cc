@@ -101,6 +101,6 @@ class Auc final : public Metric {
 
 }  // namespace
 
-std::unique_ptr<Metric> make_auc() { return std::make_unique<Auc>(); }
+std::unique_ptr<Metric> make_auc(const Context&) { return std::make_unique<Auc>(); }
 
 }  // namespace ctr

@@ -16,6 +16,6 @@ class AverageLoss final : public Ratio {
 
 }  // namespace
 
-std::unique_ptr<Metric> make_average_loss() { return std::make_unique<AverageLoss>(); }
+std::unique_ptr<Metric> make_average_loss(const Context&) { return std::make_unique<AverageLoss>(); }
 
 }  // namespace ctr

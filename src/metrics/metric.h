@@ -7,11 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/random.h"
 #include "comm/comm.h"
 
 namespace ctr {
 
-// What one evaluation batch gives on one rank (host memory, valid rows only).
+// What one evaluation batch gives on one rank: valid rows only, in the memory of the metric's device.
 struct MetricInput {
   int64_t rows = 0;
   int64_t columns = 1;                 // labels per sample
@@ -20,7 +21,7 @@ struct MetricInput {
   double loss = 0;                     // mean over the rows of this rank
 };
 
-inline bool is_positive(float label) { return label > 0.5f; }
+CTR_HOST_DEVICE inline bool is_positive(float label) { return label > 0.5f; }
 
 // Accumulates over evaluation batches on one rank; value() combines all ranks and is the same on each.
 class Metric {
@@ -31,13 +32,17 @@ class Metric {
   virtual void reset() = 0;
 };
 
+using MetricMaker = std::unique_ptr<Metric> (*)(const Context&);
+
 struct MetricDef {
   std::string name;  // as in MetricsType, and as printed
   std::string doc;
-  std::unique_ptr<Metric> (*create)();
+  MetricMaker create[kNumBackends];  // null where a back end has none
 };
 
 const std::vector<MetricDef>& metric_catalog();  // in reporting order
-std::unique_ptr<Metric> make_metric(std::string_view name);
+// On ctx.device; ctx must outlive it.
+std::unique_ptr<Metric> make_metric(const Context& ctx, std::string_view name);
+void register_metric(Backend backend, std::string_view name, MetricMaker create);
 
 }  // namespace ctr

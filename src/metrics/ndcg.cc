@@ -37,22 +37,10 @@ class Ndcg final : public Metric {
   }
 
   double value(Comm& comm) override {
-    const auto scores = comm.gather_all(scores_);
-    const auto labels = comm.gather_all(labels_);
-    std::vector<Scored> ranking;
-    for (size_t rank = 0; rank < scores.size(); ++rank)
-      for (size_t i = 0; i < scores[rank].size(); ++i) {
-        if (std::isnan(scores[rank][i])) return std::nan("");
-        ranking.push_back({scores[rank][i], labels[rank][i]});
-      }
-    const auto above = [](const Scored& a, const Scored& b) {
-      return a.score != b.score ? a.score > b.score : a.label > b.label;
-    };
-    std::sort(ranking.begin(), ranking.end(), above);
-    const double actual = gain(ranking);
-    for (Scored& s : ranking) s.score = s.label;
-    std::sort(ranking.begin(), ranking.end(), above);
-    return actual / gain(ranking);
+    std::vector<float> scores, labels;
+    for (const auto& part : comm.gather_all(scores_)) scores.insert(scores.end(), part.begin(), part.end());
+    for (const auto& part : comm.gather_all(labels_)) labels.insert(labels.end(), part.begin(), part.end());
+    return ndcg(scores, labels);
   }
 
   void reset() override {
@@ -66,6 +54,22 @@ class Ndcg final : public Metric {
 
 }  // namespace
 
-std::unique_ptr<Metric> make_ndcg() { return std::make_unique<Ndcg>(); }
+double ndcg(std::span<const float> scores, std::span<const float> labels) {
+  std::vector<Scored> ranking;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (std::isnan(scores[i])) return std::nan("");
+    ranking.push_back({scores[i], labels[i]});
+  }
+  const auto above = [](const Scored& a, const Scored& b) {
+    return a.score != b.score ? a.score > b.score : a.label > b.label;
+  };
+  std::sort(ranking.begin(), ranking.end(), above);
+  const double actual = gain(ranking);
+  for (Scored& s : ranking) s.score = s.label;
+  std::sort(ranking.begin(), ranking.end(), above);
+  return actual / gain(ranking);
+}
+
+std::unique_ptr<Metric> make_ndcg(const Context&) { return std::make_unique<Ndcg>(); }
 
 }  // namespace ctr

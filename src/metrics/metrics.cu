@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics whose samples stay on the device: the host waits for a few numbers in value() only.
+#include "device/buffer.h"
+#include "device/memory.h"
+#include "kernels/elementwise.cuh"
+#include "kernels/reduce.cuh"
+#include "kernels/scan.cuh"
+#include "kernels/sort.cuh"
+#include "metrics/catalog.h"
+#include "metrics/ratio.h"
+
+namespace ctr::cuda {
+namespace {
+
+template <class T>
+T* data_of(const Buffer& b) {
+  return reinterpret_cast<T*>(b.data());
+}
+
+// A float array that grows by appending.
+class Column {
+ public:
+  void append(const Context& ctx, std::span<const float> values) {
+    const auto begin = static_cast<size_t>(size_), added = values.size();
+    if ((begin + added) * sizeof(float) > memory_.bytes()) {
+      Buffer larger(ctx.device, 2 * (begin + added) * sizeof(float), "samples of a metric");
+      copy(ctx, larger.data(), memory_.data(), begin);
+      memory_backend(ctx.device).synchronize(ctx);
+      memory_ = std::move(larger);
+    }
+    copy(ctx, data() + begin, values.data(), added);
+    size_ += static_cast<int64_t>(added);
+  }
+  void clear() { size_ = 0; }
+  float* data() const { return data_of<float>(memory_); }
+  int64_t size() const { return size_; }
+  std::vector<float> to_host(const Context& ctx) const {
+    return size_ > 0 ? ctr::to_host(ctx, Tensor(DType::f32, {size_}, data())) : std::vector<float>();
+  }
+
+ private:
+  static void copy(const Context& ctx, void* to, const void* from, size_t count) {
+    check(cudaMemcpyAsync(to, from, count * sizeof(float), cudaMemcpyDeviceToDevice, stream_of(ctx).get()),
+          "collecting samples");
+  }
+  Buffer memory_;
+  int64_t size_ = 0;
+};
+
+void require_solo(const Comm& comm) {
+  if (comm.size() > 1) fail(ErrorKind::unsupported, "metrics over several GPUs are not implemented yet");
+}
+
+class Collected : public Metric {
+ public:
+  explicit Collected(const Context& ctx) : ctx_(ctx) {}
+  void update(const MetricInput& batch) override {
+    columns_ = batch.columns;
+    scores_.append(ctx_, batch.predictions);
+    labels_.append(ctx_, batch.labels);
+  }
+  void reset() override {
+    scores_.clear();
+    labels_.clear();
+  }
+
+ protected:
+  const Context& ctx_;
+  int64_t columns_ = 1;
+  Column scores_, labels_;
+};
+
+class CudaNdcg final : public Collected {
+ public:
+  using Collected::Collected;
+  double value(Comm& comm) override {
+    require_solo(comm);
+    return ndcg(scores_.to_host(ctx_), labels_.to_host(ctx_));
+  }
+};
+
+// Unsigned numbers in the order of the floats; 0 and -0 are the same.
+__device__ inline uint32_t order_key(float v) {
+  const uint32_t bits = __float_as_uint(v + 0.0f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+// First position of keys [0, n) whose key is not below `key`, or, with `beyond`, is above it.
+__device__ inline int64_t bound(const uint32_t* keys, int64_t n, uint32_t key, bool beyond) {
+  int64_t low = 0, high = n;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (keys[middle] < key || (beyond && keys[middle] == key))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+struct AucCounts {
+  double twice_wins, negatives, not_numbers;
+};
+
+// Keys of a column's scores; whether each sample is negative.
+void prepare(const Context& ctx, const float* scores, const float* labels, int64_t n, int64_t columns,
+             uint32_t* keys, uint32_t* negative, AucCounts* counts) {
+  sum_all(
+      ctx, "AUC.prepare", n,
+      [=] __device__(int64_t i) {
+        const float score = scores[i * columns];
+        keys[i] = order_key(score);
+        negative[i] = !is_positive(labels[i * columns]);
+        return isnan(score) ? 1.0 : 0.0;
+      },
+      [=] __device__(double sum) { counts->not_numbers = sum; });
+}
+
+// Sums of whole numbers: exact up to 2^53. below[i] = negatives before position i.
+void count_wins(const Context& ctx, int64_t n, const uint32_t* keys, const uint32_t* negative,
+                const uint32_t* below, AucCounts* counts) {
+  sum_all(
+      ctx, "AUC.count", n,
+      [=] __device__(int64_t i) {
+        if (negative[i]) return 0.0;
+        const int64_t first = bound(keys, n, keys[i], false), end = bound(keys, n, keys[i], true);
+        return static_cast<double>(below[first]) + static_cast<double>(below[end]);
+      },
+      [=] __device__(double sum) {
+        counts->twice_wins = sum;
+        counts->negatives = below[n];
+      });
+}
+
+// Sorts a column's scores; each positive then wins against the negatives below it and ties with its equals.
+class CudaAuc final : public Collected {
+ public:
+  using Collected::Collected;
+
+  double value(Comm& comm) override {
+    require_solo(comm);
+    double total = 0;
+    for (int64_t column = 0; column < columns_; ++column) total += area(column);
+    return total / static_cast<double>(columns_);
+  }
+
+ private:
+  double area(int64_t column) const {
+    const int64_t n = scores_.size() / columns_;
+    if (n == 0) return std::nan("");
+    const auto bytes = static_cast<size_t>(n + 1) * sizeof(uint32_t);
+    const size_t scratch_bytes = std::max(sort_pairs_bytes(n), inclusive_sum_bytes(n));
+    const Buffer keys(ctx_.device, bytes, "AUC"), negative(ctx_.device, bytes, "AUC"),
+        sorted_keys(ctx_.device, bytes, "AUC"), sorted_negative(ctx_.device, bytes, "AUC"),
+        below(ctx_.device, bytes, "AUC"), scratch(ctx_.device, scratch_bytes, "AUC"),
+        counts(ctx_.device, sizeof(AucCounts), "AUC");
+    prepare(ctx_, scores_.data() + column, labels_.data() + column, n, columns_, data_of<uint32_t>(keys),
+            data_of<uint32_t>(negative), data_of<AucCounts>(counts));
+    sort_pairs(ctx_, data_of<uint32_t>(keys), data_of<uint32_t>(negative), data_of<uint32_t>(sorted_keys),
+               data_of<uint32_t>(sorted_negative), n, 32, scratch.data(), scratch.bytes());
+    inclusive_sum(ctx_, data_of<uint32_t>(sorted_negative), data_of<uint32_t>(below) + 1, n, scratch.data(),
+                  scratch.bytes());
+    count_wins(ctx_, n, data_of<uint32_t>(sorted_keys), data_of<uint32_t>(sorted_negative),
+               data_of<uint32_t>(below), data_of<AucCounts>(counts));
+    AucCounts c;
+    copy_to_host(ctx_, &c, Tensor(DType::i64, {sizeof(AucCounts) / sizeof(int64_t)}, counts.data()));
+    if (c.not_numbers > 0) return std::nan("");
+    return c.twice_wins / 2 / ((static_cast<double>(n) - c.negatives) * c.negatives);  // NaN without pairs
+  }
+};
+
+// Sums of RatioTerms, kept on the device.
+template <class Math>
+class CudaRatio final : public Metric {
+ public:
+  explicit CudaRatio(const Context& ctx)
+      : ctx_(ctx), sums_(ctx.device, sizeof(RatioTerm), "sums of a metric") {}
+
+  void update(const MetricInput& batch) override {
+    const auto n = static_cast<int64_t>(batch.predictions.size());
+    if (n == 0) return;
+    const float *predictions = batch.predictions.data(), *labels = batch.labels.data();
+    auto* sums = data_of<RatioTerm>(sums_);
+    sum_all(
+        ctx_, "Ratio.numerator", n,
+        [=] __device__(int64_t i) { return Math::term(predictions[i], labels[i]).numerator; },
+        [=] __device__(double sum) { sums->numerator += sum; });
+    sum_all(
+        ctx_, "Ratio.denominator", n,
+        [=] __device__(int64_t i) { return Math::term(predictions[i], labels[i]).denominator; },
+        [=] __device__(double sum) { sums->denominator += sum; });
+  }
+  double value(Comm& comm) override {
+    require_solo(comm);
+    RatioTerm sums;
+    copy_to_host(ctx_, &sums, Tensor(DType::i64, {2}, sums_.data()));
+    return sums.numerator / sums.denominator;
+  }
+  void reset() override { memory_backend(ctx_.device).fill_zero(ctx_, sums_.data(), sums_.bytes()); }
+
+ private:
+  const Context& ctx_;
+  Buffer sums_;
+};
+
+template <class M>
+std::unique_ptr<Metric> make(const Context& ctx) {
+  return std::make_unique<M>(ctx);
+}
+
+}  // namespace
+}  // namespace ctr::cuda
+
+namespace ctr {
+
+void register_metrics_cuda() {
+  register_metric(Backend::cuda, "AUC", cuda::make<cuda::CudaAuc>);
+  register_metric(Backend::cuda, "HitRate", cuda::make<cuda::CudaRatio<HitRateMath>>);
+  register_metric(Backend::cuda, "NDCG", cuda::make<cuda::CudaNdcg>);
+  register_metric(Backend::cuda, "SMAPE", cuda::make<cuda::CudaRatio<SmapeMath>>);
+}
+
+}  // namespace ctr
