@@ -37,6 +37,7 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader | tee -a "$tabl
 step cpp 'PASSED|FAILED' timeout 120 "$tests" --gtest_brief=1
 step python 'passed|failed|[0-9]%\]' timeout 240 "$PYTHON" -m pytest -q -n 12 tests/layers tests/embedding tests/optim \
   tests/metrics tests/model tests/compat
+step adult 'distance' timeout 120 "$PYTHON" benchmarks/gpu/adult_auc.py --seeds 2
 step bench 'samples' timeout 300 "$PYTHON" benchmarks/gpu/bench.py --embedding-bench "$bench" --write "$out/bench.json"
 reduced='StepGraph*Replays*:CudaEmbedding*Dumps*:CudaEmbedding*EveryKey*:CudaEmbedding*Overflow*:Layers/*'
 for tool in memcheck racecheck initcheck synccheck; do

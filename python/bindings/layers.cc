@@ -62,10 +62,12 @@ nb::list catalog() {
   return layers;
 }
 
+// "tf32": f32, with products that round their factors.
 ctr::DType parse_dtype(const std::string& name) {
+  if (name == "tf32") return ctr::DType::f32;
   for (const auto t : {ctr::DType::f32, ctr::DType::f16, ctr::DType::bf16})
     if (ctr::name_of(t) == name) return t;
-  ctr::fail_unknown("dtype", name, {"f32", "f16", "bf16"});
+  ctr::fail_unknown("dtype", name, {"f32", "tf32", "f16", "bf16"});
 }
 
 // Owns the memory of one layer's tensors on the device that models run on, and runs it as the executor would.
@@ -78,7 +80,9 @@ class LayerRunner {
         ctx_{.device = device_, .threads = threads, .stream = stream_.handle(), .seed = seed},
         dtype_(parse_dtype(dtype)),
         def_(ctr::find_layer(type)),
-        layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {}
+        layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {
+    ctx_.tf32 = dtype == "tf32";
+  }
 
   void set_inputs(const Arrays& inputs) {
     std::vector<ctr::Shape> shapes;

@@ -63,6 +63,10 @@ def _check(solver: Solver) -> None:
         not mixed or solver.scaler in (128, 256, 512, 1024),
         f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:g}",
     )
+    _require(
+        solver.mixed_precision_type in ("auto", "fp16", "bf16"),
+        f'mixed_precision_type must be "auto", "fp16" or "bf16", got "{solver.mixed_precision_type}"',
+    )
     for option in ("use_holistic_cuda_graph", "use_overlapped_pipeline", "grouped_all_reduce"):
         _require(solver.is_dlrm or not getattr(solver, option), f"{option} needs is_dlrm=True")
     _require(
@@ -135,6 +139,7 @@ def CreateSolver(
     eval_intra_iteration_overlap: bool = False,
     eval_inter_iteration_overlap: bool = False,
     training_callbacks: Sequence[Any] = (),
+    mixed_precision_type: str = "auto",
 ) -> Solver:
     """Describes a training run.
 
@@ -156,7 +161,8 @@ def CreateSolver(
             it is a group of CPU threads. Both batch sizes must be divisible by the number of devices.
         repeat_dataset: True trains ``max_iter`` iterations over a data set that starts again at its end; False
             trains whole epochs.
-        use_mixed_precision: 16-bit activations with 32-bit weights; on a CPU bf16, where its instructions are faster.
+        use_mixed_precision: 16-bit activations with 32-bit weights: fp16 on a GPU, bf16 on a CPU whose instructions
+            make it faster.
         enable_tf32_compute: TF32 matrix products where the device has them.
         scaler: Loss scale of mixed precision: 128, 256, 512 or 1024.
         metrics_spec: Evaluation metrics. ``fit`` stops once AUC reaches its value, if that is below 1; the other
@@ -174,6 +180,7 @@ def CreateSolver(
         drop_incomplete_batch: True leaves the last, incomplete batch out of an evaluation too (epoch mode); training
             always leaves it out.
         training_callbacks: Not supported yet.
+        mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16", or "auto": the device's usual one.
 
     Returns:
         Solver: the arguments as read-only attributes.

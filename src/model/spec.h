@@ -22,6 +22,7 @@ struct SolverSpec {
   std::vector<std::vector<int>> vvgpu = {{0}};
   bool repeat_dataset = true;
   bool use_mixed_precision = false;
+  std::string mixed_precision_type = "auto";  // or fp16, bf16
   float scaler = 1.0f;
   bool enable_tf32_compute = false;  // f32 matrix products with factors rounded to 10 bits, where devices can
   bool use_cuda_graph = true;        // record a training step and replay it, where devices can

@@ -114,7 +114,7 @@ def test_a_pipe_gets_the_log_lines_only(folder: Path) -> None:
 
 def test_a_terminal_gets_a_live_line(folder: Path) -> None:
     out, err = run(folder, "build().fit(max_iter=300, display=100, snapshot=0)", HUGECTR_PROGRESS="1")
-    assert "samples/s" in err and "loss 0." in err and "/9.60k" in err
+    assert "samples/s" in err and re.search(r"loss \d+\.\d", err) and "/9.60k" in err
     assert sum("Iter: " in line for line in out.splitlines()) == 2
 
 

@@ -3,9 +3,9 @@
 
 A test class derives from :class:`OpTests`, names the layer, and says what it computes. Modes: *compare* (outputs
 against the formula), *gradient* (against central differences of the formula); besides them every layer shows that it
-honours gradient modes and gives the same bits for any number of threads. All of it in f32 and in bf16, where inputs,
-outputs and gradients are stored in 16 bits and the arithmetic stays as exact as in f32: what a test tolerates beyond
-f32 is the rounding of the result.
+honours gradient modes and gives the same bits for any number of threads. All of it in f32 and in bf16, on a GPU also in
+f16, where inputs, outputs and gradients are stored in 16 bits and the arithmetic stays as exact as in f32: what a test
+tolerates beyond f32 is the rounding of the result. Matrix products in TF32 get factors that TF32 holds, and are exact.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def bits(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.integers(0, 2, shape).astype(np.float64)
 
 
-ROUNDING = {"f32": 0.0, "bf16": 2.0**-8, "f16": 2.0**-11}  # largest relative error of one rounding
+ROUNDING = {"f32": 0.0, "tf32": 0.0, "bf16": 2.0**-8, "f16": 2.0**-11}  # largest relative error of one rounding
 
 
 class Case:
@@ -55,6 +55,8 @@ def rounded(values: Any, dtype: str) -> Array:
     if dtype == "f16":
         return v.astype(np.float16).astype(np.float32)
     u = v.view(np.uint32)
+    if dtype == "tf32":
+        return ((u + 0xFFF + ((u >> 13) & 1)) & 0xFFFFE000).view(np.float32)
     return ((u + 0x7FFF + ((u >> 16) & 1)) & 0xFFFF0000).view(np.float32)
 
 
@@ -109,7 +111,8 @@ class OpTests:
             on_cpu = default_device() == "cpu"
             lacking = on_cpu and self.uses_gemm and not bf16_instructions()
             skip = pytest.mark.skipif(lacking, reason="no bf16 matrix instructions")
-            metafunc.parametrize("dtype", ["f32", pytest.param("bf16", marks=skip), *([] if on_cpu else ["f16"])])
+            on_gpu = [] if on_cpu else ["f16", *(["tf32"] if self.uses_gemm else [])]
+            metafunc.parametrize("dtype", ["f32", pytest.param("bf16", marks=skip), *on_gpu])
 
     def outputs(self, case: Case, x: list[Array], w: list[Array]) -> list[Array]:
         y = self.formula(x, w, **case.params)

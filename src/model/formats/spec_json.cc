@@ -35,6 +35,7 @@ SolverSpec read_solver(const Json& j) {
   read(j, "vvgpu", s.vvgpu);
   read(j, "repeat_dataset", s.repeat_dataset);
   read(j, "use_mixed_precision", s.use_mixed_precision);
+  read(j, "mixed_precision_type", s.mixed_precision_type);
   read(j, "enable_tf32_compute", s.enable_tf32_compute);
   read(j, "use_cuda_graph", s.use_cuda_graph);
   read(j, "scaler", s.scaler);
