@@ -24,7 +24,7 @@ void update_rates(int threads) {
     state.dense_step = 0;
     const Seconds seconds = time_runs([&] {
       ++state.dense_step;
-      dense_update(ctx, weights, grads, all_states, {.type = type});
+      dense_update(ctx, weights, grads, all_states, {.type = type}, {});
     });
     // Reads gradients; reads and writes weights and states.
     row(name_of(type), seconds, 1e-9 * 4 * static_cast<double>(kWeights) * (3 + 2 * states), "GB");

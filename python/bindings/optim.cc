@@ -43,7 +43,8 @@ void dense_update(const Array& weights, const Array& grads, const Array& states,
                      .beta1 = beta1,
                      .beta2 = beta2,
                      .epsilon = epsilon,
-                     .momentum = momentum});
+                     .momentum = momentum},
+                    {});
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/parallel.h"
 #include "device/memory.h"
 #include "device/stream.h"
 
@@ -17,13 +16,13 @@ bool is_set(const char* variable) {
   return value && *value && std::string_view(value) != "0";
 }
 
+}  // namespace
+
 cudaEvent_t new_event() {
   cudaEvent_t event;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "creating an event");
   return event;
 }
-
-}  // namespace
 
 void check(cudaError_t status, std::string_view what) {
   if (status == cudaSuccess) return;
@@ -33,125 +32,83 @@ void check(cudaError_t status, std::string_view what) {
        cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
-Stream::Stream(int device)
-    : device_(device),
-      threads_(std::min(kFillThreads, available_threads())),
-      synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
+namespace {
+
+int chosen(int device) {
   check(cudaSetDevice(device), "choosing a device");
+  return device;
+}
+
+}  // namespace
+
+Stream::Stream(int device) : device_(chosen(device)), synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
         "reading the device");
-  check(cudaStreamCreateWithFlags(&main_, cudaStreamNonBlocking), "creating a stream");
-  check(cudaStreamCreateWithFlags(&copy_, cudaStreamNonBlocking), "creating a stream");
-  check(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking), "creating a stream");
-  check(cudaMalloc(&workspace_, kWorkspaceBytes), "allocating the workspace");
-  check(cudaMalloc(&ring_, kRingBytes), "allocating the input ring");
-  check(cudaMallocHost(&pinned_, kRingBytes), "allocating the pinned input ring");
-  for (cudaEvent_t* event : {&arrived_, &forked_, &joined_}) *event = new_event();
+  for (LaneState& lane : lanes_) {
+    check(cudaStreamCreateWithFlags(&lane.stream, cudaStreamNonBlocking), "creating a stream");
+    check(cudaMalloc(&lane.workspace, kWorkspaceBytes), "allocating the workspace");
+    check(cudaMalloc(&lane.counters, kCounters * sizeof(unsigned)), "allocating the workspace");
+    check(cudaMemset(lane.counters, 0, kCounters * sizeof(unsigned)), "allocating the workspace");
+    lane.forked = new_event();
+    lane.joined = new_event();
+  }
+  check(cudaStreamSynchronize(cudaStreamLegacy), "allocating the workspace");
 }
 
 Stream::~Stream() {
-  for (cudaStream_t stream : {copy_, side_, main_}) cudaStreamSynchronize(stream);
+  for (const LaneState& lane : lanes_) cudaStreamSynchronize(lane.stream);
   locals_.clear();
-  for (const Piece& piece : pieces_) cudaEventDestroy(piece.free);
-  for (cudaEvent_t event : events_) cudaEventDestroy(event);
-  for (cudaEvent_t event : {arrived_, forked_, joined_}) cudaEventDestroy(event);
-  cudaFree(workspace_);
-  cudaFree(ring_);
-  cudaFreeHost(pinned_);
-  for (cudaStream_t stream : {copy_, side_, main_}) cudaStreamDestroy(stream);
-}
-
-void Stream::step_aside() {
-  check(cudaEventRecord(forked_, main_), "forking a stream");
-  check(cudaStreamWaitEvent(side_, forked_), "forking a stream");
-  aside_ = is_forked_ = true;
-}
-
-void Stream::join() {
-  if (!std::exchange(is_forked_, false)) return;
-  check(cudaEventRecord(joined_, side_), "joining a stream");
-  check(cudaStreamWaitEvent(main_, joined_), "joining a stream");
-}
-
-cudaEvent_t Stream::take_event() {
-  if (events_.empty()) return new_event();
-  const cudaEvent_t event = events_.back();
-  events_.pop_back();
-  return event;
-}
-
-void Stream::recycle_oldest() {
-  check(cudaEventSynchronize(pieces_.front().free), "waiting for the input ring");
-  events_.push_back(pieces_.front().free);
-  pieces_.pop_front();
-}
-
-// Position of `bytes` of the ring, once their last use is over. Pieces lie in order of use, so that the
-// oldest are the first in the way.
-size_t Stream::reserve(size_t bytes) {
-  constexpr size_t kAlignment = 256;
-  const size_t wanted = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (position_ + wanted > kRingBytes) {
-    while (!pieces_.empty() && pieces_.front().begin >= position_) recycle_oldest();
-    position_ = 0;
+  for (const LaneState& lane : lanes_) {
+    cudaEventDestroy(lane.forked);
+    cudaEventDestroy(lane.joined);
+    cudaFree(lane.workspace);
+    cudaFree(lane.counters);
+    cudaStreamDestroy(lane.stream);
   }
-  const size_t begin = position_, end = begin + wanted;
-  while (!pieces_.empty() && pieces_.front().begin < end && begin < pieces_.front().end) recycle_oldest();
-  position_ = end;
-  pieces_.push_back({begin, end, take_event()});
-  return begin;
 }
 
-void Stream::upload(void* to, size_t bytes, const Fill& fill) {
-  constexpr size_t kPiece = kRingBytes / 8, kDirect = size_t{256} << 10, kAlone = size_t{1} << 20;
-  static_assert(kPiece % kFillUnit == 0);
-  for (size_t done = 0; done < bytes; done += kPiece) {
-    const size_t n = std::min(kPiece, bytes - done);
-    const size_t at = reserve(n);
-    const auto units = static_cast<int64_t>((n + kFillUnit - 1) / kFillUnit);
-    parallel_team(n < kAlone ? 1 : threads_, [&](int member, int team) {
-      const Range r = split(units, member, team);
-      const size_t begin = static_cast<size_t>(r.begin) * kFillUnit;
-      fill(pinned_ + at + begin, done + begin, std::min(static_cast<size_t>(r.end) * kFillUnit, n) - begin);
-    });
-    auto* target = static_cast<std::byte*>(to) + done;
-    if (n <= kDirect) {
-      check(cudaMemcpyAsync(target, pinned_ + at, n, cudaMemcpyHostToDevice, main_), "copying to the device");
-    } else {
-      check(cudaMemcpyAsync(ring_ + at, pinned_ + at, n, cudaMemcpyHostToDevice, copy_),
-            "copying to the device");
-      check(cudaEventRecord(arrived_, copy_), "copying to the device");
-      check(cudaStreamWaitEvent(main_, arrived_), "copying to the device");
-      check(cudaMemcpyAsync(target, ring_ + at, n, cudaMemcpyDeviceToDevice, main_), "copying to the device");
-    }
-    check(cudaEventRecord(pieces_.back().free, main_), "copying to the device");
-  }
+void Stream::step_aside(Lane lane) {
+  check(cudaEventRecord(lanes_[lane].forked, get()), "forking a stream");
+  check(cudaStreamWaitEvent(lanes_[lane].stream, lanes_[lane].forked), "forking a stream");
+  lanes_[lane].is_forked = true;
+  lane_ = lane;
+}
+
+void Stream::join(Lane lane) {
+  if (!std::exchange(lanes_[lane].is_forked, false)) return;
+  check(cudaEventRecord(lanes_[lane].joined, lanes_[lane].stream), "joining a stream");
+  check(cudaStreamWaitEvent(get(), lanes_[lane].joined), "joining a stream");
+}
+
+void Stream::synchronize() {
+  check(cudaStreamSynchronize(get()), "waiting for a stream");
+  for (const LaneState& lane : lanes_) check(cudaStreamSynchronize(lane.stream), "waiting for a stream");
 }
 
 void Stream::download(void* host, const void* from, size_t bytes) {
-  check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, main_), "copying to the host");
-  check(cudaStreamSynchronize(main_), "copying to the host");
+  check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, get()), "copying to the host");
+  check(cudaStreamSynchronize(get()), "copying to the host");
 }
 
 bool Stream::begin_recording() {
   if (synchronous_) return false;
-  check(cudaStreamBeginCapture(main_, cudaStreamCaptureModeThreadLocal), "recording a step");
+  check(cudaStreamBeginCapture(get(), cudaStreamCaptureModeThreadLocal), "recording a step");
   return true;
 }
 
 cudaGraphExec_t Stream::end_recording() {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
-  check(cudaStreamEndCapture(main_, &graph), "recording a step");
+  check(cudaStreamEndCapture(lanes_[kMain].stream, &graph), "recording a step");
   const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
   cudaGraphDestroy(graph);
   check(status, "recording a step");
   return executable;
 }
 
-void Stream::launched(std::string_view kernel) const {
+void Stream::launched(std::string_view kernel) {
   check(cudaGetLastError(), kernel);
-  if (synchronous_) check(cudaStreamSynchronize(aside_ ? side_ : main_), kernel);
+  if (synchronous_) check(cudaStreamSynchronize(get()), kernel);
 }
 
 namespace {
@@ -183,9 +140,7 @@ void copy_to_host(const Context& ctx, void* host, const void* from, size_t bytes
 void fill_zero(const Context& ctx, void* data, size_t bytes) {
   check(cudaMemsetAsync(data, 0, bytes, stream_of(ctx).get()), "clearing memory");
 }
-void synchronize(const Context& ctx) {
-  check(cudaStreamSynchronize(stream_of(ctx).get()), "waiting for a stream");
-}
+void synchronize(const Context& ctx) { stream_of(ctx).synchronize(); }
 
 void* create_stream(int index) { return new Stream(index); }
 void release_stream(void* stream) { delete static_cast<Stream*>(stream); }
@@ -194,6 +149,9 @@ void* end_recording(const Context& ctx) { return stream_of(ctx).end_recording();
 void replay(const Context& ctx, void* graph) {
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(ctx).get()), "replaying a step");
 }
+void step_aside(const Context& ctx) { stream_of(ctx).step_aside(Stream::kGradients); }
+void step_back(const Context& ctx) { stream_of(ctx).step_back(); }
+void join_aside(const Context& ctx) { stream_of(ctx).join(Stream::kGradients); }
 void release_graph(void* graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 
 }  // namespace
@@ -203,7 +161,8 @@ void register_device_cuda() {
   register_memory_backend(Backend::cuda, {cuda::allocate, cuda::release, cuda::copy_to_device,
                                           cuda::copy_to_host, cuda::fill_zero, cuda::synchronize});
   register_stream_backend(Backend::cuda, {cuda::create_stream, cuda::release_stream, cuda::begin_recording,
-                                          cuda::end_recording, cuda::replay, cuda::release_graph});
+                                          cuda::end_recording, cuda::replay, cuda::release_graph,
+                                          cuda::step_aside, cuda::step_back, cuda::join_aside});
 }
 
 }  // namespace ctr

@@ -4,8 +4,6 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <typeindex>
@@ -15,11 +13,13 @@
 
 #include "base/error.h"
 #include "device/context.h"
+#include "device/uploads.cuh"
 
 namespace ctr::cuda {
 
 // Throws a device error (or out_of_memory) that says what was being done.
 void check(cudaError_t status, std::string_view what);
+cudaEvent_t new_event();  // without timing
 
 // What ctx.stream points at: the stream that orders a rank's work, and what belongs to it.
 class Stream {
@@ -31,20 +31,30 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  cudaStream_t get() const {
+  // The stream that work goes to now. Uploads so far come before it.
+  cudaStream_t get() {
     cudaSetDevice(device_);  // the calling thread may have used another one
-    return aside_ ? side_ : main_;
+    if (uploads_.is_pending()) uploads_.flush(lanes_[kMain].stream);
+    return lanes_[lane_].stream;
   }
-  // Between the two, work goes to a second stream, after what is on the first; the first waits for it at
-  // join().
-  void step_aside();
-  void step_back() { aside_ = false; }
-  void join();
+
+  // Work that few things wait for goes beside the main lane: between step_aside() and step_back() to a lane
+  // of its own, after what is on the main one, which waits for it at join().
+  enum Lane { kMain, kSort, kGradients };
+  void step_aside(Lane lane);
+  void step_back() { lane_ = kMain; }
+  void join(Lane lane);
+  Lane lane() const { return lane_; }
+
   // Scratch memory of the operation that runs now: nothing in it outlives the operation.
   template <class T>
   T* workspace() const {
-    return static_cast<T*>(workspace_);
+    return static_cast<T*>(lanes_[lane_].workspace);
   }
+  // Zero before and after every operation: where its blocks count how many of them have come to the end.
+  unsigned* counters() const { return lanes_[lane_].counters; }
+  static constexpr int kCounters = 1024;
+
   // What a kernel library keeps per stream, made at the first use: `stream.local<Handles>()`.
   template <class T>
   T& local() {
@@ -53,45 +63,36 @@ class Stream {
     return *static_cast<T*>(entry.get());
   }
 
-  // Copies from host memory in stream order. Large copies travel on a stream of their own into a ring, while
-  // earlier work still runs, and are moved to their place from there. `fill(pinned, begin, n)` writes bytes
-  // [begin, begin + n) of what is to be copied; pieces are whole multiples of kFillUnit.
-  using Fill = std::function<void(std::byte* pinned, size_t begin, size_t n)>;
-  static constexpr size_t kFillUnit = 256;
-  // `fill` is called for parts of large copies at once, by a few threads: more of them gain little and wake
-  // up late.
-  static constexpr int kFillThreads = 4;
-  void upload(void* to, size_t bytes, const Fill& fill);
+  // Copies from host memory, before any work that is launched later.
+  void upload(void* to, size_t bytes, const Uploads::Fill& fill) {
+    uploads_.add(to, bytes, fill, lanes_[kMain].stream);
+  }
+  void synchronize();                                         // waits for all lanes
   void download(void* host, const void* from, size_t bytes);  // waits
 
   bool begin_recording();
   cudaGraphExec_t end_recording();
   // Called after every launch. With HUGECTR_CUDA_SYNC=1 waits for the kernel, so that its errors carry its
   // name.
-  void launched(std::string_view kernel) const;
+  void launched(std::string_view kernel);
   int multiprocessors() const { return multiprocessors_; }
 
  private:
-  static constexpr size_t kRingBytes = size_t{64} << 20;
-  struct Piece {  // of the ring, in use until its event has happened
-    size_t begin, end;
-    cudaEvent_t free;
+  static constexpr int kLanes = 3;
+  struct LaneState {
+    cudaStream_t stream = nullptr;
+    void* workspace = nullptr;
+    unsigned* counters = nullptr;
+    cudaEvent_t forked = nullptr, joined = nullptr;
+    bool is_forked = false;
   };
-  size_t reserve(size_t bytes);
-  void recycle_oldest();
-  cudaEvent_t take_event();
 
-  int device_, threads_;
+  int device_;
   int multiprocessors_ = 0;
   bool synchronous_;  // HUGECTR_CUDA_SYNC
-  bool aside_ = false, is_forked_ = false;
-  cudaStream_t main_ = nullptr, copy_ = nullptr, side_ = nullptr;
-  cudaEvent_t arrived_ = nullptr, forked_ = nullptr, joined_ = nullptr;
-  void* workspace_ = nullptr;
-  std::byte *pinned_ = nullptr, *ring_ = nullptr;  // the ring, on the host and on the device
-  size_t position_ = 0;
-  std::deque<Piece> pieces_;
-  std::vector<cudaEvent_t> events_;  // spare
+  Lane lane_ = kMain;
+  LaneState lanes_[kLanes];
+  Uploads uploads_;
   std::unordered_map<std::type_index, std::shared_ptr<void>> locals_;
 };
 
@@ -116,7 +117,7 @@ struct Launch {
 template <class... Params, class... Args>
 void launch(const Context& ctx, std::string_view name, const Launch& shape, void (*kernel)(Params...),
             Args&&... args) {
-  const Stream& stream = stream_of(ctx);
+  Stream& stream = stream_of(ctx);
   kernel<<<shape.grid, shape.block, shape.shared_bytes, stream.get()>>>(std::forward<Args>(args)...);
   stream.launched(name);
 }

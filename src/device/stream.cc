@@ -21,6 +21,18 @@ Stream::~Stream() {
   if (handle_) functions(backend_).release(handle_);
 }
 
+Aside::Aside(const Context& ctx) : ctx_(ctx) {
+  if (const auto f = functions(ctx.device.backend).step_aside) f(ctx);
+}
+
+Aside::~Aside() {
+  if (const auto f = functions(ctx_.device.backend).step_back) f(ctx_);
+}
+
+void join_aside(const Context& ctx) {
+  if (const auto f = functions(ctx.device.backend).join_aside) f(ctx);
+}
+
 void StepGraph::run(const Context& ctx, const std::function<void()>& step) {
   backend_ = ctx.device.backend;
   const StreamBackend& f = functions(backend_);

@@ -18,6 +18,9 @@ struct StreamBackend {
   void* (*end_recording)(const Context& ctx);  // a graph
   void (*replay)(const Context& ctx, void* graph);
   void (*release_graph)(void* graph);
+  void (*step_aside)(const Context& ctx);
+  void (*step_back)(const Context& ctx);
+  void (*join_aside)(const Context& ctx);
 };
 
 void register_stream_backend(Backend backend, const StreamBackend& functions);
@@ -41,6 +44,20 @@ class Stream {
   Backend backend_ = Backend::cpu;
   void* handle_ = nullptr;
 };
+
+// What is launched while one of these lives may run beside what comes later, until join_aside(): work whose
+// result nobody needs soon, and whose inputs stay as they are until then.
+class Aside {
+ public:
+  explicit Aside(const Context& ctx);
+  ~Aside();
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+
+ private:
+  const Context& ctx_;
+};
+void join_aside(const Context& ctx);
 
 // A sequence of operations that is the same every time: run, then recorded, then replayed as a whole. What
 // changes from run to run must be in device memory.

@@ -242,7 +242,7 @@ void CudaEmbeddingGroup::stage(Context& ctx, std::span<const CsrKeys* const> inp
                                bool training) {
   require(batch <= max_batch_, "embeddings were made for up to {} samples, got {}", max_batch_, batch);
   training_ = training;
-  stream_of(ctx).join();  // a forward() without backward() may still sort the last batch
+  stream_of(ctx).join(Stream::kSort);  // a forward() without backward() may still sort the last batch
   for (size_t e = 0; e < tables_.size(); ++e) stage_keys(ctx, e, *inputs[e], batch);
   if (training)
     for (size_t e = 0; e < tables_.size(); ++e) check_room(ctx, e);
@@ -255,7 +255,7 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
   if (const RowIndex* index = tables_[e]->host_index()) {
     b.rows.resize(static_cast<size_t>(keys));
     Context few = ctx;  // threads
-    few.threads = std::min(ctx.threads, Stream::kFillThreads);
+    few.threads = std::min(ctx.threads, Uploads::kFillThreads);
     index->find(few, bags, b.rows);
   }
   if (keys > b.max_keys) {
@@ -311,7 +311,7 @@ void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> ou
   }
   insert_rows(ctx, group_);
   Stream& stream = stream_of(ctx);
-  stream.step_aside();  // beside the dense network, until backward() needs it
+  stream.step_aside(Stream::kSort);  // beside the dense network, until backward() needs it
   sort_hits(ctx);
   stream.step_back();
   combine_rows(ctx, group_, outputs);
@@ -342,7 +342,7 @@ void CudaEmbeddingGroup::backward(Context& ctx, Comm&, std::span<const Tensor> d
     if (frozen[e]) frozen_bits |= uint64_t{1} << e, d_bags[e] = {};
   launch(ctx, "embedding.tick", {1, static_cast<unsigned>(kMaxTables)}, tick_kernel,
          pointer<StepClock>(clocks_), frozen_bits, ctx.step, count());
-  stream_of(ctx).join();
+  stream_of(ctx).join(Stream::kSort);
   update_rows(ctx, pointer<RowUpdateView>(update_views_), d_bags, update_);
 }
 

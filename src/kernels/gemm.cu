@@ -47,6 +47,7 @@ constexpr int kWideBytes = 16;  // what the fast algorithms ask of pointers and 
 
 // The library thinks in columns: our c[m, n] = a b is its c'[n, m] = b' a'.
 struct Problem {
+  int lane;  // copies of factors belong to one lane
   int64_t m, n, k;
   DType in, out;
   bool transpose_a, transpose_b, accumulate, bias, relu, tf32;
@@ -62,7 +63,8 @@ int alignment_of(const Tensor& t, int64_t row_length) {
 
 Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c,
                  const GemmOptions& o) {
-  const Problem p{.m = c.shape().rows(),
+  const Problem p{.lane = cuda::stream_of(ctx).lane(),
+                  .m = c.shape().rows(),
                   .n = c.shape().last(),
                   .k = o.transpose_a ? a.shape().rows() : a.shape().last(),
                   .in = a.dtype(),
@@ -160,7 +162,7 @@ class Product {
   void run(Context& ctx, cublasLtHandle_t library, const Tensor& a, const Tensor& b, const Tensor& c,
            const GemmOptions& o) {
     if (o.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_of(ctx, c, o));
-    const cuda::Stream& stream = cuda::stream_of(ctx);
+    cuda::Stream& stream = cuda::stream_of(ctx);
     const float one = 1, beta = o.accumulate && !c_.is_copy() ? 1 : 0;
     const void *left = a_.take(ctx, a), *right = b_.take(ctx, b);
     void* out = c_.target(c);

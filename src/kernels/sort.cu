@@ -14,7 +14,7 @@ size_t sort_pairs_bytes(int64_t n) {
 
 void sort_pairs(const Context& ctx, uint32_t* keys, uint32_t* values, uint32_t* sorted_keys,
                 uint32_t* sorted_values, int64_t n, int bits, void* scratch, size_t scratch_bytes) {
-  const Stream& stream = stream_of(ctx);
+  Stream& stream = stream_of(ctx);
   check(cub::DeviceRadixSort::SortPairs(scratch, scratch_bytes, keys, sorted_keys, values, sorted_values, n,
                                         0, bits, stream.get()),
         "sort_pairs");

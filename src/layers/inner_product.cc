@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include "device/memory.h"
-#include "kernels/columns.h"
+#include "device/stream.h"
+#include "kernels/convert.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
 #include "layers/inner_product.h"
@@ -13,7 +14,7 @@
 namespace ctr {
 namespace {
 
-// y = x W + b over the last dimension, with an optional ReLU.
+// y = x W + b over the last dimension, with an optional ReLU. Several inputs are one matrix side by side.
 class InnerProduct : public Layer {
  public:
   explicit InnerProduct(const Params& p, bool relu = false)
@@ -25,41 +26,73 @@ class InnerProduct : public Layer {
   }
 
   LayerShapes infer(std::span<const Shape> inputs) const override {
-    const Shape& x = inputs[0];
-    require(x.rank() >= 2, "its input must have at least two dimensions, got {}", to_string(x));
-    Shape y = x;
+    int64_t width = 0;
+    for (const Shape& x : inputs) {
+      require(x.rank() >= 2, "its input must have at least two dimensions, got {}", to_string(x));
+      require(x.rows() == inputs[0].rows(), "its inputs must have the same rows, got {} and {}",
+              to_string(inputs[0]), to_string(x));
+      width += x.last();
+    }
+    Shape y = inputs[0];
     y.set(-1, num_output_);
-    const auto k = static_cast<double>(x.last()), n = static_cast<double>(num_output_);
+    const auto k = static_cast<double>(width), n = static_cast<double>(num_output_);
     LayerShapes shapes{
         .outputs = {y},
         .weights = {{"weight",
-                     {x.last(), num_output_},
+                     {width, num_output_},
                      choose_initializer(weight_init_, k, n, xavier_normal(k, n)),
                      true},
                     {"bias",
                      {1, num_output_},
                      choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
-    shapes.flops = 2.0 * static_cast<double>(x.numel()) * n;
-    if (relu_) shapes.scratch = {{DType::f32, y, true}};
+    shapes.flops = 2.0 * static_cast<double>(y.rows()) * k * n;
+    if (inputs.size() > 1) shapes.scratch = {{DType::f32, y}};
     return shapes;
   }
 
   void forward(Context& ctx, const LayerRun& run) const override {
-    gemm(ctx, run.x[0], run.w[0], run.y[0], {.bias = run.w[1], .relu = relu_});
+    if (run.x.size() == 1 || run.y[0].dtype() == DType::f32) return multiply(ctx, run, run.y[0]);
+    multiply(ctx, run, run.scratch[0]);  // partial sums stay wide
+    convert(ctx, run.scratch[0], run.y[0]);
   }
 
   void backward(Context& ctx, const LayerRun& run) const override {
-    const Tensor& d_z = relu_ ? run.scratch[0] : run.d_y[0];
-    if (relu_)
-      relu_bias_backward(ctx, run.y[0], run.d_y[0], d_z, run.d_w[1]);
-    else
-      reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
-    gemm(ctx, run.x[0], d_z, run.d_w[0], {.transpose_a = true});
-    if (run.wants(0))
-      gemm(ctx, d_z, run.w[0], run.d_x[0], {.transpose_b = true, .accumulate = run.accumulates(0)});
+    const Tensor& d_z = run.d_y[0];
+    if (relu_) relu_bias_backward(ctx, run.y[0], d_z, run.d_w[1]);
+    {
+      const Aside aside(ctx);
+      if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
+      int64_t row = 0;
+      for (const Tensor& x : run.x)
+        gemm(ctx, x, d_z, rows_of(run.d_w[0], x.shape().last(), row), {.transpose_a = true});
+    }
+    int64_t row = 0;
+    for (size_t i = 0; i < run.x.size(); ++i) {
+      const Tensor w = rows_of(run.w[0], run.x[i].shape().last(), row);
+      if (run.wants(i))
+        gemm(ctx, d_z, w, run.d_x[i], {.transpose_b = true, .accumulate = run.accumulates(i)});
+    }
   }
 
  private:
+  // The next `count` rows of a weight.
+  static Tensor rows_of(const Tensor& weight, int64_t count, int64_t& row) {
+    const int64_t n = weight.shape().last();
+    auto* first =
+        static_cast<std::byte*>(weight.raw()) + static_cast<size_t>(row * n) * size_of(weight.dtype());
+    row += count;
+    return {weight.dtype(), {count, n}, first};
+  }
+
+  void multiply(Context& ctx, const LayerRun& run, const Tensor& y) const {
+    int64_t row = 0;
+    for (size_t i = 0; i < run.x.size(); ++i) {
+      const bool first = i == 0, last = i + 1 == run.x.size();
+      gemm(ctx, run.x[i], rows_of(run.w[0], run.x[i].shape().last(), row), y,
+           {.accumulate = !first, .bias = first ? run.w[1] : Tensor(), .relu = last && relu_});
+    }
+  }
+
   int64_t num_output_;
   std::string weight_init_, bias_init_;
   bool relu_;
@@ -89,24 +122,32 @@ class FusedInnerProduct final : public InnerProduct {
             : position_ == "Head" ? "1 or 2 bottoms"
                                   : "1 bottom",
             n);
-    LayerShapes shapes = InnerProduct::infer(inputs);
+    LayerShapes shapes = InnerProduct::infer(inputs.first(1));
     if (position_ == "Head" || position_ == "Body") shapes.outputs.resize(4, {inputs[0][0], 0});
     return shapes;
   }
 
+  void forward(Context& ctx, const LayerRun& run) const override {
+    InnerProduct::forward(ctx, with_first_input(run));
+  }
+
   void backward(Context& ctx, const LayerRun& run) const override {
-    InnerProduct::backward(ctx, run);
+    InnerProduct::backward(ctx, with_first_input(run));
     for (size_t i = 1; i < run.x.size(); ++i)
       if (run.d_x_mode[i] == GradMode::overwrite) fill_zero(ctx, run.d_x[i]);
   }
 
  private:
+  static LayerRun with_first_input(LayerRun run) {
+    run.x = run.x.first(1);
+    return run;
+  }
+
   std::string position_;
 };
 
-void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_y, const Tensor& d_z,
-                            const Tensor& d_bias) {
-  relu_backward(ctx, y, d_y, d_z, false);
+void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
+  relu_backward(ctx, y, d_z, d_z, false);
   reduce_sum(ctx, d_z, d_bias, {1, d_z.shape().rows(), d_z.shape().last()}, 1.0f);
 }
 
@@ -126,7 +167,8 @@ constinit decltype(relu_bias_backward) relu_bias_backward{"InnerProduct.relu_bia
 
 LayerDef inner_product_layer() {
   return {.name = "InnerProduct",
-          .doc = "y = x W + b over the last dimension",
+          .doc = "y = x W + b over the last dimension; several inputs are joined along it",
+          .max_inputs = -1,
           .params = parameters(),
           .create = make_layer<InnerProduct>};
 }

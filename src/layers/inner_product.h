@@ -5,8 +5,8 @@
 
 namespace ctr {
 
-// Through y = max(z, 0) and the bias in z: d_z = d_y where y > 0, d_bias [n] = the sum of d_z's rows.
-extern Kernel<void(const Tensor& y, const Tensor& d_y, const Tensor& d_z, const Tensor& d_bias)>
-    relu_bias_backward;
+// Through y = max(z, 0) and the bias in z: d_y becomes d_z, which is d_y where y > 0 and else 0; d_bias [n] =
+// the sum of d_z's rows.
+extern Kernel<void(const Tensor& y, const Tensor& d_z, const Tensor& d_bias)> relu_bias_backward;
 
 }  // namespace ctr

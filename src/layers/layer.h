@@ -49,7 +49,8 @@ struct LayerShapes {
 // consumers'.
 enum class GradMode : uint8_t { skip, overwrite, accumulate };
 
-// Everything one call sees. d_w is always overwritten: a weight belongs to one layer.
+// Everything one call sees. d_w is always overwritten: a weight belongs to one layer. backward() may use d_y
+// up: nobody reads it afterwards.
 struct LayerRun {
   std::span<const Tensor> x, y, w, state, saved, scratch;
   std::span<const Tensor> d_x, d_y, d_w;  // empty in forward; d_x[i] is null where d_x_mode[i] is skip

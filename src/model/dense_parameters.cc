@@ -60,12 +60,14 @@ void DenseParameters::bind_copies(const Graph& graph, Device device) {
   for (size_t c = 0; c < copied.size(); ++c) {
     const auto [i, k] = copied[c];
     node_compute_weights_[i][k] = compute_weights_[static_cast<int>(c)];
-    copies_.emplace_back(node_weights_[i][k], node_compute_weights_[i][k]);
+    copies_.push_back(
+        {node_weights_[i][k].data<float>() - weights().data<float>(), node_compute_weights_[i][k]});
   }
 }
 
 void DenseParameters::refresh(Context& ctx) const {
-  for (const auto& [weight, copy] : copies_) convert(ctx, weight, copy);
+  for (const WeightCopy& copy : copies_)
+    convert(ctx, Tensor(DType::f32, copy.to.shape(), weights().data<float>() + copy.begin), copy.to);
 }
 
 void DenseParameters::initialize_node(const Context& ctx, const LayerShapes& shapes, size_t node,

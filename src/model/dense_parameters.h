@@ -5,6 +5,7 @@
 
 #include "device/arena.h"
 #include "model/graph.h"
+#include "optim/dense_update.h"
 #include "optim/rules.h"
 
 namespace ctr {
@@ -22,7 +23,9 @@ class DenseParameters {
   Tensor optimizer_states() const { return optimizer_states_.whole(DType::f32); }  // [state_count * count]
 
   DType compute_type() const { return compute_; }
-  // Brings the copies in the compute type up to date: after anything that writes the weights.
+  // Copies of weights in the compute type, ascending; dense_update() writes them with the weights.
+  const std::vector<WeightCopy>& copies() const { return copies_; }
+  // Brings them up to date after anything else that writes the weights.
   void refresh(Context& ctx) const;
 
   // Tensors of one node of the graph, in the order its layer declared them.
@@ -40,7 +43,7 @@ class DenseParameters {
   Arena weights_{"dense weights"}, compute_weights_{"compute copies of weights"},
       gradients_{"dense gradients"}, states_{"running statistics"},
       optimizer_states_{"dense optimizer states"};
-  std::vector<std::pair<Tensor, Tensor>> copies_;  // f32 weight, its copy
+  std::vector<WeightCopy> copies_;
   std::vector<std::vector<Tensor>> node_weights_, node_compute_weights_, node_gradients_, node_states_;
 };
 

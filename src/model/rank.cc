@@ -67,7 +67,7 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, s
   for (const auto& def : metric_catalog()) {
     if (!spec.solver.metrics.count(def.name)) continue;
     auto& per_label = metrics_.emplace_back();
-    for (size_t l = 0; l < spec.input.labels.size(); ++l) per_label.push_back(def.create());
+    for (size_t l = 0; l < spec.input.labels.size(); ++l) per_label.push_back(make_metric(ctx_, def.name));
   }
   train_outputs_ = embedding_tensors(train_, false);
   train_d_outputs_ = embedding_tensors(train_, true);
@@ -98,13 +98,16 @@ void Rank::load(const Batch& batch, const Network& network) {
   step_.first_sample = ctx_.rank * graph.batch;
   step_.global_rows = batch.size;
   step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
-  load_dense(batch, network);
   load_labels(batch, network);
+  load_dense(batch, network);
   memory_backend(ctx_.device).copy_to_device(ctx_, device_step_.data(), &step_, sizeof(step_));
 }
 
 void Rank::forward(const Network& network, bool training) {
   Profile* profile = training ? profile_.get() : nullptr;
+  const int dense = network.graph().dense;
+  if (dense >= 0 && network.value(dense).dtype() != DType::f32)
+    convert(ctx_, staging_of(network.value(dense)), network.value(dense));
   measured(profile, ctx_, kEmbeddings, Profile::Phase::forward,
            [&] { embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_); });
   network.forward(ctx_, profile);
@@ -115,10 +118,7 @@ void Rank::load_dense(const Batch& batch, const Network& network) {
   if (dense < 0) return;
   const Tensor& to = network.value(dense);
   const float* from = batch.dense.data() + step_.first_sample * spec_.input.dense_dim;
-  if (to.dtype() == DType::f32) return copy_to_device(ctx_, to, from);
-  const Tensor staging(DType::f32, to.shape(), dense_staging_.data());
-  copy_to_device(ctx_, staging, from);
-  convert(ctx_, staging, to);
+  copy_to_device(ctx_, to.dtype() == DType::f32 ? to : staging_of(to), from);
 }
 
 // Each label is a range of columns of the batch's label rows.
@@ -180,6 +180,7 @@ void Rank::train_step() {
   train_.backward(ctx_, profile_.get());
   measured(profile_.get(), ctx_, kEmbeddings, Profile::Phase::backward,
            [&] { embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen); });
+  join_aside(ctx_);
   measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
   if (profile_) profile_->finish_step();
 }
@@ -191,8 +192,8 @@ void Rank::update_dense() {
   for (const RegularizerTerm& term : regularizers_)
     if (term.lambda != 0)
       regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch);
-  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer);
-  parameters_.refresh(ctx_);
+  dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer,
+               parameters_.copies());
 }
 
 void Rank::evaluate(const Batch& batch) {
@@ -202,12 +203,12 @@ void Rank::evaluate(const Batch& batch) {
   for (size_t label = 0; label < regularizers_.size(); ++label) {
     const Tensor prediction = evaluate_.prediction(label);
     const Tensor truth = evaluate_.value(evaluate_.graph().labels[label]);
-    const std::vector<float> predictions = to_host(ctx_, prediction), labels = to_host(ctx_, truth);
     MetricInput input;
     input.rows = step_.rows;
     input.columns = truth.shape()[1];
-    input.predictions = {predictions.data(), static_cast<size_t>(input.rows * prediction.shape().last())};
-    input.labels = {labels.data(), static_cast<size_t>(input.rows * input.columns)};
+    input.predictions = {prediction.data<float>(),
+                         static_cast<size_t>(input.rows * prediction.shape().last())};
+    input.labels = {truth.data<float>(), static_cast<size_t>(input.rows * input.columns)};
     input.loss = label_loss(evaluate_, label);
     for (auto& metric : metrics_) metric[label]->update(input);
   }

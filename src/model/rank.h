@@ -56,6 +56,7 @@ class Rank {
   void load(const Batch& batch, const Network& network);
   void forward(const Network& network, bool training);
   void train_step();
+  Tensor staging_of(const Tensor& dense) const { return {DType::f32, dense.shape(), dense_staging_.data()}; }
   void load_dense(const Batch& batch, const Network& network);
   void load_labels(const Batch& batch, const Network& network);
   void update_dense();

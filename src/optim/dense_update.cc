@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "base/vectorize.h"
+#include "kernels/convert.h"
 
 namespace ctr {
 namespace {
@@ -21,7 +22,7 @@ CTR_VECTORIZE void update(float* w, const float* g, float* s, int64_t n, Range r
 }
 
 void dense_update_cpu(Context& ctx, const Tensor& weights, const Tensor& grads, const Tensor& states,
-                      const OptimizerSpec& spec) {
+                      const OptimizerSpec& spec, std::span<const WeightCopy> copies) {
   const StepConstants c =
       step_constants(spec, ctx.step->learning_rate, ctx.step->dense_step, ctx.step->loss_scale);
   const int64_t n = weights.numel();
@@ -34,11 +35,12 @@ void dense_update_cpu(Context& ctx, const Tensor& weights, const Tensor& grads, 
                              {begin * kBlock, std::min(end * kBlock, n)}, c);
     });
   });
+  for (const WeightCopy& copy : copies)
+    convert(ctx, Tensor(DType::f32, copy.to.shape(), weights.data<float>() + copy.begin), copy.to);
 }
 
 }  // namespace
 
-constinit Kernel<void(const Tensor&, const Tensor&, const Tensor&, const OptimizerSpec&)> dense_update{
-    "dense_update", {DType::f32, dense_update_cpu}};
+constinit decltype(dense_update) dense_update{"dense_update", {DType::f32, dense_update_cpu}};
 
 }  // namespace ctr

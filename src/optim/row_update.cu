@@ -226,7 +226,7 @@ void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<cons
     dtype = d_bags[i].dtype();
   }
   if (count == 0 || shape.max_hits == 0) return;
-  const Stream& stream = stream_of(ctx);
+  Stream& stream = stream_of(ctx);
   const auto grid = [&](int64_t items, int64_t items_per_block) {
     return dim3(std::max(1u, grid_for(stream, items, items_per_block) / count), count);
   };

@@ -160,7 +160,7 @@ TEST(CudaDenseUpdateTest, AgreesWithTheCpu) {
       for (float& v : positive) v = std::fabs(v);
       const Tensor w = d.make({kCount}, normal(kCount, 1)), g = d.make({kCount}, normal(kCount, 2)),
                    s = d.make({states}, positive);
-      dense_update(d.ctx, w, g, s, {.type = type, .momentum = 0.9});
+      dense_update(d.ctx, w, g, s, {.type = type, .momentum = 0.9}, {});
       auto& result = results[static_cast<int>(backend)];
       result = to_host(d.ctx, w);
       for (const float v : to_host(d.ctx, s)) result.push_back(v);

@@ -42,5 +42,24 @@ TEST(Fuse, ASecondReaderOfTheProductKeepsItApart) {
   EXPECT_EQ(fuse(plain).layers.size(), plain.layers.size());
 }
 
+TEST(Fuse, AProductWithOneColumnReadsThePartsOfAConcat) {
+  const auto model = [](int width) {
+    return spec_from_json(fmt::format(R"({{
+      "input": {{"labels": [{{"name": "label"}}], "dense_name": "dense", "dense_dim": 3, "sparse": []}},
+      "layers": [
+        {{"type": "InnerProduct", "bottoms": ["dense"], "tops": ["fc1"], "params": {{"num_output": 4}}}},
+        {{"type": "Concat", "bottoms": ["fc1", "dense"], "tops": ["joined"]}},
+        {{"type": "InnerProduct", "bottoms": ["joined"], "tops": ["fc2"], "params": {{"num_output": {}}}}},
+        {{"type": "ReduceSum", "bottoms": ["fc2"], "tops": ["logit"], "params": {{"axis": 1}}}},
+        {{"type": "BinaryCrossEntropyLoss", "bottoms": ["logit", "label"], "tops": ["loss"]}}]}})",
+                                      width));
+  };
+  const ModelSpec fused = fuse(model(1));
+  ASSERT_EQ(fused.layers.size(), 4u);
+  EXPECT_EQ(fused.layers[1].bottoms, (std::vector<std::string>{"fc1", "dense"}));
+  EXPECT_EQ(build_graph(fused, 2).nodes[1].shapes.weights[0].shape, (Shape{7, 1}));
+  EXPECT_EQ(fuse(model(2)).layers.size(), 5u);
+}
+
 }  // namespace
 }  // namespace ctr
