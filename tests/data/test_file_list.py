@@ -5,8 +5,8 @@ import os
 
 import pytest
 from harness.readers import make_reader, read_all
-from hugectr.errors import FileError
-from hugectr.tools import write_norm
+from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.tools import write_file_list, write_norm
 
 
 @pytest.fixture
@@ -82,6 +82,13 @@ def test_a_moved_folder_is_found_by_the_end_of_its_paths(folder, capfd):
         reader_of(folder, "2\ndata/0.data\n/gone/data/9.data").start()
     with pytest.raises(FileError, match='line 2: data file "/gone/" does not exist'):
         reader_of(folder, "1\n/gone/\n").start()
+
+
+@pytest.mark.parametrize("files", [[], [""], ["a\nb"], ["a "], ["a", "b\r"]])
+def test_lists_that_no_reader_would_understand_are_not_written(files, tmp_path):
+    with pytest.raises(InvalidArgumentError, match="a file list needs at least one file|cannot stand on a line"):
+        write_file_list(tmp_path / "list.txt", files)
+    assert not (tmp_path / "list.txt").exists()
 
 
 def test_missing_list():

@@ -23,8 +23,19 @@ _RESERVED_U32 = 0xFFFFFFFF
 
 
 def write_file_list(path: PathLike, files: Sequence[PathLike]) -> None:
-    """Writes the list that `source` of a Norm or Parquet data set names: a count, then the paths as given."""
-    lines = [str(len(files)), *(os.fspath(file) for file in files)]
+    """Writes the list that `source` of a Norm or Parquet data set names: a count, then the paths as given.
+
+    Raises:
+        InvalidArgumentError: There are no files, or a path is empty, has a line break or ends in white space, which
+            readers cut off.
+    """
+    paths = [os.fspath(file) for file in files]
+    for file in paths:
+        if file != file.rstrip() or not file or "\n" in file:
+            raise InvalidArgumentError(f"{file!r} cannot stand on a line of a file list")
+    if not paths:
+        raise InvalidArgumentError("a file list needs at least one file")
+    lines = [str(len(paths)), *paths]
     Path(path).write_text("".join(f"{line}\n" for line in lines))
 
 

@@ -7,7 +7,9 @@ import re
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hugectr.errors import InvalidArgumentError
 
@@ -79,7 +81,7 @@ def to_text(values: pa.Array, column: str) -> pa.Array:
     """Canonical text of distinct values, except of numbers that may be spelled in several ways."""
     kind = values.type
     if pa.types.is_floating(kind):
-        _require_exact(values, column)
+        return _float_text(values, column)
     for is_type, unit in (
         (pa.types.is_timestamp, pa.timestamp("us", "UTC" if getattr(kind, "tz", None) else None)),
         (pa.types.is_date, pa.timestamp("us")),
@@ -98,18 +100,29 @@ def _is_text(kind: pa.DataType) -> bool:
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def _require_exact(values: pa.Array, column: str) -> None:
-    limit = 2.0 ** _EXACT_BITS[values.type.bit_width]
+def _float_text(values: pa.Array, column: str) -> pa.Array:
+    """Whole numbers as integers are spelled, others as their type prints them."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    large = numbers[(np.abs(numbers) >= limit) & np.isfinite(numbers)]
+    finite = np.where(np.isfinite(numbers), numbers, 0.5)
+    _require_exact(finite, column, values.type.bit_width)
+    whole = finite == np.floor(finite)
+    integers = pa.array(np.where(whole, finite, 0).astype(np.int64)).cast(pa.string())
+    return pc.if_else(pa.array(whole), integers, values.cast(pa.string()))
+
+
+def _require_exact(numbers: npt.NDArray[np.float64], column: str, bits: int) -> None:
+    limit = 2.0 ** _EXACT_BITS[bits]
+    large = numbers[np.abs(numbers) >= limit]
     if len(large):
         raise InvalidArgumentError(
-            f'column "{column}": {large[0]:.0f} is stored as a {values.type.bit_width}-bit float, which keeps whole '
+            f'column "{column}": {large[0]:.0f} is stored as a {bits}-bit float, which keeps whole '
             f"numbers apart only up to {limit:.0f}; store ids as integers (pandas: Int64 with missing ones) or text"
         )
 
 
 def _number(text: str) -> str:
+    if text.isdecimal() and text.isascii() and text[0] != "0":
+        return text
     try:
         number = Decimal(text)
     except InvalidOperation:

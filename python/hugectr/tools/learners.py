@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -82,7 +81,7 @@ class VocabularyLearner:
 
     def __init__(self, spec: Categorical | Cross) -> None:
         self._spec = spec
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._is_list = False
         self._longest = 1
         self._kinds = (TEXT,) * len(spec.columns)
@@ -97,7 +96,7 @@ class VocabularyLearner:
         texts, indices = distinct(values, self._spec.name, self._kinds[0] if len(self._kinds) == 1 else TEXT)
         for text, count in zip(texts, np.bincount(indices, minlength=len(texts)).tolist()):
             if text is not None and count:
-                self._counts[text] += count
+                self._counts[text] = self._counts.get(text, 0) + count
 
     def finish(self) -> Vocabulary:
         spec = self._spec

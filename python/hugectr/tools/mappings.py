@@ -73,10 +73,11 @@ class Mappings:
         return pa.RecordBatch.from_arrays(labels + features, names=self.column_names)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        groups = {
-            group.name: [_to_json(column) for column in getattr(self, group.name)] for group in dataclasses.fields(self)
-        }
-        text = json.dumps({"version": FORMAT_VERSION, **groups}, indent=1, ensure_ascii=False)
+        groups = []
+        for group in dataclasses.fields(self):
+            lines = [json.dumps(_to_json(column), ensure_ascii=False) for column in getattr(self, group.name)]
+            groups.append(f'"{group.name}": [\n' + ",\n".join(lines) + "\n]")
+        text = ",\n".join([f'{{"version": {FORMAT_VERSION}', *groups]) + "}\n"
         Path(path).write_text(text, encoding="utf-8")
 
     @staticmethod

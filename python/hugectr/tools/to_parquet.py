@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from hugectr.errors import FileError, InvalidArgumentError
 from hugectr.tools.columns import Categoricals, Labels, Numerics, categorical_specs, label_rules, numeric_specs
+from hugectr.tools.formats import write_file_list
 from hugectr.tools.learners import label_encoder, learn
 from hugectr.tools.mappings import Mappings, columns_of
 from hugectr.tools.review import Review
@@ -134,7 +135,7 @@ def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_p
         files = [path / f"part_{i}.parquet" for i in range(len(rows))]
         (folder / "_metadata.json").write_text(json.dumps(_metadata(mappings, files, rows), indent=1))
         mappings.save(folder / "mappings.json")
-        (folder / "_file_list.txt").write_text("".join(f"{line}\n" for line in [len(files), *files]))
+        write_file_list(folder / "_file_list.txt", files)
         _publish(folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
