@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="for each contestant of a line")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch-python", default=os.environ.get("HUGECTR_TORCH_PYTHON"), help="one that has PyTorch")
-    parser.add_argument("--write", type=Path, help="JSON file for the results")
+    parser.add_argument("--write", type=Path, help="JSON file for the results; rows of other runs in it stay")
     options = parser.parse_args()
     options.sections = options.sections or (SECTIONS if options.all else SECTIONS[:-1])
     options.batches = options.batches or ([2048, 16384] if options.all else [2048])
@@ -90,8 +90,12 @@ def tables(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """All sections that were asked for, printed as they come."""
     started = time.perf_counter()
-    results: dict[str, Any] = {"machine": machine.description(), "command": " ".join(sys.argv), "rows": []}
-    results["threads"] = options.threads
+    results: dict[str, Any] = {
+        "machine": machine.description(),
+        "revision": machine.revision(),
+        "commands": [" ".join(sys.argv)],
+        "threads": options.threads,
+    }
     report.machine(results["machine"], options.threads)
     kernels: list[dict[str, Any]] = []
     if "kernels" in options.sections:
@@ -116,14 +120,25 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
+def write(path: Path, results: dict[str, Any]) -> None:
+    """Puts the rows into the file, in place of those that it has by the same names."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        measured = {row["name"] for row in results["rows"]}
+        results["rows"] = [row for row in before["rows"] if row["name"] not in measured] + results["rows"]
+        results["commands"] = before["commands"] + results["commands"]
+        results["gemm"] = {**before.get("gemm", {}), **results.get("gemm", {})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def main() -> None:
     options = arguments()
     os.environ["HUGECTR_NUM_THREADS"] = str(options.threads)
     with log.redirected(lambda is_error, line: None):
         results = measure_all(options)
     if options.write:
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(json.dumps(results, indent=1) + "\n")
+        write(options.write, results)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,15 @@ def description() -> dict[str, Any]:
     }
 
 
+def revision() -> str:
+    """Which code this is, as far as git knows."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, cwd=KERNELS.parents[3], capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        return ""
+
+
 def kernel_rows(threads: int, seconds: float, *groups: str) -> Iterator[dict[str, Any]]:
     """What hugectr_bench measures, a row as soon as it is there."""
     environment = {**os.environ, "HUGECTR_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}

@@ -2,7 +2,7 @@
 """The same four models in PyTorch, as fast as its CPU back end gets: eager or compiled, sparse row gradients.
 
 ``python torch_models.py MODEL BATCH BATCHES OPTIMIZER PRECISION THREADS`` tries all variants and prints
-{"variant": samples a second} as JSON. Then it trains as many steps with the fastest one as each line of its input says,
+their samples a second as JSON. Then it trains as many steps with the fastest one as each line of its input says,
 and answers in seconds.
 """
 
@@ -148,7 +148,7 @@ def main() -> None:
         seconds_of(step, 2)
         steps = max(2, round(TRIAL_SECONDS / seconds_of(step, 1)))
         trials[variant] = steps * int(size) / seconds_of(step, steps)
-    print(json.dumps(trials), flush=True)
+    print(json.dumps({"version": torch.__version__, "trials": trials}), flush=True)
     fastest = variants[max(trials, key=lambda variant: trials[variant])]
     for line in sys.stdin:
         print(seconds_of(fastest, int(line)), flush=True)

@@ -75,7 +75,9 @@ class TorchPeer:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self.trials: dict[str, float] = self._answer()  # samples a second of each variant
+        first = self._answer()
+        self.version: str = first["version"]
+        self.trials: dict[str, float] = first["trials"]  # samples a second of each variant
 
     @property
     def variant(self) -> str:
@@ -128,7 +130,7 @@ def rows(
                     peer.close()
                     speed = measure.spread([rate * case.batch for rate in rates[-1]])
                     torch = {
-                        "torch": {**speed, "variant": peer.variant, "trials": peer.trials},
+                        "torch": {**speed, "version": peer.version, "variant": peer.variant, "trials": peer.trials},
                         "of_torch": measure.ratio(rates[0], rates[-1]),
                     }
                 yield row(case, "memory", rates[0], ceiling, **torch)

@@ -28,8 +28,8 @@ def test_train(tmp_path: Path) -> None:
         "train/bench.py", *quick, "--sections", "train", "ranks", "--files", *formats, "--write", str(results)
     )
     rows = json.loads(results.read_text())["rows"]
-    precisions = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
-    trained = [f"train deepfm 1024 SGD {p} {source}" for p in precisions for source in ["memory", *formats]]
+    cases = ["fp32 memory", "fp32 Norm", "fp32 Raw", "fp32 Parquet", *(["bf16 memory"] if bf16_instructions() else [])]
+    trained = [f"train deepfm 1024 SGD {case}" for case in cases]
     ranks = [f"train dcn 1024 SGD fp32 {n}" for n in ("1 rank", "2 ranks")]
     assert [row["name"] for row in rows] == trained + ranks
     assert all(0 < row["p10"] <= row["median"] <= row["p90"] and row["runs"] >= 5 for row in rows)
@@ -49,3 +49,17 @@ def test_readers_and_tables(tmp_path: Path) -> None:
         memory = row["bytes_per_row"]
         assert memory["row"] == 8 + 3 * 16 * 4
         assert memory["row"] < memory["table"] <= memory["row"] + 8
+
+
+def test_results_of_two_runs_in_one_file(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    old = {"name": "reader Norm", "median": 1.0}
+    other = {"name": "train wdl", "median": 2.0}
+    results.write_text(json.dumps({"rows": [other, old], "commands": ["first"], "gemm": {"fp32": 3.0}}))
+    run("train/bench.py", "--sections", "readers", "--seconds", "0.01", "--write", str(results))
+    merged = json.loads(results.read_text())
+    assert merged["rows"][0] == other
+    assert [row["name"] for row in merged["rows"]].count("reader Norm") == 1
+    assert merged["rows"][1]["name"] == "reader Norm" and merged["rows"][1]["median"] > 1000
+    assert merged["commands"][0] == "first" and len(merged["commands"]) == 2
+    assert merged["gemm"] == {"fp32": 3.0}
