@@ -13,17 +13,31 @@
 #include "bind.h"
 #include "device/memory.h"
 #include "model/checkpoint.h"
-#include "model/engine.h"
 #include "model/fit.h"
 #include "model/formats/graph_json.h"
 #include "model/formats/spec_json.h"
 #include "model/graph.h"
 #include "model/summary.h"
+#include "shared_engine.h"
 
 namespace {
 
 using ctr::Engine;
-using ReleaseGil = nb::call_guard<nb::gil_scoped_release>;
+using Class = nb::class_<SharedEngine>;
+
+// A Python method that runs body(engine, arguments...) in its turn.
+template <class... Args, class Body>
+auto in_turn(Body body) {
+  return [body](SharedEngine& shared, Args... args) {
+    return shared.call([&](Engine& engine) { return body(engine, args...); });
+  };
+}
+// The same for a method of Engine.
+template <class Result, class... Args>
+auto method(Result (Engine::*member)(Args...)) {
+  return in_turn<Args...>(
+      [member](Engine& engine, const auto&... args) { return (engine.*member)(args...); });
+}
 
 nb::dict to_dict(Engine& engine, const ctr::FitProgress& p) {
   constexpr const char* events[] = {"step", "evaluation", "finished"};
@@ -41,7 +55,7 @@ nb::dict to_dict(Engine& engine, const ctr::FitProgress& p) {
 // Lets Ctrl-C through after every step and tells `progress` about ten times a second.
 class FitObserver {
  public:
-  FitObserver(Engine& engine, nb::object progress) : engine_(engine), progress_(std::move(progress)) {}
+  FitObserver(Engine& engine, const nb::object& progress) : engine_(engine), progress_(progress) {}
 
   void operator()(const ctr::FitProgress& p) {
     using namespace std::chrono_literals;
@@ -56,20 +70,28 @@ class FitObserver {
 
  private:
   Engine& engine_;
-  nb::object progress_;
+  const nb::object& progress_;
   std::chrono::steady_clock::time_point last_{};
 };
 
 // Joins the reader threads without the interpreter's lock: one of them may be waiting for it to open a file.
-void destroy(Engine* engine) {
-  nb::gil_scoped_release release;
+void destroy(SharedEngine* engine) {
+  const nb::gil_scoped_release release;
   delete engine;
 }
 
-void fit(Engine& engine, const ctr::FitOptions& options, nb::object progress) {
-  FitObserver observer(engine, std::move(progress));
-  nb::gil_scoped_release release;
-  ctr::fit(engine, options, std::ref(observer));
+std::shared_ptr<SharedEngine> make_engine(const std::string& spec, nb::object open_arrow) {
+  ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
+  const nb::gil_scoped_release release;
+  return {new SharedEngine(ctr::spec_from_json(spec), std::move(opener)), destroy};
+}
+
+void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t display, int64_t eval_interval,
+         int64_t snapshot, const std::string& prefix, const nb::object& progress) {
+  shared.call([&](Engine& engine) {
+    FitObserver observer(engine, progress);
+    ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix}, std::ref(observer));
+  });
 }
 
 ctr::Reader& reader(Engine& engine, bool train) {
@@ -78,6 +100,7 @@ ctr::Reader& reader(Engine& engine, bool train) {
 
 // Weights of the dense network as (layer, name, array): for tests and inspection.
 nb::list dense_weights(Engine& engine) {
+  const nb::gil_scoped_acquire gil;
   nb::list result;
   ctr::Rank& rank = engine.ranks()[0];
   for (size_t i = 0; i < rank.graph().nodes.size(); ++i) {
@@ -86,10 +109,10 @@ nb::list dense_weights(Engine& engine) {
       const ctr::Tensor& t = rank.parameters().weights_of(i)[k];
       std::vector<size_t> shape;
       for (int d = 0; d < t.shape().rank(); ++d) shape.push_back(static_cast<size_t>(t.shape()[d]));
-      result.append(nb::make_tuple(
-          node.spec.tops[0], node.shapes.weights[k].name,
-          nb::ndarray<nb::numpy, const float>(t.data<float>(), shape.size(), shape.data(), nb::find(engine))
-              .cast(nb::rv_policy::copy)));
+      result.append(
+          nb::make_tuple(node.spec.tops[0], node.shapes.weights[k].name,
+                         nb::ndarray<nb::numpy, const float>(t.data<float>(), shape.size(), shape.data())
+                             .cast(nb::rv_policy::copy)));
     }
   }
   return result;
@@ -113,9 +136,23 @@ double time_steps(Engine& engine, int64_t count, int64_t steps) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-}  // namespace
+// Memory that the rows in use take: keys, index, vectors and states.
+int64_t embedding_bytes(Engine& engine, int embedding) {
+  int64_t n = 0;
+  for (int r = 0; r < engine.ranks().size(); ++r) n += engine.ranks()[r].embeddings().bytes(embedding);
+  return n;
+}
 
-void bind_model(nb::module_& m) {
+// Dense weights plus the embedding vectors in use.
+int64_t parameter_count(Engine& engine) {
+  int64_t n = engine.ranks()[0].parameters().count();
+  for (int r = 0; r < engine.ranks().size(); ++r)
+    for (int e = 0; e < engine.ranks()[r].embeddings().count(); ++e)
+      n += engine.ranks()[r].embeddings().size(e) * engine.spec().embeddings[static_cast<size_t>(e)].dim;
+  return n;
+}
+
+void bind_graph(nb::module_& m) {
   m.def(
       "graph_to_json", [](const std::string& spec) { return ctr::graph_to_json(ctr::spec_from_json(spec)); },
       nb::arg("spec"), "Text of the graph file of a model spec (JSON document).");
@@ -132,100 +169,79 @@ void bind_model(nb::module_& m) {
                          false);
       },
       nb::arg("spec"), "Raises when the layers given so far do not fit together.");
+}
 
-  nb::class_<Engine>(m, "Engine", "A compiled model. Driven by hugectr.Model.")
-      .def(nb::new_([](const std::string& spec, nb::object open_arrow) {
-             ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
-             nb::gil_scoped_release release;
-             return std::shared_ptr<Engine>(new Engine(ctr::spec_from_json(spec), std::move(opener)),
-                                            destroy);
-           }),
-           nb::arg("spec"), nb::arg("open_arrow").none() = nb::none())
-      .def("summary", [](Engine& e) { return ctr::summary(e.spec()); })
-      .def("seed", &Engine::seed)
-      .def("start_reading", &Engine::start_reading, ReleaseGil())
-      .def("train", &Engine::train, ReleaseGil())
-      .def("eval", &Engine::evaluate, ReleaseGil())
-      .def("current_loss", &Engine::current_loss)
-      .def("eval_metrics", &Engine::eval_metrics, ReleaseGil())
-      .def("first_non_finite", &Engine::first_non_finite)
-      .def(
-          "fit",
-          [](Engine& e, int64_t num_epochs, int64_t max_iter, int64_t display, int64_t eval_interval,
-             int64_t snapshot, const std::string& prefix, nb::object progress) {
-            fit(e, {num_epochs, max_iter, display, eval_interval, snapshot, prefix}, std::move(progress));
-          },
-          nb::arg("num_epochs"), nb::arg("max_iter"), nb::arg("display"), nb::arg("eval_interval"),
-          nb::arg("snapshot"), nb::arg("snapshot_prefix"), nb::arg("progress").none() = nb::none())
-      .def("next_learning_rate", [](Engine& e) { return e.schedule().next(); })
-      .def("schedule_step", [](Engine& e) { return e.schedule().step(); })
-      .def("set_learning_rate", &Engine::set_learning_rate, nb::arg("lr"))
-      .def("learning_rate", &Engine::learning_rate)
-      .def(
-          "reset_schedule",
-          [](Engine& e, float base_lr, int64_t warmup_steps, int64_t decay_start, int64_t decay_steps,
-             float decay_power, float end_lr) {
-            e.reset_schedule({base_lr, warmup_steps, decay_start, decay_steps, decay_power, end_lr});
-          },
-          nb::arg("base_lr"), nb::arg("warmup_steps"), nb::arg("decay_start"), nb::arg("decay_steps"),
-          nb::arg("decay_power"), nb::arg("end_lr"))
-      .def(
-          "reader_start",
-          [](Engine& e, bool train, const std::string& source) { reader(e, train).start(source); },
-          nb::arg("train"), nb::arg("source") = "", ReleaseGil())
-      .def(
-          "reader_started", [](Engine& e, bool train) { return reader(e, train).started(); },
-          nb::arg("train"))
-      .def(
-          "reader_at_end", [](Engine& e, bool train) { return reader(e, train).at_end(); }, nb::arg("train"),
-          ReleaseGil())
-      .def(
-          "reader_skipped", [](Engine& e, bool train) { return reader(e, train).skipped(); },
-          nb::arg("train"))
-      .def("set_source", &Engine::set_source, nb::arg("source"), nb::arg("eval_source"))
-      .def(
-          "save",
-          [](Engine& e, const std::string& prefix, int64_t iteration) {
-            ctr::save_checkpoint(e, prefix, iteration);
-          },
-          nb::arg("prefix"), nb::arg("iteration"), ReleaseGil())
-      .def(
-          "load_dense", [](Engine& e, const std::string& path) { ctr::load_dense_weights(e, path); },
-          nb::arg("path"), ReleaseGil())
-      .def(
-          "load_dense_optimizer",
-          [](Engine& e, const std::string& path) { ctr::load_dense_optimizer(e, path); }, nb::arg("path"),
-          ReleaseGil())
-      .def(
-          "load_sparse",
-          [](Engine& e, const std::map<std::string, std::string>& p) { ctr::load_sparse_weights(e, p); },
-          nb::arg("path_by_embedding"), ReleaseGil())
-      .def(
-          "load_sparse_optimizer",
-          [](Engine& e, const std::map<std::string, std::string>& p) { ctr::load_sparse_optimizer(e, p); },
-          nb::arg("path_by_embedding"), ReleaseGil())
-      .def("freeze_dense", &Engine::freeze_dense, nb::arg("frozen"))
-      .def("freeze_embedding", &Engine::freeze_embedding, nb::arg("name"), nb::arg("frozen"))
-      .def("export_predictions", &Engine::export_predictions, nb::arg("prediction_file"),
-           nb::arg("label_file"), ReleaseGil())
-      .def("time_steps", &time_steps, nb::arg("batches"), nb::arg("steps"), ReleaseGil())
-      .def(
-          "embedding_bytes",
-          [](Engine& e, int embedding) {
-            int64_t n = 0;
-            for (int r = 0; r < e.ranks().size(); ++r) n += e.ranks()[r].embeddings().bytes(embedding);
-            return n;
-          },
-          nb::arg("embedding"), "Memory that the rows in use take: keys, index, vectors and states.")
-      .def("dense_weights", &dense_weights)
-      .def(
-          "parameter_count",
-          [](Engine& e) {
-            int64_t n = e.ranks()[0].parameters().count();
-            for (int r = 0; r < e.ranks().size(); ++r)
-              for (int k = 0; k < e.ranks()[r].embeddings().count(); ++k)
-                n += e.ranks()[r].embeddings().size(k) * e.spec().embeddings[static_cast<size_t>(k)].dim;
-            return n;
-          },
-          "Dense weights plus the embedding vectors in use.");
+void bind_loop(Class& c) {
+  c.def("start_reading", method(&Engine::start_reading))
+      .def("train", method(&Engine::train))
+      .def("eval", method(&Engine::evaluate))
+      .def("current_loss", method(&Engine::current_loss))
+      .def("eval_metrics", method(&Engine::eval_metrics))
+      .def("first_non_finite", method(&Engine::first_non_finite))
+      .def("fit", &fit, nb::arg("num_epochs"), nb::arg("max_iter"), nb::arg("display"),
+           nb::arg("eval_interval"), nb::arg("snapshot"), nb::arg("snapshot_prefix"),
+           nb::arg("progress").none() = nb::none())
+      .def("freeze_dense", method(&Engine::freeze_dense), nb::arg("frozen"))
+      .def("freeze_embedding", method(&Engine::freeze_embedding), nb::arg("name"), nb::arg("frozen"));
+}
+
+void bind_schedule(Class& c) {
+  c.def("next_learning_rate", in_turn([](Engine& e) { return e.schedule().next(); }))
+      .def("schedule_step", in_turn([](Engine& e) { return e.schedule().step(); }))
+      .def("set_learning_rate", method(&Engine::set_learning_rate), nb::arg("lr"))
+      .def("learning_rate", in_turn([](Engine& e) { return e.learning_rate(); }))
+      .def("reset_schedule",
+           in_turn<float, int64_t, int64_t, int64_t, float, float>(
+               [](Engine& e, auto... values) { e.reset_schedule({values...}); }),
+           nb::arg("base_lr"), nb::arg("warmup_steps"), nb::arg("decay_start"), nb::arg("decay_steps"),
+           nb::arg("decay_power"), nb::arg("end_lr"));
+}
+
+void bind_readers(Class& c) {
+  using Text = const std::string&;
+  c.def("reader_start",
+        in_turn<bool, Text>([](Engine& e, bool train, Text source) { reader(e, train).start(source); }),
+        nb::arg("train"), nb::arg("source") = "")
+      .def("reader_started", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).started(); }),
+           nb::arg("train"))
+      .def("reader_at_end", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).at_end(); }),
+           nb::arg("train"))
+      .def("reader_skipped", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).skipped(); }),
+           nb::arg("train"))
+      .def("set_source", method(&Engine::set_source), nb::arg("source"), nb::arg("eval_source"));
+}
+
+void bind_files(Class& c) {
+  using Text = const std::string&;
+  using Texts = const std::map<std::string, std::string>&;
+  c.def("save", in_turn<Text, int64_t>(ctr::save_checkpoint), nb::arg("prefix"), nb::arg("iteration"))
+      .def("load_dense", in_turn<Text>(ctr::load_dense_weights), nb::arg("path"))
+      .def("load_dense_optimizer", in_turn<Text>(ctr::load_dense_optimizer), nb::arg("path"))
+      .def("load_sparse", in_turn<Texts>(ctr::load_sparse_weights), nb::arg("path_by_embedding"))
+      .def("load_sparse_optimizer", in_turn<Texts>(ctr::load_sparse_optimizer), nb::arg("path_by_embedding"))
+      .def("export_predictions", method(&Engine::export_predictions), nb::arg("prediction_file"),
+           nb::arg("label_file"));
+}
+
+void bind_inspection(Class& c) {
+  c.def("summary", [](const SharedEngine& e) { return ctr::summary(e.constant().spec()); })
+      .def("seed", [](const SharedEngine& e) { return e.constant().seed(); })
+      .def("time_steps", in_turn<int64_t, int64_t>(time_steps), nb::arg("batches"), nb::arg("steps"))
+      .def("embedding_bytes", in_turn<int>(embedding_bytes), nb::arg("embedding"),
+           "Memory that the rows in use take: keys, index, vectors and states.")
+      .def("dense_weights", in_turn(dense_weights))
+      .def("parameter_count", in_turn(parameter_count), "Dense weights plus the embedding vectors in use.");
+}
+
+}  // namespace
+
+void bind_model(nb::module_& m) {
+  bind_graph(m);
+  Class engine(m, "Engine", "A compiled model. Driven by hugectr.Model; threads may call it.");
+  engine.def(nb::new_(&make_engine), nb::arg("spec"), nb::arg("open_arrow").none() = nb::none());
+  bind_loop(engine);
+  bind_schedule(engine);
+  bind_readers(engine);
+  bind_files(engine);
+  bind_inspection(engine);
 }

@@ -188,3 +188,83 @@ def test_pandas_and_numpy_sizes(folder: Path) -> None:
         hugectr.Parquet, "a", eval_source="b", check_type=hugectr.Check_t.Non, slot_size_array=sizes.values.flatten()
     )
     assert reader.slot_size_array == [3, 4]
+
+
+def test_threads_may_share_a_model(folder: Path) -> None:
+    """Their calls follow each other: no step is lost, and what is saved is the state after one of them."""
+    script = """
+import sys, threading
+sys.setswitchinterval(1e-5)
+model = build()
+model.start_data_reading()
+
+def train():
+    for _ in range(300):
+        model.train()
+        model.get_current_loss()
+
+threads = [threading.Thread(target=train) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for i in range(20):
+    model.save_params_to_files("shared/m", i)
+    model.eval()
+    model.get_eval_metrics()
+for thread in threads:
+    thread.join()
+model.save_params_to_files("shared/m", 600)
+print("steps", int.from_bytes(open("shared/m_opt_dense_600.model.step", "rb").read()[:8], "little"))
+for i in (*range(20), 600):
+    model.load_dense_weights(f"shared/m_dense_{i}.model")
+    model.load_sparse_weights([f"shared/m0_sparse_{i}.model"])
+"""
+    assert run(folder, script)[0].splitlines()[-1] == "steps 600"
+
+
+def test_ctrl_c_while_another_thread_trains(folder: Path) -> None:
+    script = """
+import sys, threading
+model = build()
+fit = dict(max_iter=100_000_000, display=0, eval_interval=0, snapshot=0)
+threading.Thread(target=lambda: model.fit(**fit), daemon=True).start()
+try:
+    while True:
+        sys.stdout.write("waiting\\n")
+        model.get_current_loss()
+except KeyboardInterrupt:
+    print("interrupted")
+    import os
+    os._exit(0)
+"""
+    process = start(folder, script)
+    assert process.stdout
+    while "waiting" not in process.stdout.readline():  # amid what the other thread logs
+        pass
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert out.endswith("interrupted\n"), err
+
+
+@pytest.mark.parametrize("choice", ["1", "2"])
+def test_log_lines_in_a_file(choice: str, folder: Path) -> None:
+    script = "import os; build().fit(max_iter=5); print(os.getpid())"
+    out, _ = run(folder, script, HUGECTR_LOG_TO_FILE=choice)
+    log = (folder / f"hctr_{out.splitlines()[-1]}.log").read_text()
+    assert log.startswith("HugeCTR Version: ") and "Finish 5 iterations" in log
+    assert ("Finish 5 iterations" in out) is (choice == "1")
+
+
+def test_threads_environment(folder: Path) -> None:
+    script = """
+for value in ("abc", "0", "-3", "2x"):
+    os.environ["HUGECTR_NUM_THREADS"] = value
+    try:
+        build()
+    except ValueError as error:
+        print(error)
+"""
+    lines = run(folder, "import os" + script)[0].splitlines()
+    assert [line for line in lines if "must be a positive number, got" in line] == [
+        f'HUGECTR_NUM_THREADS must be a positive number, got "{value}"' for value in ("abc", "0", "-3", "2x")
+    ]
