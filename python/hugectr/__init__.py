@@ -16,7 +16,14 @@ from hugectr import log as log
 from hugectr import tools as tools
 from hugectr import unsupported as unsupported
 from hugectr.enums import *  # noqa: F403
+from hugectr.errors import DeviceError as DeviceError
+from hugectr.errors import FileError as FileError
 from hugectr.errors import HugectrError as HugectrError
+from hugectr.errors import InternalError as InternalError
+from hugectr.errors import InvalidArgumentError as InvalidArgumentError
+from hugectr.errors import NotFoundError as NotFoundError
+from hugectr.errors import OutOfMemoryError as OutOfMemoryError
+from hugectr.errors import UnsupportedError as UnsupportedError
 from hugectr.layers import DenseLayer as DenseLayer
 from hugectr.layers import DenseLayerSwitchs as DenseLayerSwitchs
 from hugectr.layers import GroupDenseLayer as GroupDenseLayer

@@ -81,6 +81,8 @@ class Graph:
         """Sets the factor of each label's loss."""
         if len(names) != len(weights):
             raise InvalidArgumentError(f"Model.compile(): {len(names)} loss_names but {len(weights)} loss_weights")
+        if repeated := {name for name in names if list(names).count(name) > 1}:
+            raise InvalidArgumentError(f"Model.compile(): loss_names has a label twice: {', '.join(sorted(repeated))}")
         labels = [label["name"] for label in (self._document["input"] or {"labels": []})["labels"]]
         for name in names:
             if name not in labels:

@@ -258,6 +258,10 @@ class DenseLayer(Record):
             self.__dict__[name] = [names] if isinstance(names, str) else names
             if not getattr(self, name):
                 raise InvalidArgumentError(f"DenseLayer({layer_type.name}): {name} is empty")
+        if layer_type is Layer_t.Reshape and not selected and leading_dim < 1:
+            raise InvalidArgumentError(
+                f'DenseLayer "{self.top_names[0]}": leading_dim must be positive, got {leading_dim}'
+            )
 
 
 class GroupDenseLayer(Record):

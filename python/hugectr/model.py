@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -128,11 +129,13 @@ class Model:
             raise HugectrError("Model.compile(): the model is compiled already")
         self._graph.check_complete("compile")
         self._graph.weigh_losses(loss_names, loss_weights)
+        _core.log_plain(f"HugeCTR Version: {_core.version}")
         self._engine = _core.Engine(self._graph.text(), _open_arrow)
 
     def summary(self) -> None:
         """Prints inputs, layers and their output shapes; before :meth:`compile`, shapes are not known yet."""
         self._graph.check_complete("summary")
+        _core.log_plain(f"{'=' * 53}Model Summary{'=' * 53}")
         print(self._engine.summary() if self._engine else _core.graph_summary(self._graph.text()), flush=True)
 
     @converted()
@@ -254,7 +257,8 @@ class Model:
             output_label_file_name: File for the labels.
 
         Returns:
-            Error_t.Success, also when there was nothing to write because the last :meth:`eval` found the end.
+            Error_t.Success, also when nothing was written, because the last :meth:`eval` found the end or because
+            there was none yet; the log says which.
         """
         self._compiled("export_predictions").export_predictions(output_prediction_file_name, output_label_file_name)
         return Error_t.Success
@@ -268,11 +272,13 @@ class Model:
 
     def get_learning_rate_scheduler(self) -> LearningRateScheduler:
         """The model's learning-rate schedule."""
-        return LearningRateScheduler(lambda: self._compiled("get_learning_rate_scheduler"))
+        return LearningRateScheduler._of(lambda: self._compiled("get_learning_rate_scheduler"))
 
     @converted()
     def set_learning_rate(self, lr: float) -> Error_t:
         """Sets the rate of the next :meth:`train`."""
+        if not 0 <= lr < math.inf:
+            raise InvalidArgumentError(f"Model.set_learning_rate(): lr must be finite and not negative, got {lr}")
         self._compiled("set_learning_rate").set_learning_rate(lr)
         return Error_t.Success
 
@@ -308,7 +314,10 @@ class Model:
         """
         sources = [source] if isinstance(source, str) else list(source)
         if keyset or len(sources) != 1:
-            raise UnsupportedError("Model.set_source(): several sources and key sets need the embedding training cache")
+            raise UnsupportedError(
+                "Model.set_source(): several sources and key sets need the embedding training cache, "
+                "which is not supported yet"
+            )
         if self._solver.repeat_dataset:
             raise HugectrError("Model.set_source(): needs repeat_dataset=False")
         self._compiled("set_source").set_source(sources[0], eval_source)
@@ -341,6 +350,8 @@ class Model:
         Raises:
             FileError: A file cannot be written.
         """
+        if iter < 0:
+            raise InvalidArgumentError(f"Model.save_params_to_files(): iter must not be negative, got {iter}")
         self._compiled("save_params_to_files").save(prefix, iter)
         return Error_t.Success
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hugectr.arguments import Record, converted
 from hugectr.enums import Optimizer_t, Update_t
 from hugectr.errors import InvalidArgumentError
@@ -49,8 +51,8 @@ def CreateOptimizer(
         if not 0 <= getattr(optimizer, name) < 1:
             raise InvalidArgumentError(f"CreateOptimizer(): {name} must be in [0, 1), got {getattr(optimizer, name)}")
     for name in ("epsilon", "initial_accu_value"):
-        if not getattr(optimizer, name) >= 0:
+        if not 0 <= getattr(optimizer, name) < math.inf:
             raise InvalidArgumentError(
-                f"CreateOptimizer(): {name} must not be negative, got {getattr(optimizer, name)}"
+                f"CreateOptimizer(): {name} must be finite and not negative, got {getattr(optimizer, name)}"
             )
     return optimizer

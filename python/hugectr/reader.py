@@ -59,7 +59,8 @@ class DataReaderParams(Record):
 
     Args:
         data_reader_type: Format: Norm, Raw or Parquet; RawAsync reads as Raw.
-        source: Training data: a file list (Norm, Parquet) or the data file (Raw). Of several, the first counts.
+        source: Training data: a file list (Norm, Parquet) or the data file (Raw). Several need the embedding training
+            cache, which is not supported yet.
         keyset: Key sets of the sources, for the embedding training cache.
         eval_source: Evaluation data, like `source`.
         check_type: Whether Norm files carry check bytes (``Sum``) or not (``Non``).

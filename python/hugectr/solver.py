@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -77,13 +78,20 @@ def _check(solver: Solver) -> None:
         _require(getattr(solver, name) >= 1, f"{name} must be at least 1, got {getattr(solver, name)}")
     for name in ("seed", "lr", "end_lr", "decay_start", "max_eval_batches"):
         _require(getattr(solver, name) >= 0, f"{name} must not be negative, got {getattr(solver, name)}")
+    for name in ("lr", "end_lr", "decay_power", "scaler"):
+        _require(math.isfinite(getattr(solver, name)), f"{name} must be finite, got {getattr(solver, name)}")
     _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power:g}")
     _require(bool(solver.vvgpu) and all(solver.vvgpu), f"vvgpu needs a device in every row, got {solver.vvgpu}")
     for row in solver.vvgpu:
+        _require(min(row) >= 0 and max(row) < 2**31, f"vvgpu has a device that cannot be: {row}")
         _require(len(set(row)) == len(row), f"vvgpu names a device twice in one row: {row}")
 
 
-def _warn_about_tuning(solver: Solver) -> None:
+def _warn_about_idle(solver: Solver) -> None:
+    if solver.kafka_brockers:
+        _core.warn_once("CreateSolver(): kafka_brockers is accepted, but incremental models are not supported yet")
+    if solver.scaler != 1 and not solver.use_mixed_precision:
+        _core.warn_once(f"CreateSolver(): scaler={solver.scaler:g} has no effect without use_mixed_precision=True")
     parameters = inspect.signature(CreateSolver).parameters
     heeded = GPU_OPTIONS if _core.default_device() == "cuda" else ()
     idle = [name for name in TUNING_OPTIONS if name not in heeded]
@@ -191,5 +199,5 @@ def CreateSolver(
     """
     solver = Solver.of(locals())
     _check(solver)
-    _warn_about_tuning(solver)
+    _warn_about_idle(solver)
     return solver

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import enum
-import functools
 from typing import Any, Optional
 
 from hugectr import _core
 from hugectr.arguments import Record
-from hugectr.enums import Embedding_t, Layer_t
+from hugectr.enums import Embedding_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
 from hugectr.layers import DenseLayer, Input, SparseEmbedding
 from hugectr.optimizer import OptParamsPy
@@ -64,8 +63,17 @@ def reader_spec(reader: DataReaderParams) -> Plain:
         spec[name] = [spec[name]] if isinstance(spec[name], str) else spec[name]
     if not any(spec["source"]) or not spec["eval_source"]:
         raise InvalidArgumentError("Model(): DataReaderParams needs a source and an eval_source")
+    if len(spec["source"]) > 1:
+        raise UnsupportedError(
+            f"DataReaderParams(): {len(spec['source'])} sources need the embedding training cache, "
+            "which is not supported yet"
+        )
+    if any(spec["keyset"]):
+        _core.warn_once("DataReaderParams(): keyset has no effect without the embedding training cache")
     if spec["data_reader_type"] == "RawAsync":
-        spec.update(float_label_dense=False, num_samples=0, eval_num_samples=0)
+        if reader.float_label_dense:
+            _core.warn_once("DataReaderParams(): float_label_dense has no effect: RawAsync always holds integers")
+        spec["float_label_dense"] = False
         spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
     return spec
 
@@ -100,10 +108,11 @@ def input_spec(layer: Input) -> Plain:
 
 def embedding_spec(layer: SparseEmbedding) -> Plain:
     """One sparse embedding."""
-    if layer.embedding_type is Embedding_t.HybridSparseEmbedding:
-        raise UnsupportedError(
-            f'SparseEmbedding "{layer.sparse_embedding_name}": HybridSparseEmbedding is not supported yet'
-        )
+    where = f'SparseEmbedding "{layer.sparse_embedding_name}"'
+    if layer.hybrid_embedding_param is not None:
+        _core.warn_once(f"{where}: hybrid_embedding_param has no effect on {layer.embedding_type.name}")
+    if layer.slot_size_array and layer.embedding_type is Embedding_t.DistributedSlotSparseEmbeddingHash:
+        _core.warn_once(f"{where}: slot_size_array has no effect on {layer.embedding_type.name}")
     own: Optional[OptParamsPy] = layer.optimizer if layer.optimizer and layer.optimizer.values() else None
     return {
         "type": layer.embedding_type.name,
@@ -117,21 +126,13 @@ def embedding_spec(layer: SparseEmbedding) -> Plain:
     }
 
 
-@functools.lru_cache(None)
-def available_layers() -> frozenset[str]:
-    """Layer types that the core has, aliases included."""
-    return frozenset(name for layer in _core.layer_catalog() for name in (layer["name"], *layer["aliases"]))
-
-
 def dense_spec(layer: DenseLayer) -> Plain:
     """One dense layer with the keywords that were passed: each layer knows its own defaults."""
-    if layer.layer_type.name not in available_layers():
-        raise UnsupportedError(f'DenseLayer "{layer.top_names[0]}": layer {layer.layer_type.name} is not supported yet')
-    bottoms, tops = list(layer.bottom_names), list(layer.top_names)
-    if layer.layer_type is Layer_t.FusedInnerProduct:
-        bottoms, tops = bottoms[:1], tops[:1]  # the others are scratch tensors of fused GPU kernels
-    elif layer.layer_type is Layer_t.Interaction:
-        tops = tops[:1]
     params = layer._given - {"layer_type", "bottom_names", "top_names", "dense_layer_switches"}
     values = {("lambda" if name == "lambda_" else name): plain(getattr(layer, name)) for name in sorted(params)}
-    return {"type": layer.layer_type.name, "bottoms": bottoms, "tops": tops, "params": values}
+    return {
+        "type": layer.layer_type.name,
+        "bottoms": list(layer.bottom_names),
+        "tops": list(layer.top_names),
+        "params": values,
+    }

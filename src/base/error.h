@@ -38,4 +38,14 @@ void require(bool condition, fmt::format_string<Args...> format, Args&&... args)
 [[noreturn]] void fail_unknown(std::string_view what, std::string_view name,
                                const std::vector<std::string>& candidates);
 
+// Runs `f`; an error that it throws gets "`where`: " in front.
+template <class F>
+decltype(auto) in_context(std::string_view where, F&& f) {
+  try {
+    return std::forward<F>(f)();
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("{}: {}", where, e.what()));
+  }
+}
+
 }  // namespace ctr

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,10 +20,13 @@ struct State {
   std::set<std::string> warned;
   int rank = 0;
   int verbosity = 2;
+  int to_file = 0;  // 1: to a file as well, 2: to a file only
+  std::FILE* file = nullptr;
   std::thread::id main_thread = std::this_thread::get_id();
 
   State() {
     if (const char* text = std::getenv("HUGECTR_LOG_LEVEL")) verbosity = std::atoi(text);
+    if (const char* text = std::getenv("HUGECTR_LOG_TO_FILE")) to_file = std::atoi(text);
   }
 };
 
@@ -32,19 +37,29 @@ State& state() {
 // Touches the state at load time so that the loading thread is the one called "main".
 [[maybe_unused]] const State& touched_at_load = state();
 
+void write_line(std::FILE* out, std::string_view line) {
+  std::fwrite(line.data(), 1, line.size(), out);
+  std::fputc('\n', out);
+  std::fflush(out);
+}
+
+void write_to_file(State& s, std::string_view line) {
+  if (!s.file) s.file = std::fopen(fmt::format("hctr_{}.log", getpid()).c_str(), "a");
+  if (s.file) write_line(s.file, line);
+}
+
 void emit(Level level, std::string_view line) {
   State& s = state();
   std::unique_lock lock(s.mutex);
+  if (s.to_file > 0) write_to_file(s, line);
+  if (s.to_file == 2 && s.file) return;
   if (s.sink) {
     // Called without the lock: a sink may wait for another lock (Python's) whose owner is about to log.
     const Sink sink = s.sink;
     lock.unlock();
     return sink(level, line);
   }
-  std::FILE* out = level == Level::error ? stderr : stdout;
-  std::fwrite(line.data(), 1, line.size(), out);
-  std::fputc('\n', out);
-  std::fflush(out);
+  write_line(level == Level::error ? stderr : stdout, line);
 }
 
 std::string thread_name() {

@@ -35,12 +35,18 @@ void validate_slot_sizes(const EmbeddingSpec& spec) {
 
 void validate_optimizer(const EmbeddingSpec& spec) {
   const OptimizerSpec& o = spec.optimizer;
-  const bool atomic_sgd = o.type == OptimizerType::sgd && o.atomic_update;
   if (spec.type == EmbeddingType::localized_one_hot)
-    require(atomic_sgd, "embedding \"{}\": a one-hot embedding needs SGD with atomic_update=True, got {}",
-            spec.name, name_of(o.type));
-  require(o.update != UpdateType::lazy_global || o.type == OptimizerType::adam || atomic_sgd,
-          "embedding \"{}\": LazyGlobal is only there for Adam, got {}", spec.name, name_of(o.type));
+    require(o.type == OptimizerType::sgd && o.atomic_update,
+            "embedding \"{}\": a one-hot embedding needs SGD with atomic_update=True, got {}", spec.name,
+            name_of(o.type));
+}
+
+void validate_one_key(const EmbeddingSpec& spec) {
+  for (size_t s = 0; s < spec.nnz_per_slot.size(); ++s)
+    require(spec.nnz_per_slot[s] == 1,
+            "embedding \"{}\": a one-hot embedding takes one key per slot, but nnz_per_slot of slot {} of "
+            "\"{}\" is {}",
+            spec.name, s, spec.bottom, spec.nnz_per_slot[s]);
 }
 
 }  // namespace
@@ -92,6 +98,7 @@ void validate(const EmbeddingSpec& spec) {
         "embedding \"{}\": workspace_size_per_gpu_in_mb must be positive and hold at least one row, got {}",
         spec.name, spec.workspace_mb);
   validate_optimizer(spec);
+  if (spec.type == EmbeddingType::localized_one_hot) validate_one_key(spec);
 }
 
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {

@@ -35,6 +35,27 @@ namespace ctr {
 #define DECLARE(layer) LayerDef layer##_layer();
 LAYERS(DECLARE)
 
+namespace {
+
+// Members of Layer_t that are still to come.
+constexpr std::string_view kMissing[] = {
+    "FusedReshapeConcat",
+    "FusedReshapeConcatGeneral",
+    "GRU",
+    "Gather",
+    "LayerNorm",
+    "MLP",
+    "MatrixMultiply",
+    "MultiHeadAttention",
+    "PReLU_Dice",
+    "Scale",
+    "Select",
+    "SequenceMask",
+    "Softmax",
+};
+
+}  // namespace
+
 const std::vector<LayerDef>& layer_catalog() {
 #define ENTRY(layer) layer##_layer(),
   static const std::vector<LayerDef> catalog{LAYERS(ENTRY)};
@@ -48,6 +69,8 @@ const LayerDef& find_layer(std::string_view name) {
       return def;
     known.push_back(def.name);
   }
+  if (std::find(std::begin(kMissing), std::end(kMissing), name) != std::end(kMissing))
+    fail(ErrorKind::unsupported, "layer {} is not supported yet", name);
   fail_unknown("layer type", name, known);
 }
 

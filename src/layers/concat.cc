@@ -14,7 +14,6 @@ class Concat final : public Layer {
     require(y.rank() == 2 || y.rank() == 3, "its inputs must have two or three dimensions, got {}",
             to_string(y));
     const int axis = axis_of(y);
-    require(axis >= 1 && axis < y.rank(), "axis must be 1 or 2, got {}", axis_);
     for (const Shape& x : inputs.subspan(1)) {
       Shape rest = x;
       if (x.rank() == y.rank()) rest.set(axis, y[axis]);
@@ -59,8 +58,13 @@ LayerDef concat_layer() {
   return {.name = "Concat",
           .doc = "joins tensors along axis 1, or along axis 1 or 2 when they have three dimensions",
           .max_inputs = -1,
-          .params = {{"axis", "axis", int64_t{1}, JsonRule::optional,
-                      "axis to join along; two dimensions: always 1"}},
+          .params = {{.keyword = "axis",
+                      .json_path = "axis",
+                      .initial = int64_t{1},
+                      .rule = JsonRule::optional,
+                      .doc = "axis to join along, 1 or 2; two dimensions: always 1",
+                      .min = 1,
+                      .max = 2}},
           .create = make_layer<Concat>};
 }
 

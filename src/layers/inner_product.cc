@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cmath>
 
-#include "device/memory.h"
 #include "device/stream.h"
 #include "kernels/convert.h"
 #include "kernels/gemm.h"
@@ -98,52 +96,11 @@ class InnerProduct : public Layer {
   bool relu_;
 };
 
-// Positions inside a fused chain carry further tensors (mask, masked gradient, bias gradient) as plumbing
-// between neighbours. Here they hold nothing: each layer is complete by itself.
+// Positions inside a fused chain hand further tensors (mask, masked gradient, bias gradient) to their
+// neighbours in other releases. Here each layer is complete by itself, and their names are spare.
 class FusedInnerProduct final : public InnerProduct {
  public:
-  explicit FusedInnerProduct(const Params& p)
-      : InnerProduct(p, p.text("act_type") == "Relu"), position_(p.text("pos_type")) {
-    const std::string& activation = p.text("act_type");
-    if (activation != "Relu" && activation != "None") fail_unknown("act_type", activation, {"Relu", "None"});
-    const std::vector<std::string> known{"None", "Head", "Body", "Tail", "Isolated"};
-    if (std::find(known.begin(), known.end(), position_) == known.end())
-      fail_unknown("pos_type", position_, known);
-  }
-
-  LayerShapes infer(std::span<const Shape> inputs) const override {
-    const size_t n = inputs.size();
-    const bool chained = position_ == "Body" || position_ == "Tail";
-    require(chained               ? n == 4
-            : position_ == "Head" ? n <= 2
-                                  : n == 1,
-            "position {} takes {}, got {}", position_,
-            chained               ? "4 bottoms"
-            : position_ == "Head" ? "1 or 2 bottoms"
-                                  : "1 bottom",
-            n);
-    LayerShapes shapes = InnerProduct::infer(inputs.first(1));
-    if (position_ == "Head" || position_ == "Body") shapes.outputs.resize(4, {inputs[0][0], 0});
-    return shapes;
-  }
-
-  void forward(Context& ctx, const LayerRun& run) const override {
-    InnerProduct::forward(ctx, with_first_input(run));
-  }
-
-  void backward(Context& ctx, const LayerRun& run) const override {
-    InnerProduct::backward(ctx, with_first_input(run));
-    for (size_t i = 1; i < run.x.size(); ++i)
-      if (run.d_x_mode[i] == GradMode::overwrite) fill_zero(ctx, run.d_x[i]);
-  }
-
- private:
-  static LayerRun with_first_input(LayerRun run) {
-    run.x = run.x.first(1);
-    return run;
-  }
-
-  std::string position_;
+  explicit FusedInnerProduct(const Params& p) : InnerProduct(p, p.text("act_type") == "Relu") {}
 };
 
 void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
@@ -176,12 +133,22 @@ LayerDef inner_product_layer() {
 LayerDef fused_inner_product_layer() {
   LayerDef def{.name = "FusedInnerProduct",
                .doc = "y = max(x W + b, 0) in one pass",
-               .max_inputs = 4,
+               .spare_bottoms = 3,
+               .spare_tops = 3,
                .params = parameters(),
                .create = make_layer<FusedInnerProduct>};
-  def.params.push_back({"pos_type", "position", std::string("None"), JsonRule::optional,
-                        "place in a chain: None, Head, Body, Tail or Isolated"});
-  def.params.push_back({"act_type", "activation", std::string("Relu"), JsonRule::optional, "Relu or None"});
+  def.params.push_back({.keyword = "pos_type",
+                        .json_path = "position",
+                        .initial = std::string("None"),
+                        .rule = JsonRule::optional,
+                        .doc = "place in a chain: None, Head, Body, Tail or Isolated",
+                        .choices = {"None", "Head", "Body", "Tail", "Isolated"}});
+  def.params.push_back({.keyword = "act_type",
+                        .json_path = "activation",
+                        .initial = std::string("Relu"),
+                        .rule = JsonRule::optional,
+                        .doc = "Relu or None",
+                        .choices = {"Relu", "None"}});
   return def;
 }
 

@@ -180,6 +180,7 @@ LayerDef interaction_layer() {
           .doc = "pairwise inner products of the bottom MLP's output and all embeddings of a sample",
           .min_inputs = 2,
           .max_inputs = 2,
+          .spare_tops = 1,
           .create = make_layer<Interaction>};
 }
 

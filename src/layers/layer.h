@@ -81,6 +81,9 @@ struct LayerDef {
   std::string doc;
   int min_inputs = 1;
   int max_inputs = 1;  // -1: any number
+  // Further names that are accepted: buffers between fused kernels in other releases. Such a bottom is not
+  // read, such a top is another name of the first.
+  int spare_bottoms = 0, spare_tops = 0;
   std::vector<ParamDef> params = {};
   bool is_loss = false;
   std::unique_ptr<Layer> (*create)(const Params&) = nullptr;
@@ -100,7 +103,7 @@ void require_equal_shapes(std::span<const Shape> inputs);
 
 // All layers, in alphabetical order. catalog.cc is the table of contents of the layer library.
 const std::vector<LayerDef>& layer_catalog();
-// By name or alias; an unknown name lists the candidates.
+// By name or alias; an unknown name lists the candidates, one of a layer still to come throws unsupported.
 const LayerDef& find_layer(std::string_view name);
 
 }  // namespace ctr

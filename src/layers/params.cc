@@ -2,6 +2,7 @@
 #include "layers/params.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -23,7 +24,9 @@ template <>
 struct Reader<int64_t> {
   static constexpr std::string_view kName = "an integer";
   static std::optional<int64_t> read(const Json& v) {
-    return v.is_number_integer() ? std::optional(v.get<int64_t>()) : std::nullopt;
+    const bool fits =
+        v.is_number_unsigned() ? std::in_range<int64_t>(v.get<uint64_t>()) : v.is_number_integer();
+    return fits ? std::optional(v.get<int64_t>()) : std::nullopt;
   }
 };
 template <>
@@ -67,22 +70,40 @@ struct Reader<std::vector<T>> {
   }
 };
 
+std::string range_of(const ParamDef& def) {
+  return std::isinf(def.max) ? fmt::format("at least {:g}", def.min)
+                             : fmt::format("between {:g} and {:g}", def.min, def.max);
+}
+
 template <class T>
 constexpr bool is_list = false;
 template <class T>
 constexpr bool is_list<std::vector<T>> = true;
 
-// `v` with the type of `like`. A list of one stands for its item, as in older files.
-ParamValue convert(const Json& v, const ParamValue& like, const std::string& name, const std::string& where) {
+template <class T>
+void check(const T& value, const ParamDef& def, const std::string& name, const std::string& where) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (!def.choices.empty() && std::find(def.choices.begin(), def.choices.end(), value) == def.choices.end())
+      fail_unknown(fmt::format("{} of {}:", name, where), value, def.choices);
+  } else if constexpr (std::is_arithmetic_v<T>) {
+    const auto number = static_cast<double>(value);
+    require(number >= def.min && number <= def.max, "{}: {} must be {}, got {}", where, name, range_of(def),
+            value);
+  }
+}
+
+// `v` with the type of the parameter. A list of one stands for its item, as in older files.
+ParamValue convert(const Json& v, const ParamDef& def, const std::string& name, const std::string& where) {
   return std::visit(
       [&](const auto& typed) -> ParamValue {
         using T = std::decay_t<decltype(typed)>;
         const bool unwrap = !is_list<T> && v.is_array() && v.size() == 1;
         const auto value = Reader<T>::read(unwrap ? v[0] : v);
         require(value.has_value(), "{}: {} must be {}, got {}", where, name, Reader<T>::kName, v.dump());
+        check(*value, def, name, where);
         return *value;
       },
-      like);
+      def.initial);
 }
 
 ParamValue default_of(const ParamDef& def) {
@@ -126,7 +147,7 @@ Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given
   for (const ParamDef& def : defs) {
     const auto it = given.find(def.keyword);
     const bool set = it != given.end() && !it->is_null();
-    params.set(def.keyword, set ? convert(*it, def.initial, def.keyword, where) : default_of(def));
+    params.set(def.keyword, set ? convert(*it, def, def.keyword, where) : default_of(def));
   }
   return params;
 }
@@ -140,7 +161,7 @@ Params params_from_graph(const std::vector<ParamDef>& defs, const Json& entry, c
       value = found != nullptr;
     } else if (has_key(def, params)) {
       require(found || def.rule != JsonRule::always, "{}: key \"{}\" is missing", where, def.json_path);
-      if (found) value = convert(*found, def.initial, def.json_path, where);
+      if (found) value = convert(*found, def, def.json_path, where);
     }
     params.set(def.keyword, std::move(value));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -35,6 +36,8 @@ struct ParamDef {
   JsonRule rule = JsonRule::always;
   std::string doc;
   std::vector<std::string> json_aliases = {};  // older paths accepted on reading
+  std::vector<std::string> choices = {};       // of a name; empty: any
+  double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
   // Keyword of an earlier flag: the key is read and written only when that flag is set ("!flag": not set).
   std::string gate = {};
 };

@@ -83,12 +83,14 @@ LayerDef reshape_layer() {
                   .initial = int64_t{0},
                   .rule = JsonRule::optional,
                   .doc = "last dimension of the output; 0: all elements of a row",
+                  .min = 0,
                   .gate = "!selected"},
                  {.keyword = "time_step",
                   .json_path = "time_step",
                   .initial = int64_t{0},
                   .rule = JsonRule::optional,
                   .doc = "middle dimension of the output; 0: none",
+                  .min = 0,
                   .gate = "!selected"}},
       .create = make_layer<Reshape>};
 }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "model/graph.h"
 #include "model/passes.h"
 #include "model/readers.h"
 #include "model/validate.h"
@@ -13,15 +14,19 @@
 namespace ctr {
 namespace {
 
-uint64_t begin_model(const std::string& name, uint64_t seed) {
+uint64_t begin_model(const ModelSpec& spec) {
   log::banner("Model Init");
-  if (!name.empty()) log::info("Initialize model: {}", name);
+  if (!spec.name.empty()) log::info("Initialize model: {}", spec.name);
+  uint64_t seed = spec.solver.seed;
   if (seed == 0) {
     std::random_device device;
     seed = (static_cast<uint64_t>(device()) << 32 | device()) % 1000000007u + 1;
   }
   log::info("Global seed is {}", seed);
   log::banner("Model Compile");
+  log::info("Graph analysis to resolve tensor dependency");
+  for (const auto& [tensor, readers] : shared_tensors(spec))
+    log::info("Add Slice layer for tensor: {}, creating {} copies", tensor, readers);
   return seed;
 }
 
@@ -38,7 +43,7 @@ void append_text(const std::string& path, const std::vector<float>& values) {
 
 Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
     : spec_(std::move(spec)),
-      seed_((validate(spec_), begin_model(spec_.name, spec_.solver.seed))),
+      seed_((validate(spec_), begin_model(spec_))),
       ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
       train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
@@ -81,6 +86,7 @@ bool Engine::evaluate() {
          "reader");
   const Batch* batch = eval_reader_->next();
   last_eval_rows_ = batch ? batch->size : 0;
+  evaluated_ = true;
   if (!batch) return false;
   if (batch->size < batch->capacity && spec_.solver.drop_incomplete_eval_batch) {
     log::info("eval drop incomplete batch. batchsize:{}", batch->size);
@@ -123,7 +129,8 @@ std::vector<std::pair<std::string, double>> Engine::eval_metrics() {
 
 void Engine::export_predictions(const std::string& prediction_file, const std::string& label_file) {
   if (last_eval_rows_ == 0) {
-    log::info("Reach end of eval dataset. Skip export prediction");
+    log::info("{}. Skip export prediction",
+              evaluated_ ? "Reach end of eval dataset" : "Nothing has been evaluated yet");
     return;
   }
   std::vector<float> predictions, labels;

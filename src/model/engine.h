@@ -60,6 +60,7 @@ class Engine {
   LearningRateSchedule schedule_;
   float learning_rate_;
   int64_t last_eval_rows_ = 0;
+  bool evaluated_ = false;  // evaluate() was called
   std::vector<TableDump> sparse_orders_;
 };
 

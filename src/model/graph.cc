@@ -2,7 +2,6 @@
 #include "model/graph.h"
 
 #include <algorithm>
-#include <map>
 
 namespace ctr {
 namespace {
@@ -21,11 +20,14 @@ class GraphBuilder {
   }
 
  private:
-  int add_value(const std::string& name, const Shape& shape, bool needs_grad) {
+  void add_name(const std::string& name, int value) {
     require(!name.empty(), "a tensor name is empty");
+    require(graph_.by_name.emplace(name, value).second, "tensor \"{}\" is defined twice", name);
+  }
+
+  int add_value(const std::string& name, const Shape& shape, bool needs_grad) {
     const int id = static_cast<int>(graph_.values.size());
-    const auto [it, inserted] = by_name_.emplace(name, id);
-    if (!inserted) fail(ErrorKind::invalid_argument, "tensor \"{}\" is defined twice", name);
+    add_name(name, id);
     graph_.values.push_back({name, shape, id, needs_grad});
     return id;
   }
@@ -57,7 +59,7 @@ class GraphBuilder {
   }
 
   int find_bottom(size_t layer, const std::string& name) {
-    if (const auto it = by_name_.find(name); it != by_name_.end()) return it->second;
+    if (const auto it = graph_.by_name.find(name); it != graph_.by_name.end()) return it->second;
     for (size_t later = layer; later < spec_.layers.size(); ++later) {
       const auto& tops = spec_.layers[later].tops;
       if (std::find(tops.begin(), tops.end(), name) != tops.end())
@@ -65,6 +67,8 @@ class GraphBuilder {
              "{}: bottom \"{}\" is only produced later, by {}: a cycle, or layers out of order",
              describe(spec_.layers[layer]), name, describe(spec_.layers[later]));
     }
+    require(name != spec_.input.dense_name, "{}: the dense input \"{}\" is empty: dense_dim is 0",
+            describe(spec_.layers[layer]), name);
     std::vector<std::string> known;
     for (const auto& value : graph_.values) known.push_back(value.name);
     fail_unknown(fmt::format("bottom of {}:", describe(spec_.layers[layer])), name, known);
@@ -80,12 +84,15 @@ class GraphBuilder {
     std::vector<Shape> shapes;
     bool needs_grad = false;
     for (const auto& bottom : spec.bottoms) {
-      node.inputs.push_back(find_bottom(index, bottom));
-      Value& value = graph_.values[static_cast<size_t>(node.inputs.back())];
+      const int found = find_bottom(index, bottom);
+      if (std::ssize(node.inputs) == node.def->max_inputs) continue;  // a spare name
+      node.inputs.push_back(found);
+      Value& value = graph_.values[static_cast<size_t>(found)];
       value.consumed = true;
       needs_grad |= value.needs_grad;
       shapes.push_back(value.shape);
     }
+    spec.bottoms.resize(node.inputs.size());
     infer(node, shapes);
     needs_grad |= !node.shapes.weights.empty();
     add_outputs(node, needs_grad);
@@ -95,7 +102,7 @@ class GraphBuilder {
   static void check_arity(const Node& node) {
     const auto n = static_cast<int>(node.spec.bottoms.size());
     const LayerDef& def = *node.def;
-    const bool fits = n >= def.min_inputs && (def.max_inputs < 0 || n <= def.max_inputs);
+    const bool fits = n >= def.min_inputs && (def.max_inputs < 0 || n <= def.max_inputs + def.spare_bottoms);
     if (!fits)
       fail(ErrorKind::invalid_argument, "{}: takes {}{} bottoms, got {}", describe(node.spec), def.min_inputs,
            def.max_inputs < 0                ? " or more"
@@ -129,15 +136,18 @@ class GraphBuilder {
   void add_outputs(Node& node, bool needs_grad) {
     auto& tops = node.spec.tops;
     if (node.def->is_loss) tops.resize(1), tops.push_back(tops[0] + "_prediction");
-    require(tops.size() == node.shapes.outputs.size(), "{}: has {} outputs but {} top names",
-            describe(node.spec), node.shapes.outputs.size(), tops.size());
-    for (size_t i = 0; i < tops.size(); ++i) {
+    const size_t outputs = node.shapes.outputs.size();
+    require(tops.size() >= outputs && tops.size() <= outputs + static_cast<size_t>(node.def->spare_tops),
+            "{}: has {} outputs but {} top names", describe(node.spec), outputs, tops.size());
+    for (size_t i = 0; i < outputs; ++i) {
       const int id = add_value(tops[i], node.shapes.outputs[i], needs_grad && !node.def->is_loss);
       Value& value = graph_.values[static_cast<size_t>(id)];
       if (node.shapes.is_view) value.storage = graph_.values[static_cast<size_t>(node.inputs[0])].storage;
       value.consumed = value.is_f32 = node.def->is_loss;
       node.outputs.push_back(id);
     }
+    for (size_t i = outputs; i < tops.size(); ++i) add_name(tops[i], node.outputs[0]);
+    tops.resize(outputs);
   }
 
   void bind_losses(bool complete) {
@@ -172,7 +182,6 @@ class GraphBuilder {
 
   const ModelSpec& spec_;
   Graph graph_;
-  std::map<std::string, int> by_name_;
 };
 
 }  // namespace
@@ -181,23 +190,29 @@ Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete) {
   return GraphBuilder(spec, batch).build(complete);
 }
 
-std::vector<LayerSpec> with_branches(const ModelSpec& spec, const Graph& graph) {
-  std::map<std::string, int64_t> consumers, taken;
+std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec) {
+  std::map<std::string, int64_t> consumers;
   for (const auto& layer : spec.layers)
     for (const auto& bottom : layer.bottoms) ++consumers[bottom];
-  std::map<std::string, int64_t> width;
-  for (const auto& value : graph.values) width[value.name] = value.shape.last();
+  std::erase_if(consumers, [](const auto& entry) { return entry.second < 2; });
+  return consumers;
+}
+
+std::vector<LayerSpec> with_branches(const ModelSpec& spec, const Graph& graph) {
+  const std::map<std::string, int64_t> shared = shared_tensors(spec);
+  std::map<std::string, int64_t> taken;
 
   std::vector<LayerSpec> result;
   for (LayerSpec layer : spec.layers) {
     for (auto& bottom : layer.bottoms) {
-      const int64_t n = consumers[bottom];
-      if (n < 2) continue;
+      const auto found = shared.find(bottom);
+      if (found == shared.end()) continue;
+      const int64_t n = found->second;
       if (!taken.count(bottom)) {
         LayerSpec slice{"Slice", {bottom}, {}, {}};
         for (int64_t i = 0; i < n; ++i) slice.tops.push_back(fmt::format("{}_slice{}", bottom, i));
         for (const ParamDef& def : find_layer("Slice").params) slice.params.set(def.keyword, def.initial);
-        slice.params.set("ranges", RangeList(static_cast<size_t>(n), {0, width[bottom]}));
+        slice.params.set("ranges", RangeList(static_cast<size_t>(n), {0, graph.at(bottom).shape.last()}));
         result.push_back(std::move(slice));
       }
       bottom = fmt::format("{}_slice{}", bottom, taken[bottom]++);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,14 +41,17 @@ struct Graph {
   std::vector<int> embeddings;  // values, one per ModelSpec::embeddings
   std::vector<int> losses;      // nodes, in the order of labels
 
-  const Value& storage_of(int value) const {
-    return values[static_cast<size_t>(values[static_cast<size_t>(value)].storage)];
-  }
+  std::map<std::string, int> by_name;  // values; a spare top leads to the value that it is another name of
+
+  const Value& at(const std::string& name) const { return values[static_cast<size_t>(by_name.at(name))]; }
 };
 
 // Throws invalid_argument or not_found, naming layer and tensor. `complete` also asks for what only a
 // finished model has: one loss per label, and no dead layer.
 Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete = true);
+
+// Tensors that several layers read, and how many do.
+std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec);
 
 // The layers with the copies (Slice) that earlier releases inserted for a tensor consumed several times: what
 // summary() and graph files show. `<tensor>_slice0`, `_slice1`, ... in order of consumption.

@@ -46,7 +46,9 @@ std::vector<LayerSpec> with_fused_relus(const std::vector<LayerSpec>& layers) {
   for (const LayerSpec& layer : layers) {
     if (std::find(absorbed.begin(), absorbed.end(), &layer) != absorbed.end()) continue;
     const LayerSpec* relu =
-        layer.type == "InnerProduct" ? readers.only(layers, layer.tops[0], "ReLU") : nullptr;
+        layer.type == "InnerProduct" && layer.bottoms.size() == 1  // a fused layer reads one tensor
+            ? readers.only(layers, layer.tops[0], "ReLU")
+            : nullptr;
     if (relu) absorbed.push_back(relu);
     result.push_back(relu ? fuse_relu(layer, *relu) : layer);
   }

@@ -38,7 +38,7 @@ std::string_view name_of(EmbeddingType type) {
 
 EmbeddingType parse_embedding_type(std::string_view name) {
   if (name == "HybridSparseEmbedding")
-    fail(ErrorKind::unsupported, "HybridSparseEmbedding is not implemented yet");
+    fail(ErrorKind::unsupported, "HybridSparseEmbedding is not supported yet");
   std::vector<std::string> known;
   for (const auto& [known_name, value] : kEmbeddingTypes) {
     if (known_name == name) return value;

@@ -2,7 +2,6 @@
 #include "model/summary.h"
 
 #include <algorithm>
-#include <map>
 
 #include "model/graph.h"
 
@@ -48,8 +47,6 @@ std::string summary(const ModelSpec& spec) {
   require(spec.layers.size() >= 2, "summary(): the model needs an Input and at least two layers");
   const int64_t batch = spec.solver.batch_size;
   const Graph graph = build_graph(spec, batch, false);
-  std::map<std::string, Shape> shapes;
-  for (const auto& value : graph.values) shapes[value.name] = value.shape;
 
   std::string text = inputs_part(spec.input) + rule('-', 3);
   text += row("Layer Type", {"Input Name", "Output Name", "Output Shape"}) + rule('-', 3);
@@ -63,15 +60,14 @@ std::string summary(const ModelSpec& spec) {
     text += rule('-', 3);
   };
   for (const auto& e : spec.embeddings)
-    add_rows(std::string(name_of(e.type)), {e.bottom}, {e.name}, {shape_text(shapes[e.name], batch)});
+    add_rows(std::string(name_of(e.type)), {e.bottom}, {e.name}, {shape_text(graph.at(e.name).shape, batch)});
   for (const LayerSpec& layer : with_branches(spec, graph)) {
     const bool is_loss = find_layer(layer.type).is_loss;
     std::vector<std::string> out_shapes;
     for (const auto& top : layer.tops) {
       const size_t branch = top.rfind("_slice");  // a branch has the shape of the tensor it copies
-      const Shape shape =
-          shapes.count(top) || branch == std::string::npos ? shapes[top] : shapes[top.substr(0, branch)];
-      out_shapes.push_back(is_loss ? "" : shape_text(shape, batch));
+      const std::string& name = graph.by_name.count(top) ? top : top.substr(0, branch);
+      out_shapes.push_back(is_loss ? "" : shape_text(graph.at(name).shape, batch));
     }
     add_rows(layer.type, layer.bottoms, layer.tops, out_shapes);
   }

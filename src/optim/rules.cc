@@ -31,6 +31,8 @@ std::string_view name_of(UpdateType type) { return kUpdates[static_cast<int>(typ
 
 OptimizerType parse_optimizer(std::string_view name) {
   if (name == "Adagrad") return OptimizerType::adagrad;  // as several documents spell it
+  if (name == "Ftrl" || name == "RMSProp")
+    fail(ErrorKind::unsupported, "optimizer {} is not supported yet", name);
   return parse<OptimizerType>("optimizer", name, kOptimizers);
 }
 

@@ -57,6 +57,7 @@ ALIASES = [
     ("Optimizer_t.Adagrad", "Optimizer_t.AdaGrad"),
     ("DeviceLayout.NODE_FIRST", "DeviceLayout.NodeFirst"),
     ("DeviceLayout.LOCAL_FIRST", "DeviceLayout.LocalFirst"),
+    ("AllReduceAlgo.ONESHOT", "AllReduceAlgo.OneShot"),
     ("DatabaseType_t.RedisCluster", "DatabaseType_t.redis_cluster"),
     ("DatabaseType_t.RocksDB", "DatabaseType_t.rocks_db"),
     ("DatabaseType_t.HashMap", "DatabaseType_t.hash_map"),

@@ -144,7 +144,9 @@ def test_summary_before_and_after_compile(capsys: pytest.CaptureFixture[str]) ->
     model.summary()
     model.compile()
     model.summary()
-    assert capsys.readouterr().out == "no shapes yet\na table\n"
+    banner = f"{'=' * 53}Model Summary{'=' * 53}\n"
+    before, after = capsys.readouterr().out.split("HugeCTR Version: ")
+    assert before == f"{banner}no shapes yet\n" and after.endswith(f"\n{banner}a table\n")
 
 
 def test_fit_arguments() -> None:
@@ -251,6 +253,22 @@ def test_freezing() -> None:
         ("freeze_embedding", "deep", True),
         ("freeze_embedding", "deep", False),
     ]
+
+
+@pytest.mark.parametrize("lr", [-1.0, float("nan"), float("inf")])
+def test_a_learning_rate_is_a_positive_number(lr: float) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"lr must be finite and not negative, got {lr}"):
+        compiled()[0].set_learning_rate(lr)
+
+
+def test_numbers_of_files_are_not_negative() -> None:
+    with pytest.raises(InvalidArgumentError, match="iter must not be negative, got -1"):
+        compiled()[0].save_params_to_files("wdl", -1)
+
+
+def test_a_label_is_weighed_once() -> None:
+    with pytest.raises(InvalidArgumentError, match="loss_names has a label twice: label"):
+        make_model().compile(["label", "label"], [0.5, 0.1])
 
 
 def test_graph_file(tmp_path: Any) -> None:

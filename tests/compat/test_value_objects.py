@@ -51,6 +51,11 @@ def test_solver_of_3_1_starts_with_the_seed() -> None:
         (dict(lr=-1.0), "lr must not be negative"),
         (dict(vvgpu=[[0, 0]]), r"device twice in one row: \[0, 0\]"),
         (dict(vvgpu=[]), "needs a device in every row"),
+        (dict(vvgpu=[[-1]]), r"vvgpu has a device that cannot be: \[-1\]"),
+        (dict(lr=float("inf")), "lr must be finite, got inf"),
+        (dict(lr=float("nan")), "lr must not be negative, got nan"),
+        (dict(end_lr=float("inf")), "end_lr must be finite"),
+        (dict(decay_power=float("inf")), "decay_power must be finite"),
     ],
 )
 def test_solver_checks(arguments: dict[str, Any], message: str) -> None:
@@ -100,10 +105,12 @@ def test_reader_spec() -> None:
             eval_source="b",
             check_type=hugectr.Check_t.Non,
             num_samples=9,
+            eval_num_samples=5,
             async_param=asynchronous,
         )
     )
-    assert (document["data_reader_type"], document["num_samples"], document["shuffle"]) == ("RawAsync", 0, True)
+    assert (document["data_reader_type"], document["shuffle"]) == ("RawAsync", True)
+    assert (document["num_samples"], document["eval_num_samples"]) == (9, 5)
 
 
 @pytest.mark.parametrize("values, message", [
@@ -183,12 +190,6 @@ def test_hybrid_embedding_param_has_eight_or_ten_arguments() -> None:
     ten = hugectr.HybridEmbeddingParam(2, -1, 0.01, 1.3e11, 1.9e11, 1.0, True, False, *kinds)  # type: ignore[call-arg, arg-type]
     assert eight.communication_type is ten.communication_type is kinds[0]
     assert not eight.use_train_precompute_indices and ten.use_train_precompute_indices
-    layer = hugectr.SparseEmbedding(
-        **{**EMBEDDING, "embedding_type": hugectr.Embedding_t.HybridSparseEmbedding},  # type: ignore[arg-type]
-        hybrid_embedding_param=eight,
-    )
-    with pytest.raises(UnsupportedError, match='"e": HybridSparseEmbedding'):
-        spec.embedding_spec(layer)
 
 
 @pytest.mark.parametrize(
@@ -239,9 +240,6 @@ def test_dense_layer_passes_on_only_what_was_given() -> None:
     assert spec.dense_spec(hugectr.DenseLayer(hugectr.Layer_t.DotProduct, ["a", "b"], ["c"]))["type"] == (
         "ElementwiseMultiply"
     )
-    for name in ("GRU", "MultiHeadAttention"):
-        with pytest.raises(UnsupportedError, match=f'"c": layer {name} is not supported yet'):
-            spec.dense_spec(hugectr.DenseLayer(hugectr.Layer_t[name], ["a"], ["c"]))
     with pytest.raises(InvalidArgumentError, match=re.escape("DenseLayer(ReLU): top_names is empty")):
         hugectr.DenseLayer(hugectr.ReLU, ["a"], [])
 
@@ -257,7 +255,7 @@ def test_group_dense_layer_is_a_tower(keyword: str) -> None:
     )
     layers = [spec.dense_spec(layer) for layer in group.layers()]
     assert [(layer["bottoms"], layer["tops"]) for layer in layers] == [
-        (["interaction"], ["fc1"]),
+        (["interaction", "interaction_grad"], ["fc1"]),
         (["fc1"], ["fc2"]),
         (["fc2"], ["fc3"]),
     ]
@@ -266,7 +264,75 @@ def test_group_dense_layer_is_a_tower(keyword: str) -> None:
         hugectr.GroupDenseLayer(hugectr.GroupFusedInnerProduct, "a", ["b", "c", "d"], [1, 2])
 
 
+def test_integers_have_64_bits() -> None:
+    assert hugectr.CreateSolver(seed=2**64 - 1).seed == 2**64 - 1
+    for arguments in (dict(seed=2**64), dict(batchsize=2**70), dict(seed=-(2**63) - 1)):
+        with pytest.raises(TypeError, match="must be a 64-bit int, got int"):
+            hugectr.CreateSolver(**arguments)
+
+
+def test_a_reshape_has_a_width() -> None:
+    for width in (0, -4):
+        with pytest.raises(InvalidArgumentError, match=f'DenseLayer "b": leading_dim must be positive, got {width}'):
+            hugectr.DenseLayer(hugectr.Layer_t.Reshape, ["a"], ["b"], leading_dim=width)
+    hugectr.DenseLayer(hugectr.Layer_t.Reshape, ["a"], ["b"], selected=True, selected_slots=[0], leading_dim=0)
+    hugectr.DenseLayer(hugectr.Layer_t.ReLU, ["a"], ["b"], leading_dim=0)
+
+
+def test_several_sources_need_the_training_cache() -> None:
+    reader = hugectr.DataReaderParams(**{**READER, "source": ["a", "b"]}, keyset=["k", "l"])  # type: ignore[arg-type]
+    with pytest.raises(NotImplementedError, match="2 sources need the embedding training cache"):
+        spec.reader_spec(reader)
+
+
+def hybrid() -> hugectr.HybridEmbeddingParam:
+    kinds = (hugectr.CommunicationType.IB_NVLink_Hier, hugectr.HybridEmbeddingType.Distributed)
+    return hugectr.HybridEmbeddingParam(2, -1, 0.01, 1.3e11, 1.9e11, 1.0, *kinds)
+
+
+def raw(**arguments: Any) -> hugectr.DataReaderParams:
+    return hugectr.DataReaderParams(**{**READER, "data_reader_type": hugectr.DataReaderType_t.RawAsync, **arguments})
+
+
+@pytest.mark.parametrize(
+    "use, name",
+    [
+        (lambda: hugectr.CreateSolver(kafka_brokers="host:1"), "kafka_brockers"),
+        (lambda: hugectr.CreateSolver(scaler=512), "scaler=512"),
+        (lambda: spec.reader_spec(hugectr.DataReaderParams(**READER, keyset="k")), "keyset"),  # type: ignore[arg-type]
+        (lambda: spec.reader_spec(raw(float_label_dense=True)), "float_label_dense"),
+        (
+            lambda: spec.embedding_spec(hugectr.SparseEmbedding(**EMBEDDING, hybrid_embedding_param=hybrid())),
+            "hybrid_embedding_param",
+        ),
+        (
+            lambda: spec.embedding_spec(hugectr.SparseEmbedding(**EMBEDDING, slot_size_array=[3])),
+            "slot_size_array",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_named(use: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(_core, "warn_once", warnings.append)
+    use()
+    assert len(warnings) == 1 and name in warnings[0]
+
+
+def test_a_scheduler_comes_from_a_model() -> None:
+    with pytest.raises(NotImplementedError, match="get_learning_rate_scheduler"):
+        hugectr.LearningRateScheduler(0.1)
+
+
+def test_errors_are_public() -> None:
+    for name in ("DeviceError", "FileError", "InternalError", "InvalidArgumentError", "NotFoundError"):
+        assert issubclass(getattr(hugectr, name), hugectr.HugectrError)
+    assert hugectr.UnsupportedError is UnsupportedError
+
+
 def test_optimizer_checks() -> None:
+    for value in ("inf", "nan", "-1"):
+        with pytest.raises(InvalidArgumentError, match=f"epsilon must be finite and not negative, got {value}"):
+            hugectr.CreateOptimizer(epsilon=float(value))
     with pytest.raises(InvalidArgumentError, match=r"beta1 must be in \[0, 1\), got 1.0"):
         hugectr.CreateOptimizer(beta1=1)
     with pytest.raises(InvalidArgumentError, match="the optimizer is empty"):

@@ -61,5 +61,20 @@ TEST(Fuse, AProductWithOneColumnReadsThePartsOfAConcat) {
   EXPECT_EQ(fuse(model(2)).layers.size(), 5u);
 }
 
+TEST(Fuse, AProductOfPartsKeepsItsRelu) {
+  const ModelSpec fused = fuse(spec_from_json(R"({
+    "input": {"labels": [{"name": "label"}], "dense_name": "dense", "dense_dim": 3, "sparse": []},
+    "layers": [
+      {"type": "InnerProduct", "bottoms": ["dense"], "tops": ["fc1"], "params": {"num_output": 4}},
+      {"type": "Concat", "bottoms": ["fc1", "dense"], "tops": ["joined"]},
+      {"type": "InnerProduct", "bottoms": ["joined"], "tops": ["fc2"], "params": {"num_output": 1}},
+      {"type": "ReLU", "bottoms": ["fc2"], "tops": ["logit"]},
+      {"type": "BinaryCrossEntropyLoss", "bottoms": ["logit", "label"], "tops": ["loss"]}]})"));
+  ASSERT_EQ(fused.layers.size(), 4u);
+  EXPECT_EQ(fused.layers[1].type, "InnerProduct");
+  EXPECT_EQ(fused.layers[2].type, "ReLU");
+  EXPECT_EQ(build_graph(fused, 2).nodes[1].inputs.size(), 2u);
+}
+
 }  // namespace
 }  // namespace ctr

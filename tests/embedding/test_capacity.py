@@ -127,7 +127,6 @@ def test_import_refuses_what_does_not_fit_and_keeps_the_rows(change: dict[str, A
             {"type": "one_hot", "slot_size_array": [3, 4], "optimizer": "Adam"},
             "a one-hot embedding needs SGD with atomic_update=True, got Adam",
         ),
-        ({"optimizer": "AdaGrad", "update": "LazyGlobal"}, "LazyGlobal is only there for Adam, got AdaGrad"),
     ],
 )
 def test_specs_that_cannot_be_built(options: dict[str, Any], text: str) -> None:

@@ -15,7 +15,7 @@ from hugectr._core.testing import params_from_entry, params_round_trip
 LAYERS = {layer["name"]: layer for layer in layer_catalog()}
 CHANGED = {
     bool: True,
-    int: 3,
+    int: 2,
     float: 0.9,
     str: {"pos_type": "Tail", "act_type": "None", "regularizer_type": "L2"},
     list: {"ranges": [(0, 2), (1, 3)], "target_weight_vec": [0.5, 2.0]},

@@ -22,5 +22,7 @@ class TestConcat(OpTests):
     def test_wrong_shapes(self):
         with pytest.raises(ValueError, match=r"may differ in axis 1 only, got \[2, 3\] and \[3, 3\]"):
             run("Concat", [np.ones((2, 3)), np.ones((3, 3))])
-        with pytest.raises(ValueError, match="axis must be 1 or 2, got 0"):
-            run("Concat", [np.ones((2, 3, 4))], axis=0)
+        for shape in ((2, 3), (2, 3, 4)):
+            for axis in (0, 9):
+                with pytest.raises(ValueError, match=f"axis must be between 1 and 2, got {axis}"):
+                    run("Concat", [np.ones(shape)], axis=axis)

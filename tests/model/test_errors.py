@@ -71,6 +71,20 @@ BAD_GRAPHS = {
         changed(fc=(node("Dropout", "dense", "x", dropout_rate=1.5), node("InnerProduct", "x", "fc"))),
         ["x", "dropout_rate", "1.5"],
     ),
+    "batch norm factor": (
+        changed(fc=(node("BatchNorm", "dense", "x", factor=3.0), node("InnerProduct", "x", "fc"))),
+        ["x", "factor", "between 0 and 1", "3"],
+    ),
+    "penalty": (
+        changed(loss=node("BinaryCrossEntropyLoss", "logit label", "loss", use_regularizer=True, lambda_=-1.0)),
+        ["loss", "lambda", "at least 0", "-1"],
+    ),
+    "time step": (changed(flat=node("Reshape", "embedding", "flat", leading_dim=4, time_step=-1)), ["time_step"]),
+    "several keys for one-hot": (
+        replace(tiny(training.ONE_HOT), inputs=(SparseInput("data1", (8, 293), 2, False),)),
+        ["embedding", "one key per slot", "data1", "2"],
+    ),
+    "no dense input": (replace(tiny(), dense_dim=0), ['"dense"', "dense_dim is 0"]),
     "combiner": (replace(tiny(), embeddings=(Embedding("embedding", "data1", 2, "max"),)), ["max", "sum", "mean"]),
     "vector size": (replace(tiny(), embeddings=(Embedding("embedding", "data1", 1025),)), ["embedding", "1025"]),
     "no workspace": (
@@ -150,11 +164,6 @@ def test_one_hot_needs_its_sizes_and_sgd(tmp_path):
             for n in tiny().nodes:
                 model.add(hugectr.DenseLayer(getattr(hugectr.Layer_t, n.type), list(n.bottoms), list(n.tops), **n.args))
             model.compile()
-
-
-def test_lazy_global_belongs_to_adam(tmp_path):
-    with pytest.raises(RuntimeError, match=r"embedding.*LazyGlobal.*Adam.*MomentumSGD"):
-        training.create_model(tiny(), Optimizer("MomentumSGD", "LazyGlobal"), tiny_data(tmp_path, tiny()), batch_size=4)
 
 
 def test_calls_before_compile(tmp_path):

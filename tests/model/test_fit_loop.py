@@ -438,15 +438,20 @@ def test_compile_lines(tmp_path, capfd):
     model = model_of(tmp_path, model_name="clicks", seed=77)
     out = capfd.readouterr().out
     lines = [
+        "HugeCTR Version: ",
         "Model Init",
         "Initialize model: clicks",
         "Global seed is 77",
         "Model Compile",
+        "Graph analysis to resolve tensor dependency",
         "max_vocabulary_size_per_gpu_=",
     ]
-    assert [line for line in lines if line not in out] == []
+    places = [out.find(line) for line in lines]
+    assert -1 not in places and places == sorted(places)
+    assert "Add Slice layer" not in out
     model.summary()
-    assert re.search(r"Layer Type\s+Input Name\s+Output Name\s+Output Shape", capfd.readouterr().out)
+    columns = r"Layer Type\s+Input Name\s+Output Name\s+Output Shape"
+    assert re.search(rf"={{53}}Model Summary={{53}}\n(?s:.*){columns}", capfd.readouterr().out)
 
 
 def test_a_further_fit_goes_on_in_the_data(tmp_path):
@@ -493,3 +498,15 @@ def test_the_start_of_fit_shows_the_schedule_in_use(tmp_path, capfd):
     model.reset_learning_rate_scheduler(0.5, 3)
     model.fit(max_iter=2, display=0, eval_interval=0, snapshot=0)
     assert "lr: 0.500000, warmup_steps: 3" in capfd.readouterr().out
+
+
+def test_predictions_of_no_evaluation(tmp_path, capfd):
+    model = model_of(tmp_path / "data")
+    model.start_data_reading()
+    files = [tmp_path / "predictions", tmp_path / "labels"]
+    for evaluated in (False, True):
+        if evaluated:
+            model.eval()
+        assert model.export_predictions(*files) is hugectr.Error_t.Success
+        assert ("Nothing has been evaluated yet" in capfd.readouterr().out) is not evaluated
+        assert [file.exists() for file in files] == [evaluated] * 2

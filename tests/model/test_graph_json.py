@@ -106,12 +106,13 @@ def test_optimizer_entries(kind, tmp_path):
     assert optimizer == {"type": kind, "update_type": "Local", key: want}
 
 
-def test_shared_tensors_show_slices(tmp_path):
+def test_shared_tensors_show_slices(tmp_path, capfd):
     """DeepFM's tensor with two consumers gets the copies that earlier releases needed."""
     declaration = small("deepfm")
     rng = np.random.default_rng(1)
     source = training.write_norm(tmp_path, declaration, [reference.random_batch(declaration, 8, rng)])
     model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=8)
+    assert "Add Slice layer for tensor: factors, creating 2 copies\n" in capfd.readouterr().out
     model.graph_to_json(str(tmp_path / "graph.json"))
     layers = json.loads((tmp_path / "graph.json").read_text())["layers"]
     factors = next(i for i, n in enumerate(layers) if n.get("top") == "factors")
@@ -175,12 +176,24 @@ def of(graph, top):
     return next(n for n in graph["layers"] if n.get("top") == top)
 
 
+def capacity(graph, key):
+    hparam = of(graph, "embedding")["sparse_embedding_hparam"]
+    for other in ("workspace_size_per_gpu_in_mb", "max_vocabulary_size_global"):
+        del hparam[other]
+    hparam[key] = 100_000
+
+
 TOLERATED = {
     "one nnz for all slots": lambda g: g["layers"][0]["sparse"][0].update(nnz_per_slot=1),
     "numbers for booleans": lambda g: g["layers"][0]["sparse"][0].update(is_fixed_length=1),
     "no optimizer": lambda g: of(g, "embedding").pop("optimizer") and None,
     "no capacity": lambda g: of(g, "embedding")["sparse_embedding_hparam"].pop("max_vocabulary_size_global") and None,
     "unknown keys": lambda g: (g.update(solver={}, other=1), of(g, "fc").update(name="x"), None)[-1],
+    "rows of a device": lambda g: capacity(g, "max_vocabulary_size_per_gpu"),
+    "rows of all devices": lambda g: capacity(g, "max_vocabulary_size_global"),
+    "combiner by number": lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(combiner=1),
+    "no update type": lambda g: of(g, "embedding")["optimizer"].pop("update_type") and None,
+    "SGD alone": lambda g: of(g, "embedding").update(optimizer={"type": "SGD"}),
     "no time_step": lambda g: of(g, "flat").pop("time_step") and None,
 }
 
@@ -194,18 +207,70 @@ def test_older_forms_are_read(case, tmp_path):
     training.train(model, 1)
 
 
+def test_older_capacities_and_updates_mean_what_they_say(tmp_path):
+    def change(graph):
+        capacity(graph, "max_vocabulary_size_global")
+        graph_optimizer = of(graph, "embedding")["optimizer"]
+        del graph_optimizer["update_type"]
+        graph_optimizer["global_update"] = True
+
+    model = edited(tmp_path, change)
+    model.construct_from_json(str(tmp_path / "graph.json"), True)
+    model.graph_to_json(str(tmp_path / "again.json"))
+    embedding = of(json.loads((tmp_path / "again.json").read_text()), "embedding")
+    assert embedding["optimizer"]["update_type"] == "Global"
+    assert 100_000 <= embedding["sparse_embedding_hparam"]["max_vocabulary_size_global"] < 100_000 + 2**20 // 24
+
+
 REJECTED = {
     "not JSON": (lambda g: "{", ["JSON"]),
     "no layers": (lambda g: {"model_name": "x"}, ["layers"]),
     "empty": (lambda g: {"layers": []}, ["layers"]),
     "no input first": (lambda g: g["layers"].pop(0) and None, ["Data"]),
     "unknown layer": (lambda g: of(g, "fc").update(type="InnerProdukt"), ["InnerProdukt", "InnerProduct"]),
-    "unknown optimizer": (lambda g: of(g, "embedding")["optimizer"].update(type="Adamm"), ["Adamm", "Adam"]),
-    "unknown update": (lambda g: of(g, "embedding")["optimizer"].update(update_type="Lokal"), ["Lokal", "Local"]),
+    "unknown embedding": (
+        lambda g: of(g, "embedding").update(type="DistributedSlotSparseEmbedingHash"),
+        ["layers[1].type", "DistributedSlotSparseEmbedingHash", "LocalizedSlotSparseEmbeddingHash"],
+    ),
+    "unknown optimizer": (
+        lambda g: of(g, "embedding")["optimizer"].update(type="Adamm"),
+        ["graph.json", "layers[1].optimizer.type", "Adamm", "Adam"],
+    ),
+    "unknown update": (
+        lambda g: of(g, "embedding")["optimizer"].update(update_type="Lokal"),
+        ["graph.json", "layers[1].optimizer.update_type", "Lokal", "Local"],
+    ),
     "unknown combiner": (
         lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(combiner="max"),
-        ["max", "mean"],
+        ["graph.json", "layers[1].sparse_embedding_hparam.combiner", "max", "mean"],
     ),
+    "third combiner": (lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(combiner=2), ["combiner", "2"]),
+    "half an optimizer": (
+        lambda g: of(g, "embedding")["optimizer"]["adam_hparam"].pop("beta1") and None,
+        ["layers[1].optimizer.adam_hparam.beta1 is missing"],
+    ),
+    "no parameters": (
+        lambda g: of(g, "embedding")["optimizer"].pop("adam_hparam") and None,
+        ["layers[1].optimizer.adam_hparam is missing"],
+    ),
+    "no capacity at all": (
+        lambda g: (capacity(g, "x"), None)[1],
+        ["layers[1].sparse_embedding_hparam", "workspace_size_per_gpu_in_mb", "slot_size_array"],
+    ),
+    "unknown regularizer": (
+        lambda g: of(g, "loss").update({"regularizer": "L3", "lambda": 0.1}),
+        ["regularizer", "layers[6]", "L3", "L1", "L2"],
+    ),
+    "number for a regularizer": (lambda g: of(g, "loss").update({"regularizer": 7, "lambda": 0.1}), ["a name", "7"]),
+    "huge vector size": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(embedding_vec_size=2**70),
+        ["embedding_vec_size", "64 bits", "1.18"],
+    ),
+    "cut vector size": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(embedding_vec_size=3.5),
+        ["embedding_vec_size", "integer", "3.5"],
+    ),
+    "huge output": (lambda g: of(g, "fc")["fc_param"].update(num_output=2**64 - 1), ["num_output", "integer"]),
     "missing key": (lambda g: of(g, "fc").pop("fc_param") and None, ["layers[2]", "fc_param"]),
     "missing inner key": (lambda g: of(g, "fc")["fc_param"].clear(), ["layers[2]", "fc_param.num_output"]),
     "wrong type": (lambda g: of(g, "fc")["fc_param"].update(num_output=[3, 4]), ["num_output"]),

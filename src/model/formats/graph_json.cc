@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/formats/json_fit.h"
 #include "model/graph.h"
 
 namespace ctr {
@@ -31,25 +32,33 @@ Json data_entry(const InputSpec& input) {
           {"sparse", std::move(sparse)}};
 }
 
-Json optimizer_entry(const OptimizerSpec& o) {
-  Json entry{{"type", name_of(o.type)}, {"update_type", name_of(o.update)}};
-  auto real = [](float v) { return static_cast<double>(v); };
-  switch (o.type) {
+// What a file says about an optimizer beside its type: an object with these members.
+struct OptimizerKeys {
+  const char* object;
+  std::vector<std::pair<const char*, double OptimizerSpec::*>> reals;
+};
+
+OptimizerKeys keys_of(OptimizerType type) {
+  using O = OptimizerSpec;
+  switch (type) {
     case OptimizerType::adam:
-      entry["adam_hparam"] = {
-          {"beta1", real(o.beta1)}, {"beta2", real(o.beta2)}, {"epsilon", real(o.epsilon)}};
-      break;
+      return {"adam_hparam", {{"beta1", &O::beta1}, {"beta2", &O::beta2}, {"epsilon", &O::epsilon}}};
     case OptimizerType::adagrad:
-      entry["adagrad_hparam"] = {{"initial_accu_value", real(o.initial_accumulator)},
-                                 {"epsilon", real(o.epsilon)}};
-      break;
-    case OptimizerType::momentum_sgd:
-      entry["momentum_sgd_hparam"] = {{"momentum_factor", real(o.momentum)}};
-      break;
-    case OptimizerType::nesterov: entry["nesterov_hparam"] = {{"momentum_factor", real(o.momentum)}}; break;
-    case OptimizerType::sgd: entry["sgd_hparam"] = {{"atomic_update", o.atomic_update}}; break;
+      return {"adagrad_hparam", {{"initial_accu_value", &O::initial_accumulator}, {"epsilon", &O::epsilon}}};
+    case OptimizerType::momentum_sgd: return {"momentum_sgd_hparam", {{"momentum_factor", &O::momentum}}};
+    case OptimizerType::nesterov: return {"nesterov_hparam", {{"momentum_factor", &O::momentum}}};
+    case OptimizerType::sgd: break;
   }
-  return entry;
+  return {"sgd_hparam", {}};
+}
+
+Json optimizer_entry(const OptimizerSpec& o) {
+  const OptimizerKeys keys = keys_of(o.type);
+  Json members = Json::object();
+  for (const auto& [key, value] : keys.reals)
+    members[key] = static_cast<double>(static_cast<float>(o.*value));
+  if (o.type == OptimizerType::sgd) members["atomic_update"] = o.atomic_update;
+  return {{"type", name_of(o.type)}, {"update_type", name_of(o.update)}, {keys.object, std::move(members)}};
 }
 
 Json embedding_entry(const EmbeddingSpec& e, int ranks) {
@@ -82,12 +91,14 @@ class Entry {
     const Json* value = &at(key);
     if (value->is_array() && value->size() == 1 && !std::is_same_v<T, std::vector<int64_t>>)
       value = &(*value)[0];
-    try {
-      return value->get<T>();
-    } catch (const Json::exception&) {
-      fail(ErrorKind::invalid_argument, "graph file: {}.{} has the wrong type: {}", path_, key,
-           value->dump());
-    }
+    return convert<T>(key, *value);
+  }
+  // A name that `parse` knows.
+  template <class Parse>
+  std::string parsed(const char* key, Parse&& parse) const {
+    const auto name = get<std::string>(key);
+    in_context(fmt::format("graph file: {}.{}", path_, key), [&] { static_cast<void>(parse(name)); });
+    return name;
   }
   template <class T>
   T get(const char* key, T missing) const {
@@ -95,22 +106,24 @@ class Entry {
   }
   // A name or a list of names.
   std::vector<std::string> names(const char* key) const {
-    return at(key).is_array() ? get_list<std::string>(key) : std::vector{get<std::string>(key)};
+    return at(key).is_array() ? convert<std::vector<std::string>>(key, at(key))
+                              : std::vector{get<std::string>(key)};
   }
   std::vector<int64_t> integers(const char* key) const {
-    return at(key).is_array() ? get_list<int64_t>(key) : std::vector{get<int64_t>(key)};
+    return at(key).is_array() ? convert<std::vector<int64_t>>(key, at(key)) : std::vector{get<int64_t>(key)};
   }
   const Json& json() const { return json_; }
   const std::string& path() const { return path_; }
 
  private:
   template <class T>
-  std::vector<T> get_list(const char* key) const {
+  T convert(const char* key, const Json& value) const {
     try {
-      return at(key).get<std::vector<T>>();
+      require(fits<T>(value), "graph file: {}.{} must be an integer of at most 64 bits, got {}", path_, key,
+              value.dump());
+      return value.get<T>();
     } catch (const Json::exception&) {
-      fail(ErrorKind::invalid_argument, "graph file: {}.{} has the wrong type: {}", path_, key,
-           at(key).dump());
+      fail(ErrorKind::invalid_argument, "graph file: {}.{} has the wrong type: {}", path_, key, value.dump());
     }
   }
   const Json& json_;
@@ -156,27 +169,56 @@ Json read_data_entry(const Entry& data) {
 }
 
 Json read_optimizer_entry(const Entry& optimizer) {
-  Json result{{"type", optimizer.get<std::string>("type")},
-              {"update_type", optimizer.get<std::string>("update_type")}};
-  for (const char* group :
-       {"adam_hparam", "adagrad_hparam", "momentum_sgd_hparam", "nesterov_hparam", "sgd_hparam"})
-    if (optimizer.has(group))
-      for (const auto& [key, value] : optimizer.at(group).items()) result[key] = value;
+  const auto type = optimizer.parsed("type", parse_optimizer);
+  Json result{{"type", type}};
+  if (optimizer.has("update_type"))
+    result["update_type"] = optimizer.parsed("update_type", parse_update);
+  else  // releases before 3.1
+    result["update_type"] = optimizer.get<bool>("global_update", false) ? "Global" : "Local";
+  const OptimizerKeys keys = keys_of(parse_optimizer(type));
+  if (keys.reals.empty() && !optimizer.has(keys.object)) return result;
+  const Entry members = optimizer.child(keys.object);
+  for (const auto& [key, value] : keys.reals) result[key] = members.get<double>(key);
+  if (members.has("atomic_update")) result["atomic_update"] = members.get<bool>("atomic_update");
   return result;
+}
+
+std::string read_combiner(const Entry& hparam) {
+  const Json& combiner = hparam.at("combiner");
+  if (!combiner.is_number()) return hparam.parsed("combiner", parse_combiner);
+  require(combiner == 0 || combiner == 1, "graph file: {}.combiner must be sum (0) or mean (1), got {}",
+          hparam.path(), combiner.dump());
+  return combiner == 0 ? "sum" : "mean";
+}
+
+// Megabytes count; files of older releases have only a number of rows.
+void read_capacity(const Entry& hparam, Json& result) {
+  constexpr const char* keys[] = {"workspace_size_per_gpu_in_mb", "max_vocabulary_size_per_gpu",
+                                  "max_vocabulary_size_global"};
+  for (const char* key : keys) {
+    if (!hparam.has(key)) continue;
+    const auto size = hparam.get<int64_t>(key);
+    require(size >= 0 && size <= int64_t{1} << 40, "graph file: {}.{} is out of range: {}", hparam.path(),
+            key, size);
+    result[key] = size;
+    return;
+  }
+  require(hparam.has("slot_size_array"), "graph file: {} needs {}, {}, {} or slot_size_array", hparam.path(),
+          keys[0], keys[1], keys[2]);
 }
 
 Json read_embedding_entry(const Entry& e) {
   const Entry hparam = e.child("sparse_embedding_hparam");
-  require(hparam.has("workspace_size_per_gpu_in_mb") || hparam.has("slot_size_array"),
-          "graph file: {} needs workspace_size_per_gpu_in_mb or slot_size_array", hparam.path());
-  const Json& combiner = hparam.at("combiner");
-  Json result{{"type", e.get<std::string>("type")},
+  Json result{{"type", e.parsed("type", parse_embedding_type)},
               {"name", e.get<std::string>("top")},
               {"bottom", e.get<std::string>("bottom")},
-              {"workspace_size_per_gpu_in_mb", hparam.get<int64_t>("workspace_size_per_gpu_in_mb", 0)},
               {"embedding_vec_size", hparam.get<int64_t>("embedding_vec_size")},
-              {"combiner", combiner.is_number() ? Json(combiner.dump()) : combiner}};
+              {"combiner", read_combiner(hparam)}};
+  require(result["embedding_vec_size"] >= 1 && result["embedding_vec_size"] <= 1024,
+          "graph file: {}.embedding_vec_size must be 1 to 1024, got {}", hparam.path(),
+          result["embedding_vec_size"].dump());
   if (hparam.has("slot_size_array")) result["slot_size_array"] = hparam.integers("slot_size_array");
+  read_capacity(hparam, result);
   if (e.has("optimizer")) result["optimizer"] = read_optimizer_entry(e.child("optimizer"));
   return result;
 }
@@ -189,7 +231,7 @@ Json params_as_keywords(const Params& params) {
 }
 
 Json read_layer_entry(const Entry& entry) {
-  LayerSpec layer{entry.get<std::string>("type"), entry.names("bottom"), entry.names("top"), {}};
+  LayerSpec layer{entry.parsed("type", find_layer), entry.names("bottom"), entry.names("top"), {}};
   const LayerDef& def = find_layer(layer.type);
   layer.type = def.name;
   layer.params = params_from_graph(def.params, entry.json(), entry.path());
@@ -200,8 +242,8 @@ Json read_layer_entry(const Entry& entry) {
 }
 
 bool is_embedding(const Entry& entry) {
-  const auto type = entry.get<std::string>("type");
-  return type.find("SparseEmbedding") != std::string::npos;
+  return entry.has("sparse_embedding_hparam") ||
+         entry.get<std::string>("type").find("Embedding") != std::string::npos;
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/formats/spec_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "embedding/placement.h"
 #include "layers/layer.h"
-#include "model/formats/graph_json.h"
+#include "model/formats/json_fit.h"
 
 namespace ctr {
 namespace {
@@ -14,6 +16,7 @@ void read(const Json& object, const char* key, T& value) {
   const auto it = object.find(key);
   if (it == object.end() || it->is_null()) return;
   try {
+    require(fits<T>(*it), "\"{}\" is out of range: {}", key, it->dump());
     value = it->get<T>();
   } catch (const Json::exception&) {
     fail(ErrorKind::invalid_argument, "\"{}\" has the wrong type: {}", key, it->dump());
@@ -116,6 +119,14 @@ InputSpec read_input(const Json& j) {
   return input;
 }
 
+// Older graph files give rows, of one device or of all, instead of megabytes.
+int64_t read_rows(const Json& j, int ranks) {
+  int64_t per_rank = 0, global = 0;
+  read(j, "max_vocabulary_size_per_gpu", per_rank);
+  read(j, "max_vocabulary_size_global", global);
+  return std::max(per_rank, (global + ranks - 1) / std::max(1, ranks));
+}
+
 EmbeddingSpec read_embedding(const Json& j, const ModelSpec& model) {
   EmbeddingSpec e;
   std::string type, combiner = "sum";
@@ -126,11 +137,12 @@ EmbeddingSpec read_embedding(const Json& j, const ModelSpec& model) {
   read(j, "embedding_vec_size", e.dim);
   read(j, "combiner", combiner);
   read(j, "slot_size_array", e.slot_size_array);
-  e.type = parse_embedding_type(type);
+  e.type = in_context(fmt::format("embedding \"{}\"", e.name), [&] { return parse_embedding_type(type); });
   e.combiner = parse_combiner(combiner);
   const auto optimizer = j.find("optimizer");
   const bool own = optimizer != j.end() && !optimizer->is_null();
   e.optimizer = own ? read_optimizer(*optimizer) : model.optimizer;
+  if (const int64_t rows = read_rows(j, model.ranks())) e.workspace_mb = workspace_mb_for(e, rows);
   for (const auto& sparse : model.input.sparse)
     if (sparse.name == e.bottom) e.slots = sparse.slots(), e.nnz_per_slot = sparse.nnz_per_slot;
   return e;
@@ -141,7 +153,7 @@ LayerSpec read_layer(const Json& j) {
   read(j, "type", l.type);
   read(j, "bottoms", l.bottoms);
   read(j, "tops", l.tops);
-  const LayerDef& def = find_layer(l.type);
+  const LayerDef& def = in_context(describe(l), [&]() -> const LayerDef& { return find_layer(l.type); });
   l.type = def.name;
   l.params = params_from_keywords(def.params, j.value("params", Json::object()), describe(l));
   return l;
