@@ -57,9 +57,16 @@ def _to_float(value: Any) -> float:
     return float(value)
 
 
+def _to_int(value: Any) -> int:
+    number = int(operator.index(value))
+    if not -(2**63) <= number < 2**64:
+        raise Mismatch("a 64-bit int", value)
+    return number
+
+
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
     bool: _to_bool,
-    int: lambda value: int(operator.index(value)),
+    int: _to_int,
     float: _to_float,
     str: lambda value: str(os.fsdecode(value)),
 }
@@ -208,6 +215,7 @@ def converted(
                 owner[0].__dict__.update(values, _given=given & values.keys())
             return function(*bound.args, **bound.kwargs)
 
+        call.aliases = binder.aliases  # type: ignore[attr-defined]  # tools/make_stubs.py reads them
         return typing.cast(Function, call)
 
     return decorate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import enum
 from enum import auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "Error_t",
@@ -53,12 +53,14 @@ __all__ = [
 class _Listing(enum.EnumMeta):
     """Lists the members when one is misspelled."""
 
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        near = difflib.get_close_matches(name, cls.__members__, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise AttributeError(f"{cls.__name__} has no member {name}{hint} Known: {', '.join(cls.__members__)}")
+    if not TYPE_CHECKING:  # a type checker knows the members by itself
+
+        def __getattr__(cls, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            near = difflib.get_close_matches(name, cls.__members__, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise AttributeError(f"{cls.__name__} has no member {name}{hint} Known: {', '.join(cls.__members__)}")
 
 
 class OrderedEnum(enum.Enum, metaclass=_Listing):
@@ -296,6 +298,7 @@ class AllReduceAlgo(OrderedEnum):
 
     OneShot = auto()
     NCCL = auto()
+    ONESHOT = OneShot
 
 
 class HybridEmbeddingType(OrderedEnum):
