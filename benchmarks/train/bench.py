@@ -45,6 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--files", nargs="*", choices=readers.FORMATS, help="formats; the default is all, for fp32 SGD")
     parser.add_argument("--tables", nargs="+", type=int, metavar="ROWS", default=[1_000_000, 50_000_000])
+    parser.add_argument("--samples", type=int, help="of a data set, where batches are not larger")
     parser.add_argument("--seconds", type=float, help="for each contestant of a line")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch-python", default=os.environ.get("HUGECTR_TORCH_PYTHON"), help="one that has PyTorch")
@@ -70,7 +71,7 @@ def train(options: argparse.Namespace, gemm: dict[str, float]) -> Iterator[dict[
         formats = options.files
         if formats is None:
             formats = readers.FORMATS if (optimizer, precision) == ("SGD", "fp32") else ()
-        setting = training.Case(model, batch, optimizer, precision)
+        setting = training.Case(model, batch, optimizer, precision, options.samples or training.SAMPLES)
         yield from training.rows(
             setting, list(formats), options.seconds, gemm.get(precision), options.torch_python, options.threads
         )
@@ -78,13 +79,15 @@ def train(options: argparse.Namespace, gemm: dict[str, float]) -> Iterator[dict[
 
 def ranks(options: argparse.Namespace, gemm: dict[str, float]) -> Iterator[dict[str, Any]]:
     for model in options.models if options.all else ["dcn"]:
-        case = training.Case(model, options.batches[0], "SGD", "fp32")
+        case = training.Case(model, options.batches[0], "SGD", "fp32", options.samples or training.SAMPLES)
         yield from training.rank_rows(case, options.seconds, gemm["fp32"])
 
 
 def tables(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for optimizer in options.optimizers:
-        yield from table_size.rows(options.tables, optimizer, options.seconds, options.threads)
+        yield from table_size.rows(
+            options.tables, optimizer, options.samples or table_size.SAMPLES, options.seconds, options.threads
+        )
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
             print(f"\n{machine.KERNELS} is not built (make bench does that): no rates of single operations")
     results["rows"] = rows = list(kernels)
     if "readers" in options.sections:
-        rows += report.readers(readers.rows(options.seconds / 2))
+        rows += report.readers(readers.rows(options.samples or readers.SAMPLES, options.seconds / 2))
     gemm = {}
     if {"train", "ranks"} & set(options.sections):
         results["gemm"] = gemm = ceilings(options, kernels)

@@ -56,10 +56,10 @@ def cpu_seconds(run: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
-def rows(seconds: float) -> Iterator[dict[str, Any]]:
+def rows(samples: int, seconds: float) -> Iterator[dict[str, Any]]:
     """Samples a second of one core, for each format and for Arrow alone."""
     report.doing("writing files")
-    data = workload.batches(SAMPLES, count=1)
+    data = workload.batches(samples, count=1)
     with tempfile.TemporaryDirectory(dir=sources.MEMORY) as folder:
         readers: dict[str, tuple[Callable[[], Any], str]] = {}
         for format in FORMATS:
@@ -68,7 +68,7 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
 
             def read(reader: testing.Reader = reader) -> None:
                 reader.start()
-                assert reader.count() == SAMPLES
+                assert reader.count() == samples
 
             file = source if format == "Raw" else Path(source).read_text().split()[1]
             readers[format] = read, file
@@ -76,10 +76,10 @@ def rows(seconds: float) -> Iterator[dict[str, Any]]:
         for name, (read, file) in readers.items():
             read()
             passes = [cpu_seconds(read) for _ in range(max(measure.MIN_SLICES, int(seconds / cpu_seconds(read))))]
-            rate = measure.spread([SAMPLES / taken for taken in passes])
+            rate = measure.spread([samples / taken for taken in passes])
             yield {
                 "name": f"reader {name}",
                 "unit": "samples/s a core",
                 **rate,
-                "bytes_per_s": rate["median"] * Path(file).stat().st_size / SAMPLES,
+                "bytes_per_s": rate["median"] * Path(file).stat().st_size / samples,
             }

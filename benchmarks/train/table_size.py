@@ -24,7 +24,8 @@ import training
 import workload
 from numpy.typing import NDArray
 
-DIM, BATCH, BATCHES = 16, 2048, 128  # batches: more rows than a cache holds
+DIM, BATCH = 16, 2048
+SAMPLES = 128 * BATCH  # have more rows than a cache holds
 ROW = {"SGD": 8 + DIM * 4, "Adam": 8 + 3 * DIM * 4}  # bytes of key, vector and states
 
 
@@ -38,10 +39,10 @@ def resident_bytes() -> int:
 class BigTable:
     """A DCN whose embedding has ``keys`` rows, and the same vectors as one array for the bare gather."""
 
-    def __init__(self, keys: int, optimizer: str, folder: Path) -> None:
+    def __init__(self, keys: int, optimizer: str, samples: int, folder: Path) -> None:
         slot_size = keys // workload.SLOTS
         self.rows = slot_size * workload.SLOTS
-        self.batches = workload.batches(BATCH, slot_size=slot_size, count=BATCHES)
+        self.batches = workload.batches(BATCH, slot_size=slot_size, count=max(1, samples // BATCH))
         folder.mkdir()
         source, reader = sources.write("Norm", folder / "data", self.batches)
         self._model = models.create("dcn", source, reader, BATCH, optimizer, keys=keys)
@@ -60,7 +61,7 @@ class BigTable:
         self._model.start_data_reading()
 
     def step(self, steps: int) -> float:
-        return float(self._model._engine.time_steps(BATCHES, steps))
+        return float(self._model._engine.time_steps(len(self.batches), steps))
 
 
 class Gather:
@@ -84,11 +85,11 @@ class Gather:
         return time.perf_counter() - start
 
 
-def rows(sizes: list[int], optimizer: str, seconds: float, threads: int) -> Iterator[dict[str, Any]]:
+def rows(sizes: list[int], optimizer: str, samples: int, seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """A row for each size; the second one says how its step compares with the first one's."""
     report.doing(f"tables of {sizes} rows")
     with training.folder_in_memory() as folder:
-        tables = [BigTable(size, optimizer, folder / str(i)) for i, size in enumerate(sizes)]
+        tables = [BigTable(size, optimizer, samples, folder / str(i)) for i, size in enumerate(sizes)]
         steps = measure.in_turn([table.step for table in tables], seconds)
     gathers = [measure.in_turn([Gather(table.rows, table.batches, threads)], 1.0)[0] for table in tables]
     net = [1 / np.median(s) - 1 / np.median(g) for s, g in zip(steps, gathers)]

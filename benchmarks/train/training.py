@@ -19,7 +19,7 @@ import report
 import sources
 import workload
 
-SAMPLES = 32768  # in memory and in a data file, unless batches are large
+SAMPLES = 32768
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Case:
     batch: int
     optimizer: str
     precision: str
+    samples: int  # of the data set, where batches are not larger
 
     def __str__(self) -> str:
         return f"{self.model} {self.batch} {self.optimizer} {self.precision}"
@@ -38,10 +39,14 @@ class Case:
     def solver(self) -> dict[str, Any]:
         return {"use_mixed_precision": True, "scaler": 1024} if self.precision == "bf16" else {}
 
+    @property
+    def count(self) -> int:
+        """Number of batches."""
+        return max(4, self.samples // self.batch)
 
-def data(batch: int) -> list[workload.Batch]:
-    """The batches of every contestant."""
-    return workload.batches(batch, count=max(4, SAMPLES // batch))
+    def data(self) -> list[workload.Batch]:
+        """The batches of every contestant."""
+        return workload.batches(self.batch, count=self.count)
 
 
 class Contestant:
@@ -50,7 +55,7 @@ class Contestant:
     def __init__(self, case: Case, source: str, reader: dict[str, Any], ranks: int = 1) -> None:
         self._model = models.create(case.model, source, reader, case.batch, case.optimizer, ranks, **case.solver)
         self._model.start_data_reading()
-        self._batches = len(data(case.batch))
+        self._batches = case.count
         self.from_memory(self._batches)
 
     def from_memory(self, steps: int) -> float:
@@ -70,7 +75,7 @@ class TorchPeer:
 
     def __init__(self, python: str, case: Case, threads: int) -> None:
         script = str(Path(__file__).parent / "torch_models.py")
-        sizes = [str(case.batch), str(len(data(case.batch)))]
+        sizes = [str(case.batch), str(case.count)]
         command = [python, script, case.model, *sizes, case.optimizer, case.precision, str(threads)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -116,7 +121,7 @@ def rows(
     case: Case, formats: list[str], seconds: float, ceiling: float | None, torch_python: str | None, threads: int
 ) -> Iterator[dict[str, Any]]:
     """From memory, beside PyTorch if there is one; then from each of the formats, beside memory again."""
-    batches = data(case.batch)
+    batches = case.data()
     with folder_in_memory() as folder:
         for i, format in enumerate(formats or ["Norm"]):
             report.doing(f"{case} {format}")
@@ -143,7 +148,7 @@ def rank_rows(case: Case, seconds: float, ceiling: float | None) -> Iterator[dic
     """One rank with all threads, then two ranks with half of them each."""
     report.doing(f"{case} on ranks")
     with folder_in_memory() as folder:
-        data_set = sources.write("Norm", folder / "Norm", data(case.batch))
+        data_set = sources.write("Norm", folder / "Norm", case.data())
         one, two = (Contestant(case, *data_set, ranks=ranks).from_memory for ranks in (1, 2))
         rates = measure.in_turn([one, two], seconds)
     yield row(case, "1 rank", rates[0], ceiling)

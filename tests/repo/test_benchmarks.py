@@ -22,15 +22,12 @@ def run(script: str, *arguments: str) -> str:
 
 def test_train(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    quick = ["--models", "deepfm", "--batches", "1024", "--optimizers", "SGD", "--seconds", "0.05"]
-    formats = ["Norm", "Raw", "Parquet"]
-    printed = run(
-        "train/bench.py", *quick, "--sections", "train", "ranks", "--files", *formats, "--write", str(results)
-    )
+    quick = ["--models", "deepfm", "--batches", "128", "--samples", "512", "--seconds", "0.01"]
+    printed = run("train/bench.py", *quick, "--sections", "train", "ranks", "--write", str(results))
     rows = json.loads(results.read_text())["rows"]
     cases = ["fp32 memory", "fp32 Norm", "fp32 Raw", "fp32 Parquet", *(["bf16 memory"] if bf16_instructions() else [])]
-    trained = [f"train deepfm 1024 SGD {case}" for case in cases]
-    ranks = [f"train dcn 1024 SGD fp32 {n}" for n in ("1 rank", "2 ranks")]
+    trained = [f"train deepfm 128 SGD {case}" for case in cases]
+    ranks = [f"train dcn 128 SGD fp32 {n}" for n in ("1 rank", "2 ranks")]
     assert [row["name"] for row in rows] == trained + ranks
     assert all(0 < row["p10"] <= row["median"] <= row["p90"] and row["runs"] >= 5 for row in rows)
     assert all(row["name"].removeprefix("train ") in printed for row in rows)
@@ -41,8 +38,8 @@ def test_train(tmp_path: Path) -> None:
 
 def test_readers_and_tables(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    tables = ["--tables", "2600", "26000", "--optimizers", "Adam"]
-    run("train/bench.py", "--sections", "readers", "tables", *tables, "--seconds", "0.05", "--write", str(results))
+    quick = ["--tables", "2600", "26000", "--optimizers", "Adam", "--samples", "4096", "--seconds", "0.01"]
+    run("train/bench.py", "--sections", "readers", "tables", *quick, "--write", str(results))
     rows = {row["name"]: row for row in json.loads(results.read_text())["rows"]}
     assert [f"reader {name}" for name in ("Norm", "Raw", "Parquet", "Arrow alone")] == list(rows)[:4]
     for row in list(rows.values())[4:]:
@@ -56,7 +53,7 @@ def test_results_of_two_runs_in_one_file(tmp_path: Path) -> None:
     old = {"name": "reader Norm", "median": 1.0}
     other = {"name": "train wdl", "median": 2.0}
     results.write_text(json.dumps({"rows": [other, old], "commands": ["first"], "gemm": {"fp32": 3.0}}))
-    run("train/bench.py", "--sections", "readers", "--seconds", "0.01", "--write", str(results))
+    run("train/bench.py", "--sections", "readers", "--samples", "4096", "--seconds", "0.01", "--write", str(results))
     merged = json.loads(results.read_text())
     assert merged["rows"][0] == other
     assert [row["name"] for row in merged["rows"]].count("reader Norm") == 1
