@@ -39,6 +39,7 @@ step python 'passed|failed|[0-9]%\]' timeout 240 "$PYTHON" -m pytest -q -n 12 te
   tests/metrics tests/model tests/compat
 step adult 'distance' timeout 120 "$PYTHON" benchmarks/gpu/adult_auc.py --seeds 2
 step bench 'samples' timeout 300 "$PYTHON" benchmarks/gpu/bench.py --embedding-bench "$bench" --write "$out/bench.json"
+step kernels 'a step' timeout 60 "$PYTHON" benchmarks/gpu/kernel_times.py dcn:512 dcn:16384 dlrm_one_hot:65536
 reduced='StepGraph*Replays*:CudaEmbedding*Dumps*:CudaEmbedding*EveryKey*:CudaEmbedding*Overflow*:Layers/*'
 for tool in memcheck racecheck initcheck synccheck; do
   step $tool 'SUMMARY' timeout 120 compute-sanitizer --tool $tool "$tests" --gtest_brief=1 --gtest_filter="$reduced"
@@ -46,3 +47,4 @@ done
 echo
 cat "$table"
 sed -n '/TFLOP/,$p' "$out/bench.log"
+grep -v '^=\|HCTR\|^$' "$out/kernels.log"

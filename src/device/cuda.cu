@@ -44,11 +44,14 @@ int chosen(int device) {
 Stream::Stream(int device) : device_(chosen(device)), synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
         "reading the device");
+  int lowest = 0, highest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "reading the device");
   for (LaneState& lane : lanes_) {
-    check(cudaStreamCreateWithFlags(&lane.stream, cudaStreamNonBlocking), "creating a stream");
+    const int priority = &lane == lanes_ ? highest : lowest;  // what others wait for goes first
+    check(cudaStreamCreateWithPriority(&lane.stream, cudaStreamNonBlocking, priority), "creating a stream");
     check(cudaMalloc(&lane.workspace, kWorkspaceBytes), "allocating the workspace");
-    check(cudaMalloc(&lane.counters, kCounters * sizeof(unsigned)), "allocating the workspace");
-    check(cudaMemset(lane.counters, 0, kCounters * sizeof(unsigned)), "allocating the workspace");
+    check(cudaMalloc(&lane.counter, sizeof(unsigned)), "allocating the workspace");
+    check(cudaMemset(lane.counter, 0, sizeof(unsigned)), "allocating the workspace");
     lane.forked = new_event();
     lane.joined = new_event();
   }
@@ -62,16 +65,16 @@ Stream::~Stream() {
     cudaEventDestroy(lane.forked);
     cudaEventDestroy(lane.joined);
     cudaFree(lane.workspace);
-    cudaFree(lane.counters);
+    cudaFree(lane.counter);
     cudaStreamDestroy(lane.stream);
   }
 }
 
-void Stream::step_aside(Lane lane) {
+Stream::Lane Stream::step_aside(Lane lane) {
   check(cudaEventRecord(lanes_[lane].forked, get()), "forking a stream");
   check(cudaStreamWaitEvent(lanes_[lane].stream, lanes_[lane].forked), "forking a stream");
   lanes_[lane].is_forked = true;
-  lane_ = lane;
+  return std::exchange(lane_, lane);
 }
 
 void Stream::join(Lane lane) {
@@ -149,9 +152,11 @@ void* end_recording(const Context& ctx) { return stream_of(ctx).end_recording();
 void replay(const Context& ctx, void* graph) {
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(ctx).get()), "replaying a step");
 }
-void step_aside(const Context& ctx) { stream_of(ctx).step_aside(Stream::kGradients); }
-void step_back(const Context& ctx) { stream_of(ctx).step_back(); }
-void join_aside(const Context& ctx) { stream_of(ctx).join(Stream::kGradients); }
+Lane step_aside(const Context& ctx, Lane lane) {
+  return static_cast<Lane>(stream_of(ctx).step_aside(static_cast<Stream::Lane>(lane)));
+}
+void step_back(const Context& ctx, Lane lane) { stream_of(ctx).step_back(static_cast<Stream::Lane>(lane)); }
+void join_aside(const Context& ctx, Lane lane) { stream_of(ctx).join(static_cast<Stream::Lane>(lane)); }
 void release_graph(void* graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 
 }  // namespace

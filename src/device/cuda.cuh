@@ -38,11 +38,10 @@ class Stream {
     return lanes_[lane_].stream;
   }
 
-  // Work that few things wait for goes beside the main lane: between step_aside() and step_back() to a lane
-  // of its own, after what is on the main one, which waits for it at join().
-  enum Lane { kMain, kSort, kGradients };
-  void step_aside(Lane lane);
-  void step_back() { lane_ = kMain; }
+  // Those of device/stream.h, and one for what embeddings prepare for their update.
+  enum Lane { kMain, kBranch, kGradients, kSort };
+  Lane step_aside(Lane lane);  // returns the lane so far
+  void step_back(Lane lane) { lane_ = lane; }
   void join(Lane lane);
   Lane lane() const { return lane_; }
 
@@ -51,9 +50,8 @@ class Stream {
   T* workspace() const {
     return static_cast<T*>(lanes_[lane_].workspace);
   }
-  // Zero before and after every operation: where its blocks count how many of them have come to the end.
-  unsigned* counters() const { return lanes_[lane_].counters; }
-  static constexpr int kCounters = 1024;
+  // Zero before and after every operation: where the blocks of a kernel count how many have come to its end.
+  unsigned* counter() const { return lanes_[lane_].counter; }
 
   // What a kernel library keeps per stream, made at the first use: `stream.local<Handles>()`.
   template <class T>
@@ -78,11 +76,11 @@ class Stream {
   int multiprocessors() const { return multiprocessors_; }
 
  private:
-  static constexpr int kLanes = 3;
+  static constexpr int kLanes = 4;
   struct LaneState {
     cudaStream_t stream = nullptr;
     void* workspace = nullptr;
-    unsigned* counters = nullptr;
+    unsigned* counter = nullptr;
     cudaEvent_t forked = nullptr, joined = nullptr;
     bool is_forked = false;
   };

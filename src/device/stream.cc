@@ -21,16 +21,18 @@ Stream::~Stream() {
   if (handle_) functions(backend_).release(handle_);
 }
 
-Aside::Aside(const Context& ctx) : ctx_(ctx) {
-  if (const auto f = functions(ctx.device.backend).step_aside) f(ctx);
+Aside::Aside(const Context& ctx, Lane lane) : ctx_(ctx) {
+  const auto f = functions(ctx.device.backend).step_aside;
+  is_aside_ = f && lane != Lane::main;
+  if (is_aside_) before_ = f(ctx, lane);
 }
 
 Aside::~Aside() {
-  if (const auto f = functions(ctx_.device.backend).step_back) f(ctx_);
+  if (is_aside_) functions(ctx_.device.backend).step_back(ctx_, before_);
 }
 
-void join_aside(const Context& ctx) {
-  if (const auto f = functions(ctx.device.backend).join_aside) f(ctx);
+void join_aside(const Context& ctx, Lane lane) {
+  if (const auto f = functions(ctx.device.backend).join_aside) f(ctx, lane);
 }
 
 void StepGraph::run(const Context& ctx, const std::function<void()>& step) {

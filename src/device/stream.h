@@ -8,6 +8,10 @@
 
 namespace ctr {
 
+// Where work may run beside other work of its rank, where devices can. `branch`: layers whose results are
+// needed later than the next layer's; `gradients`: of weights, and what follows from them.
+enum class Lane : uint8_t { main, branch, gradients };
+
 // What a back end that runs asynchronously can do; a back end without these runs in program order.
 struct StreamBackend {
   void* (*create)(int index);
@@ -18,9 +22,9 @@ struct StreamBackend {
   void* (*end_recording)(const Context& ctx);  // a graph
   void (*replay)(const Context& ctx, void* graph);
   void (*release_graph)(void* graph);
-  void (*step_aside)(const Context& ctx);
-  void (*step_back)(const Context& ctx);
-  void (*join_aside)(const Context& ctx);
+  Lane (*step_aside)(const Context& ctx, Lane lane);  // returns the lane so far
+  void (*step_back)(const Context& ctx, Lane lane);
+  void (*join_aside)(const Context& ctx, Lane lane);
 };
 
 void register_stream_backend(Backend backend, const StreamBackend& functions);
@@ -45,19 +49,22 @@ class Stream {
   void* handle_ = nullptr;
 };
 
-// What is launched while one of these lives may run beside what comes later, until join_aside(): work whose
-// result nobody needs soon, and whose inputs stay as they are until then.
+// What is launched while one of these lives runs on `lane` (not main: where it would run anyway), after what
+// has been launched so far, and beside what comes later, until join_aside(): its inputs must stay as they are
+// until then.
 class Aside {
  public:
-  explicit Aside(const Context& ctx);
+  Aside(const Context& ctx, Lane lane);
   ~Aside();
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
 
  private:
   const Context& ctx_;
+  bool is_aside_ = false;
+  Lane before_ = Lane::main;
 };
-void join_aside(const Context& ctx);
+void join_aside(const Context& ctx, Lane lane);
 
 // A sequence of operations that is the same every time: run, then recorded, then replayed as a whole. What
 // changes from run to run must be in device memory.

@@ -217,6 +217,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
                   .every_row = updates_every_row(optimizer),
                   .optimizer = optimizer,
                   .constants = &pointer<StepClock>(clocks_)[e].constants,
+                  .steps_done = &pointer<StepClock>(clocks_)[e].step,
                   .bag_factors = v.factors,
                   .hit_rows = pointer<uint32_t>(sorted_rows_) + hit,
                   .hit_bags = pointer<uint32_t>(sorted_bags_) + hit,
@@ -303,6 +304,14 @@ void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
   b.size_limit += fresh;
 }
 
+// Of the step that begins; the update advances the clock.
+__global__ void constants_kernel(StepClock* clocks, const StepState* step, int count) {
+  const int e = static_cast<int>(threadIdx.x);
+  if (e >= count) return;
+  StepClock& clock = clocks[e];
+  clock.constants = step_constants(clock.optimizer, step->learning_rate, clock.step + 1, step->loss_scale);
+}
+
 void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> outputs) {
   if (tables_.empty()) return;
   if (!training_) {
@@ -311,9 +320,11 @@ void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> ou
   }
   insert_rows(ctx, group_);
   Stream& stream = stream_of(ctx);
-  stream.step_aside(Stream::kSort);  // beside the dense network, until backward() needs it
+  const Stream::Lane before = stream.step_aside(Stream::kSort);  // until backward() needs it
+  launch(ctx, "embedding.constants", {1, static_cast<unsigned>(kMaxTables)}, constants_kernel,
+         pointer<StepClock>(clocks_), ctx.step, count());
   sort_hits(ctx);
-  stream.step_back();
+  stream.step_back(before);
   combine_rows(ctx, group_, outputs);
 }
 
@@ -326,22 +337,12 @@ void CudaEmbeddingGroup::sort_hits(Context& ctx) {
              sort_scratch_.bytes());
 }
 
-__global__ void tick_kernel(StepClock* clocks, uint64_t frozen, const StepState* step, int count) {
-  const int e = static_cast<int>(threadIdx.x);
-  if (e >= count || frozen >> e & 1) return;
-  StepClock& clock = clocks[e];
-  clock.constants = step_constants(clock.optimizer, step->learning_rate, ++clock.step, step->loss_scale);
-}
-
 void CudaEmbeddingGroup::backward(Context& ctx, Comm&, std::span<const Tensor> d_outputs,
                                   const std::vector<bool>& frozen) {
   if (tables_.empty()) return;
-  uint64_t frozen_bits = 0;
   std::vector<Tensor> d_bags(d_outputs.begin(), d_outputs.end());
   for (size_t e = 0; e < frozen.size(); ++e)
-    if (frozen[e]) frozen_bits |= uint64_t{1} << e, d_bags[e] = {};
-  launch(ctx, "embedding.tick", {1, static_cast<unsigned>(kMaxTables)}, tick_kernel,
-         pointer<StepClock>(clocks_), frozen_bits, ctx.step, count());
+    if (frozen[e]) d_bags[e] = {};
   stream_of(ctx).join(Stream::kSort);
   update_rows(ctx, pointer<RowUpdateView>(update_views_), d_bags, update_);
 }

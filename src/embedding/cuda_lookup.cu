@@ -55,7 +55,9 @@ __device__ void claim(const TableView& t) {
 }
 __global__ void claim_kernel(const TableView* tables) {
   const TableView& t = tables[blockIdx.y];
-  if (t.entries) claim(t);
+  if (!t.entries) return;
+  if (thread_index() < kFirstBlocks) t.firsts[thread_index()] = 0;
+  claim(t);
 }
 
 // Key i is the first of its kind among the batch's unseen keys.
@@ -69,17 +71,20 @@ __device__ inline int64_t part_begin(const TableView& t, unsigned part) {
   return int64_t{t.counts->keys} * part / gridDim.x;
 }
 
-__global__ void count_firsts_kernel(const TableView* tables) {
-  const TableView& t = tables[blockIdx.y];
-  if (!t.entries) return;
-  if (blockIdx.x == 0 && threadIdx.x == 0) t.size[1] = t.size[0];
-  if (!t.counts->fresh) return;
+// How many first keys this block's part has.
+__device__ uint32_t count_firsts(const TableView& t) {
   const int64_t end = part_begin(t, blockIdx.x + 1);
   uint32_t count = 0;
   for (int64_t begin = part_begin(t, blockIdx.x); begin < end; begin += kBlock) {
     const int64_t i = begin + threadIdx.x;
     count += __syncthreads_count(i < end && is_first(t, i));
   }
+  return count;
+}
+__global__ void count_firsts_kernel(const TableView* tables) {
+  const TableView& t = tables[blockIdx.y];
+  if (!t.entries || !t.counts->fresh) return;
+  const uint32_t count = count_firsts(t);
   if (threadIdx.x == 0) t.firsts[blockIdx.x] = count;
 }
 
@@ -92,16 +97,37 @@ __device__ inline uint32_t slot_of(const TableView& t, int64_t position) {  // t
   return low % t.slots;
 }
 
-// The same parts in the same order: the n-th first key gets the n-th new row.
-__global__ void assign_rows_kernel(const TableView* tables) {
+// Adds the blocks' counts up, each block to what the one before it has left; blocks start in order, so that
+// none waits for one that cannot run. Returns the sum of those before.
+__device__ uint32_t add_to_chain(uint32_t* chain, uint32_t count) {
+  static_assert(kFirstBlocks <= kBlock);  // claim_kernel() clears the chain
+  __shared__ uint32_t before;
+  __syncthreads();  // nobody reads any more what the end of the chain changes
+  if (threadIdx.x == 0) {
+    constexpr uint32_t kReady = 1;  // a sum is there, plus kReady
+    uint32_t left = kReady;
+    if (blockIdx.x > 0)
+      while ((left = *static_cast<volatile uint32_t*>(&chain[blockIdx.x - 1])) == 0) {
+      }
+    *static_cast<volatile uint32_t*>(&chain[blockIdx.x]) = left + count;
+    before = left - kReady;
+  }
+  __syncthreads();
+  return before;
+}
+
+// The n-th first key gets the n-th new row, and this its initial values.
+__global__ void number_fresh_kernel(const TableView* tables, uint64_t seed) {
   const TableView& t = tables[blockIdx.y];
   if (!t.entries || !t.counts->fresh) return;
   __shared__ uint32_t warp_counts[kBlock / 32];
-  uint32_t next = t.size[1];
-  for (unsigned part = 0; part < blockIdx.x; ++part) next += t.firsts[part];
+  const uint32_t old_size = *static_cast<volatile uint32_t*>(t.size);  // the last block writes it
+  const uint32_t count = count_firsts(t);
+  const uint32_t first_row = old_size + add_to_chain(t.firsts, count);
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int64_t end = part_begin(t, blockIdx.x + 1);
-  for (int64_t begin = part_begin(t, blockIdx.x); begin < end; begin += kBlock) {
+  uint32_t next = first_row;
+  for (int64_t begin = part_begin(t, blockIdx.x); count > 0 && begin < end; begin += kBlock) {
     const int64_t i = begin + threadIdx.x;
     const bool first = i < end && is_first(t, i);
     const uint32_t votes = __ballot_sync(0xffffffffu, first);
@@ -119,15 +145,9 @@ __global__ void assign_rows_kernel(const TableView* tables) {
     }
     __syncthreads();
   }
-  if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) t.size[0] = next;
-}
-
-__global__ void initialize_fresh_kernel(const TableView* tables, uint64_t seed) {
-  const TableView& t = tables[blockIdx.y];
-  if (!t.entries) return;
-  const uint32_t warps = gridDim.x * (kBlock / 32);
-  for (uint32_t r = t.size[1] + blockIdx.x * (kBlock / 32) + threadIdx.x / 32; r < t.size[0]; r += warps)
-    initialize_row(t, seed, r, t.keys[r], t.bound);
+  for (uint32_t row = first_row + warp; row < first_row + count; row += kBlock / 32)
+    initialize_row(t, seed, row, t.keys[row], t.bound);
+  if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) t.size[0] = first_row + count;
 }
 
 // Gives claimed entries back: they are the youngest, so no other key was placed behind them.
@@ -223,10 +243,7 @@ void find_rows(const Context& ctx, const TableGroup& group) {
 void insert_rows(const Context& ctx, const TableGroup& group) {
   const dim3 parts(kFirstBlocks, static_cast<unsigned>(group.count));
   launch(ctx, "embedding.claim", {grid_of(ctx, group, group.max_keys)}, claim_kernel, group.tables);
-  launch(ctx, "embedding.count_firsts", {parts}, count_firsts_kernel, group.tables);
-  launch(ctx, "embedding.assign_rows", {parts}, assign_rows_kernel, group.tables);
-  launch(ctx, "embedding.initialize_fresh", {grid_of(ctx, group, group.max_keys, kBlock / 32)},
-         initialize_fresh_kernel, group.tables, ctx.seed);
+  launch(ctx, "embedding.number_fresh", {parts}, number_fresh_kernel, group.tables, ctx.seed);
 }
 
 int64_t count_fresh(const Context& ctx, const TableGroup& group, int e, const TableView& view) {

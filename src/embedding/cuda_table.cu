@@ -66,7 +66,7 @@ CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t num
       stride_(static_cast<int>(layout_.dim * (1 + layout_.states)) +
               (layout_.has_last_step ? (layout_.dim % 4 == 0 ? 4 : 1) : 0)),
       capacity_(row_capacity(spec, ctx.rank, ctx.world_size)),
-      size_(ctx.device, 2 * sizeof(uint32_t), "row count") {
+      size_(ctx.device, sizeof(uint32_t), "row count") {
   constexpr int64_t kMaxRows = int64_t{1} << 30;  // entries of twice as many stay below kPending
   const std::string what = fmt::format("embedding \"{}\"", spec.name);
   if (spec.type == EmbeddingType::localized_one_hot)
@@ -123,8 +123,8 @@ void CudaTable::clear() {
     return;
   }
   make_empty(ctx_, pointer<Entry>(entries_), num_entries_ + 1);
-  const uint32_t none[2] = {};
-  copy_to_device(ctx_, tensor<int32_t>(size_, 2), none);
+  const uint32_t none = 0;
+  copy_to_device(ctx_, tensor<int32_t>(size_, 1), &none);
 }
 
 void CudaTable::initialize(int64_t begin, int64_t end, int64_t key_offset, float bound) const {

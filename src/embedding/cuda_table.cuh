@@ -33,7 +33,7 @@ struct TableView {
   bool has_last_step;
   float bound, initial_state;
   uint32_t number;  // of the embedding within its model
-  uint32_t* size;   // rows in use; [1]: before this batch
+  uint32_t* size;   // rows in use
 
   Entry* entries;  // null for one-hot tables, whose rows the host computes
   uint64_t num_entries;

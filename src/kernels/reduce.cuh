@@ -27,18 +27,29 @@ __device__ inline A block_sum(A value) {
   return sum;
 }
 
-template <class F>
-__global__ void sum_parts_kernel(int64_t n, double* parts, F f) {
+// Whether this block is the last of the grid to come here; what the others have written before is visible
+// then.
+__device__ inline bool is_last_block(unsigned* counter) {
+  __shared__ bool is_last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0)
+    is_last = atomicInc(counter, gridDim.x - 1) == gridDim.x - 1;  // the last one resets it
+  __syncthreads();
+  __threadfence();
+  return is_last;
+}
+
+template <class F, class Finish>
+__global__ void sum_all_kernel(int64_t n, double* parts, unsigned* counter, F f, Finish finish) {
   double sum = 0;
   for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += int64_t{gridDim.x} * kBlock)
     sum += f(i);
   sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
-template <class Finish>
-__global__ void sum_finish_kernel(int parts_count, const double* parts, Finish finish) {
-  double sum = 0;
-  for (int i = threadIdx.x; i < parts_count; i += kBlock) sum += parts[i];
+  if (!is_last_block(counter)) return;
+  sum = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += kBlock) sum += __ldcg(&parts[i]);
   sum = block_sum(sum);
   if (threadIdx.x == 0) finish(sum);
 }
@@ -47,10 +58,9 @@ __global__ void sum_finish_kernel(int parts_count, const double* parts, Finish f
 // work.
 template <class F, class Finish>
 void sum_all(const Context& ctx, std::string_view name, int64_t n, F f, Finish finish) {
-  auto* parts = stream_of(ctx).workspace<double>();
-  const unsigned blocks = grid_for(stream_of(ctx), n, 4 * kBlock);
-  launch(ctx, name, {blocks}, sum_parts_kernel<F>, n, parts, f);
-  launch(ctx, name, {1}, sum_finish_kernel<Finish>, static_cast<int>(blocks), parts, finish);
+  Stream& stream = stream_of(ctx);
+  launch(ctx, name, {grid_for(stream, n, 4 * kBlock)}, sum_all_kernel<F, Finish>, n,
+         stream.workspace<double>(), stream.counter(), f, finish);
 }
 
 // Tiles of 32 columns by a part of the rows.
@@ -64,6 +74,7 @@ __global__ void column_parts_kernel(int64_t rows, int64_t columns, A* parts, F f
   const int64_t begin = rows * blockIdx.y / gridDim.y, end = rows * (blockIdx.y + 1) / gridDim.y;
   A sum[K] = {};
   if (column < columns)
+#pragma unroll 2
     for (int64_t r = begin + line; r < end; r += kRowsAtOnce) f(r, column, sum);
   for (int k = 0; k < K; ++k) {
     sums[line][lane] = sum[k];
@@ -108,7 +119,7 @@ void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_
   Stream& stream = stream_of(ctx);
   const int64_t tiles = divide_up(columns, kColumns);
   const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / (sizeof(A) * K)) / columns;
-  const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 16, tiles);
+  const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * std::max(4, 16 / K), tiles);
   const auto parts =
       static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * kRowsAtOnce)), 1, room));
   auto* sums = stream.workspace<A>();
@@ -127,6 +138,7 @@ __global__ void pack_parts_kernel(int64_t rows, int packs, int lanes, float* par
   const int64_t begin = rows * blockIdx.y / gridDim.y, end = rows * (blockIdx.y + 1) / gridDim.y;
   float sum[N] = {};
   if (pack < packs)
+#pragma unroll 4
     for (int64_t r = begin + line; r < end; r += lines) f(r, int64_t{pack} * N, sum);
   for (int k = 0; k < N; ++k) sums[(line * lanes + lane) * N + k] = sum[k];
   __syncthreads();

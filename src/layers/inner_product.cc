@@ -58,7 +58,7 @@ class InnerProduct : public Layer {
     const Tensor& d_z = run.d_y[0];
     if (relu_) relu_bias_backward(ctx, run.y[0], d_z, run.d_w[1]);
     {
-      const Aside aside(ctx);
+      const Aside aside(ctx, Lane::gradients);
       if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
       int64_t row = 0;
       for (const Tensor& x : run.x)

@@ -28,45 +28,74 @@ struct Weights {
 
 // beta_l = sum of b_j below l; c_l = <beta_l, w_l>. One block.
 __global__ void offsets_kernel(Weights weights, int64_t n, float* beta, float* c) {
-  for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) beta[i] = 0;
-  for (int l = 0; l < weights.count; ++l) {
-    float sum = 0;
-    for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) {
-      const float offset = beta[l * n + i];
-      sum += offset * weights.w[l][i];
-      beta[(l + 1) * n + i] = offset + weights.b[l][i];
+  float sums[kMaxLayers];
+  for (int l = 0; l < weights.count; ++l) sums[l] = 0;
+  for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) {
+    float offset = 0;
+#pragma unroll 4
+    for (int l = 0; l < weights.count; ++l) {
+      beta[l * n + i] = offset;
+      sums[l] += offset * cuda::load_constant(weights.w[l] + i);
+      offset += cuda::load_constant(weights.b[l] + i);
     }
-    sum = cuda::block_sum(sum);
+    beta[weights.count * n + i] = offset;
+  }
+  for (int l = 0; l < weights.count; ++l) {
+    const float sum = cuda::block_sum(sums[l]);
     if (threadIdx.x == 0) c[l] = sum;
   }
 }
 
-// A warp a row.
-template <class T>
+// A warp takes R rows at a time, so that it reads the weights once for all of them.
+template <class T, int R>
 __global__ void forward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const float* offset,
                                const float* c, float* p, T* y) {
-  const int lane = threadIdx.x % 32;
-  for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32; r < rows;
-       r += int64_t{gridDim.x} * kWarps) {
-    const T* in = x + r * n;
-    float a = 1;
-    for (int first = 0; first < weights.count; first += kAtOnce) {
-      float dots[kAtOnce] = {};
+  const int lane = threadIdx.x % 32, layers = weights.count;
+  for (int64_t row = (int64_t{blockIdx.x} * kWarps + threadIdx.x / 32) * R; row < rows;
+       row += int64_t{gridDim.x} * kWarps * R) {
+    const T* in[R];
+    float a[R];
+    for (int r = 0; r < R; ++r) in[r] = x + min(row + r, rows - 1) * n, a[r] = 1;
+    for (int first = 0; first < layers; first += kAtOnce) {
+      float dots[R][kAtOnce] = {};
+#pragma unroll R == 1 ? 4 : 2
       for (int64_t i = lane; i < n; i += 32) {
-        const float v = cuda::load(in[i]);
+        float v[R];
 #pragma unroll
-        for (int k = 0; k < kAtOnce; ++k) dots[k] += v * weights.w[min(first + k, weights.count - 1)][i];
+        for (int r = 0; r < R; ++r) v[r] = cuda::load_constant(in[r] + i);
+#pragma unroll
+        for (int k = 0; k < kAtOnce; ++k) {
+          const float w = cuda::load_constant(weights.w[min(first + k, layers - 1)] + i);
+#pragma unroll
+          for (int r = 0; r < R; ++r) dots[r][k] += v[r] * w;
+        }
       }
 #pragma unroll
       for (int k = 0; k < kAtOnce; ++k) {
-        const float dot = cuda::warp_sum(dots[k]);
-        if (first + k >= weights.count) continue;
-        if (lane == 0) p[r * weights.count + first + k] = dot;
-        a += a * dot + c[first + k];
+#pragma unroll
+        for (int r = 0; r < R; ++r) {
+          const float dot = cuda::warp_sum(dots[r][k]);
+          if (first + k >= layers) continue;
+          if (lane == 0 && row + r < rows) p[(row + r) * layers + first + k] = dot;
+          a[r] += a[r] * dot + c[first + k];
+        }
       }
     }
-    for (int64_t i = lane; i < n; i += 32) y[r * n + i] = cuda::rounded<T>(a * cuda::load(in[i]) + offset[i]);
+#pragma unroll R == 1 ? 4 : 2
+    for (int64_t i = lane; i < n; i += 32) {
+      const float end = cuda::load_constant(offset + i);
+#pragma unroll
+      for (int r = 0; r < R; ++r)
+        if (row + r < rows)
+          y[(row + r) * n + i] = cuda::rounded<T>(a[r] * cuda::load_constant(in[r] + i) + end);
+    }
   }
+}
+
+// Rows that a warp takes at a time: several where there are enough of them for every warp of the device.
+constexpr int kRows = 4;
+bool has_many_rows(const Context& ctx, int64_t rows) {
+  return rows >= int64_t{cuda::stream_of(ctx).multiprocessors()} * 2 * kWarps * kRows;
 }
 
 template <class T>
@@ -77,63 +106,80 @@ void forward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
   float *beta = buffers.beta.data<float>(), *c = buffers.c.data<float>();
   cuda::launch(ctx, "MultiCross.offsets", {1}, offsets_kernel, weights, n, beta, c);
   if (rows == 0) return;
-  cuda::launch(ctx, "MultiCross.forward", {cuda::grid_for(cuda::stream_of(ctx), rows, kWarps)},
-               forward_kernel<T>, weights, rows, n, static_cast<const T*>(x.data<T>()),
-               static_cast<const float*>(beta + weights.count * n), static_cast<const float*>(c),
-               buffers.p.data<float>(), y.data<T>());
+  const bool many = has_many_rows(ctx, rows);
+  cuda::launch(ctx, "MultiCross.forward",
+               {cuda::grid_for(cuda::stream_of(ctx), rows, kWarps * (many ? kRows : 1))},
+               many ? forward_kernel<T, kRows> : forward_kernel<T, 1>, weights, rows, n,
+               static_cast<const T*>(x.data<T>()), static_cast<const float*>(beta + weights.count * n),
+               static_cast<const float*>(c), buffers.p.data<float>(), y.data<T>());
 }
 
-// d_x = a g + sum of q_l w_l, where lane l holds q_l.
-template <class T>
-__device__ void add_rows(const Weights& weights, float a, float q_lane, int64_t n, const T* g, T* d_x,
-                         bool accumulate) {
+// d_x = a g + sum of q_l w_l of R rows, where lane l holds each row's q_l.
+template <class T, int R>
+__device__ void add_rows(const Weights& weights, const float (&a)[R], const float (&q_lane)[R], int count,
+                         int64_t n, const T* g, T* d_x, bool accumulate) {
   const int lane = threadIdx.x % 32;
   for (int first = 0; first < weights.count; first += kAtOnce) {
-    float q[kAtOnce];
-    const float* w[kAtOnce];
+    float q[R][kAtOnce];
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
-      const int l = min(first + k, weights.count - 1);
-      q[k] = __shfl_sync(0xffffffffu, first + k < weights.count ? q_lane : 0.0f, l);
-      w[k] = weights.w[l];
-    }
-#pragma unroll 2
+    for (int k = 0; k < kAtOnce; ++k)
+#pragma unroll
+      for (int r = 0; r < R; ++r) q[r][k] = __shfl_sync(0xffffffffu, q_lane[r], min(first + k, 31));
+#pragma unroll R == 1 ? 4 : 2
     for (int64_t i = lane; i < n; i += 32) {
-      float d = first == 0 ? a * cuda::load_constant(g + i) : 0;
+      float d[R];
 #pragma unroll
-      for (int k = 0; k < kAtOnce; ++k)
-        if (first + k < weights.count) d += q[k] * cuda::load_constant(w[k] + i);
-      cuda::store(d_x[i], d, accumulate || first > 0);
+      for (int r = 0; r < R; ++r)
+        d[r] = first == 0 && r < count ? a[r] * cuda::load_constant(g + r * n + i) : 0;
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k) {
+        const float w = cuda::load_constant(weights.w[min(first + k, weights.count - 1)] + i);
+#pragma unroll
+        for (int r = 0; r < R; ++r) d[r] += q[r][k] * w;
+      }
+#pragma unroll
+      for (int r = 0; r < R; ++r)
+        if (r < count) cuda::store(d_x[r * n + i], d[r], accumulate || first > 0);
     }
   }
 }
 
-// A warp a row: d_x, and q_l in the place of p_l. Each block leaves its rows' sums of t_l in t_parts.
-template <class T>
+// A warp takes R rows at a time: d_x, and q_l in the place of p_l. Each block leaves its rows' sums of t_l in
+// t_parts.
+template <class T, int R>
 __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const T* d_y,
                                 const float* c, float* p, T* d_x, bool accumulate, float* t_parts) {
   __shared__ float t_sums[kWarps][kMaxLayers];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, layers = weights.count;
   float t_sum = 0;  // of layer `lane`
-  for (int64_t r = int64_t{blockIdx.x} * kWarps + warp; r < rows; r += int64_t{gridDim.x} * kWarps) {
-    const T *in = x + r * n, *g = d_y + r * n;
-    float t = 0;
-    for (int64_t i = lane; i < n; i += 32) t += cuda::load(g[i]) * cuda::load(in[i]);
-    t = cuda::warp_sum(t);
-    float a = 1, a_lane = 0, q_lane = 0;  // of layer `lane`
-    const float p_lane = lane < layers ? p[r * layers + lane] : 0;
-    for (int l = 0; l < layers; ++l) {
-      if (lane == l) a_lane = a;
-      a += a * __shfl_sync(0xffffffffu, p_lane, l) + c[l];
+  for (int64_t row = (int64_t{blockIdx.x} * kWarps + warp) * R; row < rows;
+       row += int64_t{gridDim.x} * kWarps * R) {
+    const int count = static_cast<int>(min(int64_t{R}, rows - row));
+    float t[R] = {}, a[R], q_lane[R] = {};  // q of layer `lane`
+#pragma unroll 4
+    for (int64_t i = lane; i < n; i += 32)
+#pragma unroll
+      for (int r = 0; r < R; ++r)
+        if (r < count)
+          t[r] += cuda::load_constant(d_y + (row + r) * n + i) * cuda::load_constant(x + (row + r) * n + i);
+#pragma unroll
+    for (int r = 0; r < R; ++r) {
+      t[r] = cuda::warp_sum(t[r]);
+      a[r] = 1;
+      float a_lane = 0;  // of layer `lane`
+      const float p_lane = lane < layers && r < count ? p[(row + r) * layers + lane] : 0;
+      for (int l = 0; l < layers; ++l) {
+        if (lane == l) a_lane = a[r];
+        a[r] += a[r] * __shfl_sync(0xffffffffu, p_lane, l) + c[l];
+      }
+      for (int l = layers - 1; l >= 0; --l) {
+        if (lane == l) t_sum += t[r], q_lane[r] = t[r] * a_lane;
+        t[r] += t[r] * __shfl_sync(0xffffffffu, p_lane, l);
+      }
+      __syncwarp();
+      if (lane < layers && r < count) p[(row + r) * layers + lane] = q_lane[r];
     }
-    for (int l = layers - 1; l >= 0; --l) {
-      if (lane == l) t_sum += t, q_lane = t * a_lane;
-      t += t * __shfl_sync(0xffffffffu, p_lane, l);
-    }
-    __syncwarp();
-    if (lane < layers) p[r * layers + lane] = q_lane;
-    if (!d_x) continue;
-    add_rows(weights, a, q_lane, n, g, d_x + r * n, accumulate);
+    if (d_x) add_rows<T, R>(weights, a, q_lane, count, n, d_y + row * n, d_x + row * n, accumulate);
   }
   t_sums[warp][lane] = t_sum;
   __syncthreads();
@@ -195,12 +241,15 @@ void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, con
   const Weights weights(w), gradients(d_w);
   const T *in = x.data<T>(), *g = d_y.data<T>();
   float *p = buffers.p.data<float>(), *t_parts = buffers.partial.data<float>();
-  // The partial sums of t must fit the scratch that the layer asked for.
-  const unsigned blocks = std::min<unsigned>(cuda::grid_for(cuda::stream_of(ctx), rows, kWarps),
-                                             static_cast<unsigned>(buffers.partial.numel() / weights.count));
-  cuda::launch(ctx, "MultiCross.backward", {blocks}, backward_kernel<T>, weights, rows, n, in, g,
-               static_cast<const float*>(buffers.c.data<float>()), p, d_x ? d_x.data<T>() : nullptr,
-               accumulate, t_parts);
+  // The partial sums of t must fit the scratch that the layer asked for, and are read again by every block.
+  const bool many = has_many_rows(ctx, rows);
+  const cuda::Stream& stream = cuda::stream_of(ctx);
+  const auto blocks = static_cast<unsigned>(
+      std::min<int64_t>({cuda::grid_for(stream, rows, kWarps * (many ? kRows : 1)),
+                         int64_t{stream.multiprocessors()} * 4, buffers.partial.numel() / weights.count}));
+  cuda::launch(ctx, "MultiCross.backward", {blocks}, many ? backward_kernel<T, kRows> : backward_kernel<T, 1>,
+               weights, rows, n, in, g, static_cast<const float*>(buffers.c.data<float>()), p,
+               d_x ? d_x.data<T>() : nullptr, accumulate, t_parts);
   for (int first = 0; first < weights.count; first += kLayersAtOnce)
     sum_gradients<T>(ctx, gradients, rows, n, in, g, p, first);
   cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, cuda::kBlock))},

@@ -2,6 +2,7 @@
 #include "model/network.h"
 
 #include "device/memory.h"
+#include "device/stream.h"
 
 namespace ctr {
 
@@ -59,6 +60,7 @@ template <class Work>
 void Network::run(size_t i, const Context& ctx, Profile* profile, Profile::Phase phase,
                   const Work& work) const {
   try {
+    const Aside aside(ctx, plan_.nodes[i].aside ? Lane::branch : Lane::main);
     measured(profile, ctx, first_row_ + i, phase, work);
   } catch (const Error& error) {
     throw Error(error.kind(), describe(graph_.nodes[i].spec) + ": " + error.what());
@@ -66,18 +68,23 @@ void Network::run(size_t i, const Context& ctx, Profile* profile, Profile::Phase
 }
 
 void Network::forward(Context& ctx, Profile* profile) const {
-  for (size_t i = 0; i < steps_.size(); ++i)
-    if (graph_.nodes[i].runs())
-      run(i, ctx, profile, Profile::Phase::forward,
-          [&] { graph_.nodes[i].layer->forward(ctx, steps_[i].run); });
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (!graph_.nodes[i].runs()) continue;
+    if (plan_.nodes[i].joins_forward) join_aside(ctx, Lane::branch);
+    run(i, ctx, profile, Profile::Phase::forward,
+        [&] { graph_.nodes[i].layer->forward(ctx, steps_[i].run); });
+  }
 }
 
 void Network::backward(Context& ctx, Profile* profile) const {
   for (const Tensor& t : zeroed_) fill_zero(ctx, t);
-  for (size_t i = steps_.size(); i-- > 0;)
-    if (plan_.nodes[i].backward)
-      run(i, ctx, profile, Profile::Phase::backward,
-          [&] { graph_.nodes[i].layer->backward(ctx, steps_[i].run); });
+  for (const size_t i : plan_.backward_order) {
+    if (!plan_.nodes[i].backward) continue;
+    if (plan_.nodes[i].joins_backward) join_aside(ctx, Lane::branch);
+    run(i, ctx, profile, Profile::Phase::backward,
+        [&] { graph_.nodes[i].layer->backward(ctx, steps_[i].run); });
+  }
+  join_aside(ctx, Lane::branch);
 }
 
 void Network::add_rows(Profile& profile) {

@@ -19,18 +19,66 @@ void place_values(const Graph& graph, DType compute, Plan& plan) {
     plan.value_handle.push_back(handle[storage(graph, static_cast<int>(v))]);
 }
 
+// The first running node behind each that reads its outputs; the number of nodes where none does.
+std::vector<size_t> first_readers(const Graph& graph) {
+  const size_t n = graph.nodes.size();
+  std::vector<size_t> reader(graph.values.size(), n), first(n, n);  // by storage, by node
+  for (size_t i = n; i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    if (!node.runs()) continue;
+    for (const int v : node.outputs) first[i] = std::min(first[i], reader[storage(graph, v)]);
+    for (const int v : node.inputs) reader[storage(graph, v)] = i;
+  }
+  return first;
+}
+
+// A node runs aside when another one stands between it and its first reader.
+void place_aside(const Graph& graph, Plan& plan) {
+  const size_t n = graph.nodes.size();
+  const std::vector<size_t> reader = first_readers(graph);
+  size_t next = n;  // that runs
+  for (size_t i = n; i-- > 0;) {
+    if (!graph.nodes[i].runs()) continue;
+    plan.nodes[i].aside = !graph.nodes[i].def->is_loss && reader[i] < n && reader[i] != next;
+    if (plan.nodes[i].aside) plan.nodes[reader[i]].joins_forward = true;
+    next = i;
+  }
+  for (size_t i = n; i-- > 0;) {
+    if (!plan.nodes[i].aside) plan.backward_order.push_back(i);
+    for (size_t k = i; k-- > 0;)
+      if (plan.nodes[k].aside && reader[k] == i) plan.backward_order.push_back(k);
+  }
+}
+
 void place_buffers(const Graph& graph, DType compute, Plan& plan) {
   constexpr size_t kLine = 64;
+  std::vector<size_t> bytes(graph.nodes.size(), 0);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    size_t offset = 0;
     for (const auto& b : graph.nodes[i].shapes.scratch) {
-      plan.nodes[i].scratch.push_back(offset);
-      offset += (static_cast<size_t>(b.shape.numel()) * size_of(storage_type(b, compute)) + kLine - 1) /
-                kLine * kLine;
+      plan.nodes[i].scratch.push_back(bytes[i]);
+      bytes[i] += (static_cast<size_t>(b.shape.numel()) * size_of(storage_type(b, compute)) + kLine - 1) /
+                  kLine * kLine;
     }
-    plan.scratch_bytes = std::max(plan.scratch_bytes, offset);
     for (const auto& b : graph.nodes[i].shapes.saved)
       plan.nodes[i].saved.push_back(plan.saved.add(storage_type(b, compute), b.shape));
+    if (!plan.nodes[i].aside) plan.scratch_bytes = std::max(plan.scratch_bytes, bytes[i]);
+  }
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!plan.nodes[i].aside) continue;
+    for (size_t& offset : plan.nodes[i].scratch) offset += plan.scratch_bytes;
+    plan.scratch_bytes += bytes[i];
+  }
+}
+
+// A node waits for gradients written aside before it reads them or adds its own; so do all after it.
+void join_where_needed(const Graph& graph, const Node& node, NodePlan& plan, std::vector<bool>& pending) {
+  const auto is_pending = [&](int v) { return pending[storage(graph, v)]; };
+  if (plan.aside) {
+    for (const int v : node.inputs) pending[storage(graph, v)] = true;
+  } else if (std::any_of(node.outputs.begin(), node.outputs.end(), is_pending) ||
+             std::any_of(node.inputs.begin(), node.inputs.end(), is_pending)) {
+    plan.joins_backward = true;
+    std::fill(pending.begin(), pending.end(), false);
   }
 }
 
@@ -42,7 +90,8 @@ void place_gradients(const Graph& graph, DType compute, Plan& plan) {
     if (!written[s]) plan.zeroed_gradients.push_back(static_cast<int>(s));
     written[s] = true;
   };
-  for (size_t i = graph.nodes.size(); i-- > 0;) {
+  std::vector<bool> pending(graph.values.size(), false);  // storages whose gradients are written aside
+  for (const size_t i : plan.backward_order) {
     const Node& node = graph.nodes[i];
     if (!node.runs()) continue;
     auto arrives = [&](int v) {
@@ -61,6 +110,7 @@ void place_gradients(const Graph& graph, DType compute, Plan& plan) {
                                          : GradMode::overwrite);
       if (wanted) written[s] = true;
     }
+    join_where_needed(graph, node, np, pending);
   }
   for (const int v : graph.embeddings) zero_if_unwritten(v);
 
@@ -83,6 +133,7 @@ Plan make_plan(const Graph& graph, DType compute, bool training) {
   Plan plan;
   plan.nodes.resize(graph.nodes.size());
   place_values(graph, compute, plan);
+  place_aside(graph, plan);
   place_buffers(graph, compute, plan);
   if (training)
     place_gradients(graph, compute, plan);

@@ -10,9 +10,13 @@ namespace ctr {
 
 struct NodePlan {
   bool backward = false;  // a gradient arrives here and something upstream wants it
+  // Runs beside the layers between it and the first one that reads its outputs.
+  bool aside = false;
+  bool joins_forward = false, joins_backward = false;  // waits for what runs aside
   std::vector<GradMode> d_x_mode;
-  std::vector<int> saved;       // handles in Plan::saved
-  std::vector<size_t> scratch;  // byte offsets in one region that all nodes share, one after the other
+  std::vector<int> saved;  // handles in Plan::saved
+  std::vector<size_t>
+      scratch;  // byte offsets in a region that nodes share; those aside have parts of their own
 };
 
 // Where every tensor of a graph lives and who writes each gradient first: pure arithmetic on shapes.
@@ -22,7 +26,8 @@ struct Plan {
   std::vector<int> value_handle;     // by value, the handle of its storage
   std::vector<int> gradient_handle;  // by value, the handle of its storage's gradient; -1 without one
   std::vector<NodePlan> nodes;
-  std::vector<int> zeroed_gradients;  // storages that nobody writes but somebody reads
+  std::vector<size_t> backward_order;  // of nodes: those aside as soon as they can
+  std::vector<int> zeroed_gradients;   // storages that nobody writes but somebody reads
 };
 
 // `compute` is the storage type of activations and their gradients. Evaluation plans have neither gradients

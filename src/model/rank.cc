@@ -178,10 +178,13 @@ void Rank::train_step() {
   forward(train_, true);
   compute_regularizers(train_);
   train_.backward(ctx_, profile_.get());
+  {
+    const Aside aside(ctx_, Lane::gradients);
+    measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
+  }
   measured(profile_.get(), ctx_, kEmbeddings, Profile::Phase::backward,
            [&] { embeddings_->backward(ctx_, *comm_, train_d_outputs_, embedding_frozen); });
-  join_aside(ctx_);
-  measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
+  join_aside(ctx_, Lane::gradients);
   if (profile_) profile_->finish_step();
 }
 

@@ -198,6 +198,7 @@ __global__ void tiles_kernel(const RowUpdateView* tables, Gradients gradients) {
 }
 __global__ void crossing_kernel(const RowUpdateView* tables, Gradients gradients) {
   const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  if (blockIdx.x == 0 && threadIdx.x == 0) ++*t.steps_done;
   is_wide(t) ? update_crossing<4>(t) : update_crossing<1>(t);
 }
 __global__ void others_kernel(const RowUpdateView* tables, Gradients gradients) {

@@ -17,6 +17,7 @@ struct RowUpdateView {
   bool has_last_step, every_row;
   OptimizerSpec optimizer;
   const StepConstants* constants;
+  int64_t* steps_done;       // counted up
   const float* bag_factors;  // null: 1
   const uint32_t* hit_rows;  // plus row_base
   const uint32_t* hit_bags;
