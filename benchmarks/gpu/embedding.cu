@@ -88,13 +88,13 @@ class Bench {
     std::vector<float> times;
     cudaEvent_t start, end;
     cudaEventCreate(&start), cudaEventCreate(&end);
-    const cudaStream_t stream = cuda::stream_of(ctx_).get();
     StepGraph graph;
     for (int i = -20; i < kSteps; ++i) {
       std::vector<const CsrKeys*> pointers;
       for (int e = 0; e < kTables; ++e)
         pointers.push_back(&inputs_[static_cast<size_t>((i + 20) % kSets * kTables + e)]);
       group_->stage(ctx_, pointers, kKeys, training);
+      const cudaStream_t stream = cuda::stream_of(ctx_).get();  // with the keys on the device
       cudaEventRecord(start, stream);
       graph.run(ctx_, [&] {
         group_->forward(ctx_, *comm_, y_);

@@ -29,8 +29,9 @@ class OneHotIndex final : public RowIndex {
 
   int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const override {
     parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t bag = begin; bag < end; ++bag) {
-        const int64_t local = bag % slots_.count, slot = slots_[local], limit = spec_.slot_size_array[slot];
+      int64_t local = begin % slots_.count;
+      for (int64_t bag = begin; bag < end; ++bag, local = local + 1 == slots_.count ? 0 : local + 1) {
+        const int64_t slot = slots_[local], limit = spec_.slot_size_array[slot];
         for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i) {
           const int64_t key = bags.keys[i];
           require(key >= 0 && key < limit, "embedding \"{}\": sample {}, slot {}: key {} is outside [0, {})",
