@@ -107,10 +107,10 @@ void check_rows(const std::string& path, const EmbeddingSpec& spec, const TableD
   }
 }
 
+// Every rank of a hash embedding has the same capacity; the ranks of a one-hot one share its rows.
 int64_t total_capacity(const EmbeddingSpec& spec, int world_size) {
-  int64_t rows = 0;
-  for (int r = 0; r < world_size; ++r) rows += row_capacity(spec, r, world_size);
-  return rows;
+  if (spec.type == EmbeddingType::localized_one_hot) return row_capacity(spec, 0, 1);
+  return world_size * row_capacity(spec, 0, world_size);
 }
 
 void check_ranks_hold(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump,
