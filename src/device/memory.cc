@@ -31,12 +31,17 @@ void release_host(int, void* data) {
   std::free(base);
 }
 
+// Empty tensors may have no address, which the C functions do not take.
+void copy_host(const Context&, void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+void zero_host(const Context&, void* to, size_t bytes) {
+  if (bytes > 0) std::memset(to, 0, bytes);
+}
+
 MemoryBackend& backend(Backend b) {
   static MemoryBackend backends[kNumBackends] = {
-      {allocate_host, release_host,
-       [](const Context&, void* to, const void* from, size_t n) { std::memcpy(to, from, n); },
-       [](const Context&, void* to, const void* from, size_t n) { std::memcpy(to, from, n); },
-       [](const Context&, void* to, size_t n) { std::memset(to, 0, n); }, [](const Context&) {}}};
+      {allocate_host, release_host, copy_host, copy_host, zero_host, [](const Context&) {}}};
   return backends[static_cast<int>(b)];
 }
 
