@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// To add a layer: src/layers/<name>.h and .cc after the pattern of elu.h and elu.cc, one line here, and
-// tests/layers/test_<name>.py (about 15 lines: a NumPy formula and shapes). Nothing else.
+// One line a layer. CONTRIBUTING.md says what else belongs to one.
 #include <algorithm>
 
 #include "layers/layer.h"

@@ -91,7 +91,7 @@ const LayerCase kCases[] = {
     {"CrossEntropyLoss", {}, {{64, 2}, {64, 1}}},
     {"Dropout", {{"dropout_rate", 0.3}}, {{33, 100}}},
     {"Dropout", {{"dropout_rate", 0.5}}, {{64, 64}}},
-    {"ELU", {{"elu_param", 0.7}}, {{6, 11}}},
+    {"ELU", {{"elu_alpha", 0.7}}, {{6, 11}}},
     {"ElementwiseMultiply", {}, {{5, 8}, {5, 8}, {5, 8}}},
     {"FmOrder2", {{"out_dim", 10}}, {{21, 260}}},
     {"FusedInnerProduct", {{"num_output", 24}}, {{40, 16}}},
