@@ -23,10 +23,6 @@ std::string sibling(const fs::path& target, const char* suffix) {
   return (target.parent_path() / fmt::format(".{}{}", target.filename().string(), suffix)).string();
 }
 
-void rename_or_fail(const std::string& from, const std::string& to, const std::string& shown) {
-  if (::rename(from.c_str(), to.c_str()) != 0) fail_system("replace", shown);
-}
-
 // Runs `work`; when it throws, removes `temporary` first.
 template <class Work>
 void or_remove(const std::string& temporary, const Work& work) {

@@ -8,4 +8,7 @@ namespace ctr {
 // `cannot open "x": No such file or directory`, from errno.
 [[noreturn]] void fail_system(const char* verb, const std::string& path);
 
+// Replaces `to`; errors show it as `shown`.
+void rename_or_fail(const std::string& from, const std::string& to, const std::string& shown);
+
 }  // namespace ctr

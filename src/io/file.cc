@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -30,6 +31,10 @@ int open_or_fail(const std::string& path, int flags, const std::string& shown, c
 
 void fail_system(const char* verb, const std::string& path) {
   fail(ErrorKind::io, "cannot {} \"{}\": {}", verb, path, std::generic_category().message(errno));
+}
+
+void rename_or_fail(const std::string& from, const std::string& to, const std::string& shown) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_system("replace", shown);
 }
 
 FileDescriptor::~FileDescriptor() { close(); }

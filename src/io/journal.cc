@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <sstream>
 
@@ -32,10 +31,6 @@ bool is_still_there(const FileDescriptor& fd, const std::string& path) {
 // A directory cannot be renamed over another: the old one goes aside first, under this hidden name.
 std::string aside(const fs::path& path) {
   return (path.parent_path() / fmt::format(".{}.replaced", path.filename().string())).string();
-}
-
-void rename_or_fail(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) fail_system("rename a new version to", to);
 }
 
 }  // namespace
@@ -99,9 +94,9 @@ void carry_out(const Renames& renames) {
     if (exists(temporary)) {
       if (is_directory(path)) {
         remove_all(replaced);
-        rename_or_fail(path, replaced);
+        rename_or_fail(path, replaced, path);
       }
-      rename_or_fail(temporary, path);
+      rename_or_fail(temporary, path, path);
     }
     if (is_directory(path)) remove_all(replaced);
   }
