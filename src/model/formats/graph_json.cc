@@ -5,6 +5,7 @@
 
 #include "model/formats/json_fit.h"
 #include "model/graph.h"
+#include "optim/row_width.h"
 
 namespace ctr {
 namespace {
@@ -214,8 +215,8 @@ Json read_embedding_entry(const Entry& e) {
               {"bottom", e.get<std::string>("bottom")},
               {"embedding_vec_size", hparam.get<int64_t>("embedding_vec_size")},
               {"combiner", read_combiner(hparam)}};
-  require(result["embedding_vec_size"] >= 1 && result["embedding_vec_size"] <= 1024,
-          "graph file: {}.embedding_vec_size must be 1 to 1024, got {}", hparam.path(),
+  require(result["embedding_vec_size"] >= 1 && result["embedding_vec_size"] <= kMaxRowWidth,
+          "graph file: {}.embedding_vec_size must be 1 to {}, got {}", hparam.path(), kMaxRowWidth,
           result["embedding_vec_size"].dump());
   if (hparam.has("slot_size_array")) result["slot_size_array"] = hparam.integers("slot_size_array");
   read_capacity(hparam, result);
