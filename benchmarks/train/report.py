@@ -98,7 +98,8 @@ def ranks(rows: Iterable[Row]) -> list[Row]:
 
 def tables(rows: Iterable[Row]) -> list[Row]:
     columns = (
-        f"{'step ms':>8} {'gather ms':>9} {'rest to first':>13} {'bytes a row: data':>17} {'table':>6} {'resident':>8}"
+        f"{'step ms':>8} {'gather ms':>9} {'rest to first':>13} {'bytes a row: data':>17} {'loaded':>6} {'grown':>6} "
+        f"{'resident':>8}"
     )
     print(f"\n{'DCN, size of the table':24} {columns} {'fill s':>7}")
 
@@ -106,7 +107,8 @@ def tables(rows: Iterable[Row]) -> list[Row]:
         memory = row["bytes_per_row"]
         return (
             f"{row['name']:24} {row['step_ms']:8.2f} {row['gather_ms']:9.2f} {_percent(row, 'of_first'):>13} "
-            f"{memory['row']:17} {memory['table']:6.1f} {memory['resident']:8.1f} {row['fill_seconds']:7.1f}"
+            f"{memory['row']:17} {memory['loaded']:6.1f} {memory['grown']:6.1f} "
+            f"{memory['resident']:8.1f} {row['fill_seconds']:7.1f}"
         )
 
     return _printed(rows, line)

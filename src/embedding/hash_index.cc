@@ -91,7 +91,7 @@ class HashIndex final : public RowIndex {
   EmbeddingSpec spec_;
   int rank_;
   HashTable table_;
-  Buffer slots_;  // localized: the slot of each row, uint32
+  Buffer slots_;  // localized: the slot of each row, uint32: part of its key
 };
 
 }  // namespace

@@ -10,28 +10,33 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/prefetch.h"
 
 namespace ctr {
 namespace {
 
-constexpr int64_t kLoad = 9;  // rows per bucket at full load: 3/4 of twelve
-constexpr int64_t kFirstBuckets = 64;
-constexpr int kBlock = 64;  // keys in flight
+constexpr uint64_t kLoad = 9;    // rows per bucket at full load: 3/4 of twelve
+constexpr uint64_t kGrowth = 8;  // grows by one bucket for so many: to a load of 8, no less
+constexpr uint64_t kFirstBuckets = 64;
+constexpr int kBlock = 128;  // keys in flight
 
-uint64_t buckets_for(int64_t rows) { return static_cast<uint64_t>((rows + kLoad - 1) / kLoad); }
+uint64_t buckets_for(int64_t rows) {
+  return std::max<uint64_t>(1, (static_cast<uint64_t>(rows) + kLoad - 1) / kLoad);
+}
 
 }  // namespace
 
 HashTable::HashTable(int64_t max_rows)
     : max_rows_(max_rows),
-      keys_(Device{}, static_cast<size_t>(max_rows) * sizeof(int64_t), "hash table keys") {
+      keys_(Device{}, static_cast<size_t>(max_rows) * sizeof(int64_t), "hash table keys"),
+      buckets_(Device{}, buckets_for(max_rows) * sizeof(Bucket), "hash table buckets") {
   require(max_rows >= 0 && max_rows < kNoRow, "a hash table holds at most {} rows, got {}", kNoRow - 1,
           max_rows);
-  rebuild(std::min<uint64_t>(kFirstBuckets, std::max<uint64_t>(1, buckets_for(max_rows))));
+  grow(std::min(kFirstBuckets, buckets_for(max_rows)));
 }
 
 int64_t HashTable::bytes() const {
-  return size_ * static_cast<int64_t>(sizeof(int64_t)) + static_cast<int64_t>(buckets_.bytes());
+  return size_ * static_cast<int64_t>(sizeof(int64_t)) + static_cast<int64_t>(num_buckets_ * sizeof(Bucket));
 }
 
 // Bit i is set where entry i carries the tag.
@@ -65,7 +70,7 @@ void HashTable::find_block(const int64_t* keys, int n, uint32_t* rows) const {
   bool ends[kBlock];  // nothing beyond the candidate: neither a second match nor a full bucket
   for (int i = 0; i < n; ++i) {
     hashes[i] = hash_key(keys[i]);
-    __builtin_prefetch(bucket(home(hashes[i])));
+    prefetch(bucket(home(hashes[i])));
   }
   const int64_t* stored = this->keys(size_).data();
   for (int i = 0; i < n; ++i) {
@@ -73,7 +78,7 @@ void HashTable::find_block(const int64_t* keys, int n, uint32_t* rows) const {
     const uint32_t m = matches(b, static_cast<uint8_t>(hashes[i]));
     rows[i] = m ? b.rows[std::countr_zero(m)] : kNoRow;
     ends[i] = !m && b.count < kWidth;
-    __builtin_prefetch(stored + (m ? rows[i] : 0));
+    prefetch(stored + (m ? rows[i] : 0));
   }
   for (int i = 0; i < n; ++i) {
     if (ends[i] || (rows[i] != kNoRow && stored[rows[i]] == keys[i])) continue;
@@ -91,15 +96,15 @@ void HashTable::insert_missing(std::span<const int64_t> keys, std::span<uint32_t
   uint64_t hashes[kBlock];
   for (size_t first = 0; first < keys.size(); first += kBlock) {
     const size_t n = std::min<size_t>(kBlock, keys.size() - first);
-    reserve(std::min(max_rows_, size_ + static_cast<int64_t>(n)));
     for (size_t i = 0; i < n; ++i) {
       if (rows[first + i] != kNoRow) continue;
       hashes[i] = hash_key(keys[first + i]);
-      __builtin_prefetch(bucket(home(hashes[i])), 1);
+      prefetch(bucket(home(hashes[i])));
     }
     for (size_t i = 0; i < n; ++i) {
       uint32_t& row = rows[first + i];
       if (row != kNoRow) continue;
+      if (static_cast<uint64_t>(size_) == kLoad * num_buckets_) reserve(std::min(max_rows_, size_ + 1));
       Bucket* b = nullptr;
       row = search(keys[first + i], hashes[i], &b);
       if (row != kNoRow) continue;
@@ -117,12 +122,8 @@ void HashTable::insert_missing(std::span<const int64_t> keys, std::span<uint32_t
 void HashTable::reserve(int64_t rows) {
   require(rows <= max_rows_, "a hash table of at most {} rows cannot reserve {}", max_rows_, rows);
   const uint64_t needed = buckets_for(rows);
-  if (needed > num_buckets_) rebuild(std::clamp(2 * num_buckets_, needed, buckets_for(max_rows_)));
-}
-
-void HashTable::clear() {
-  size_ = 0;
-  std::memset(buckets_.data(), 0, buckets_.bytes());
+  if (needed > num_buckets_)
+    grow(std::clamp(num_buckets_ + num_buckets_ / kGrowth, needed, buckets_for(max_rows_)));
 }
 
 inline void HashTable::place(uint64_t hash, uint32_t row) {
@@ -133,9 +134,9 @@ inline void HashTable::place(uint64_t hash, uint32_t row) {
   b.rows[b.count++] = row;
 }
 
-void HashTable::rebuild(uint64_t num_buckets) {
-  // The keys are all it takes to fill the new buckets, so the old ones go before that costs memory.
-  buckets_ = Buffer(Device{}, num_buckets * sizeof(Bucket), "hash table buckets");
+// In place: the keys are all it takes to fill the buckets again.
+void HashTable::grow(uint64_t num_buckets) {
+  std::memset(buckets_.data(), 0, num_buckets_ * sizeof(Bucket));
   num_buckets_ = num_buckets;
   uint64_t hashes[kBlock];
   const auto stored = keys(size_);
@@ -143,7 +144,7 @@ void HashTable::rebuild(uint64_t num_buckets) {
     const int64_t n = std::min<int64_t>(kBlock, size_ - first);
     for (int64_t i = 0; i < n; ++i) {
       hashes[i] = hash_key(stored[first + i]);
-      __builtin_prefetch(bucket(home(hashes[i])), 1);
+      prefetch(bucket(home(hashes[i])));
     }
     for (int64_t i = 0; i < n; ++i) place(hashes[i], static_cast<uint32_t>(first + i));
   }

@@ -24,7 +24,8 @@ CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key) {
 //
 // A bucket is one cache line of twelve entries, each a one-byte tag and a row number; the keys themselves are
 // kept once, in row order. A miss usually reads one line, a hit one more. Nothing is ever erased, so the
-// first bucket with a free entry ends a search. Overhead at the full load of 3/4: 7.1 bytes a row.
+// first bucket with a free entry ends a search. The table grows in place, by an eighth at a time: from 512
+// rows on, it takes the key and 7.1 to 8 bytes a row.
 class HashTable {
  public:
   // `max_rows` is a limit, not an allocation: memory grows with the rows in use.
@@ -41,7 +42,6 @@ class HashTable {
   // full; the keys before that one are then in.
   void insert_missing(std::span<const int64_t> keys, std::span<uint32_t> rows);
   void reserve(int64_t rows);
-  void clear();
 
  private:
   static constexpr int kWidth = 12;
@@ -64,13 +64,13 @@ class HashTable {
   uint32_t search(int64_t key, uint64_t hash, Bucket** free_bucket) const;
   void find_block(const int64_t* keys, int n, uint32_t* rows) const;
   void place(uint64_t hash, uint32_t row);
-  void rebuild(uint64_t num_buckets);
+  void grow(uint64_t num_buckets);
 
   int64_t max_rows_;
   int64_t size_ = 0;
   uint64_t num_buckets_ = 0;
-  Buffer keys_;
-  Buffer buckets_;
+  Buffer keys_;     // room for max_rows_
+  Buffer buckets_;  // likewise: num_buckets_ are in use
 };
 
 }  // namespace ctr

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace ctr {
+
+// Asks for memory that is needed some hundred instructions later. Into the second-level cache: twice as many
+// lines can be on their way there as to the first one, and what comes from memory takes half the time.
+inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+inline void prefetch(const void* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) prefetch(static_cast<const char*>(p) + i);
+}
+
+}  // namespace ctr
