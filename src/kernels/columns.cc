@@ -25,7 +25,7 @@ void copy_columns_cpu(Context& ctx, const Tensor& source, const Tensor& target, 
         if constexpr (!add())
           copy_as(in, block.width, out);
         else
-          for (int64_t i = 0; i < block.width; ++i) store<true>(out[i], to_float(in[i]));
+          add_as(in, block.width, out);
       }
     });
   });

@@ -37,13 +37,17 @@ inline void store(T& target, float value) {
 }
 
 // to[i] = from[i]
-template <class From, class To>
-inline void copy_as(const From* from, int64_t n, To* to) {
-  if constexpr (std::is_same_v<From, To>)
-    std::copy_n(from, n, to);
-  else
-    for (int64_t i = 0; i < n; ++i) store<false>(to[i], to_float(from[i]));
+void copy_as(const float* from, int64_t n, bf16* to);
+void copy_as(const bf16* from, int64_t n, float* to);
+template <class T>
+inline void copy_as(const T* from, int64_t n, T* to) {
+  std::copy_n(from, n, to);
 }
+
+// to[i] += from[i]
+void add_as(const float* from, int64_t n, float* to);
+void add_as(const float* from, int64_t n, bf16* to);
+void add_as(const bf16* from, int64_t n, bf16* to);
 
 // A run of n elements that is worked on in float: float storage in place, other storage in `buffer`, from
 // where flush() rounds it.

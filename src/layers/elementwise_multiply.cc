@@ -43,7 +43,7 @@ void multiply(Context& ctx, const Tensor& first, std::span<const Tensor> x, int6
         for (int64_t i = 0; i < n; ++i) product[i] *= to_float(factor[i]);
       }
       if (accumulate)
-        for (int64_t i = 0; i < n; ++i) store<true>(out[i], product[i]);
+        add_as(product, n, out);
       else
         run.flush();
     }

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "base/vectorize.h"
+#include "kernels/pair_gemm.h"
 #include "kernels/small_gemm.h"
 #include "kernels/storage.h"
 #include "layers/layer.h"
@@ -31,8 +33,14 @@ class Interaction final : public Layer {
 
 constexpr int64_t kGrain = 8;  // samples
 // Pairs of rows are worked on in square blocks, dims in strips: everything a block needs stays in the nearest
-// cache.
-constexpr int64_t kBlock = 32, kStrip = 128;
+// cache. Strips are filled up with zeros to whole vectors.
+constexpr int64_t kBlock = 32, kStrip = 128, kVector = 16;
+
+// Terms of a sum that small_gemm() takes together: a word of 32 bits.
+template <class T>
+constexpr int64_t kTerms = sizeof(float) / sizeof(T);
+
+int64_t whole_vectors(int64_t n) { return (n + kVector - 1) / kVector * kVector; }
 
 InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1], f.shape()[2]}; }
 
@@ -44,50 +52,54 @@ struct SampleRows {
   const T* operator[](int64_t i) const { return i == 0 ? m : f + (i - 1) * dim; }
 };
 
-// out[i, e] = z[i0 + i][e0 + e] for n rows and a strip of ne dims
+// A strip of `rows` rows: out[i, e] = z[i0 + i][e0 + e], zero from row n or dim ne on.
 template <class T>
-void gather(const SampleRows<T>& z, int64_t i0, int64_t n, int64_t e0, int64_t ne, float* out) {
-  for (int64_t i = 0; i < n; ++i) copy_as(z[i0 + i] + e0, ne, out + i * kStrip);
+void gather(const SampleRows<T>& z, int64_t i0, int64_t n, int64_t e0, int64_t ne, int64_t rows, T* out) {
+  const int64_t width = whole_vectors(ne);
+  for (int64_t i = 0; i < rows; ++i, out += kStrip) {
+    if (i < n) std::copy_n(z[i0 + i] + e0, ne, out);
+    std::fill(out + (i < n ? ne : 0), out + width, T{});
+  }
 }
 
-// columns[e, j] = rows[j, e], in blocks of 4 x 4: shuffles instead of single elements.
-void transpose(const float* rows, int64_t n, int64_t ne, float* columns) {
-  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-  int64_t j = 0;
-  for (; j + 4 <= n; j += 4) {
-    int64_t e = 0;
-    for (; e + 4 <= ne; e += 4) {
+// Rows as columns of small_gemm()'s right factor: words[e, j] is word e of row j. In blocks of 4 x 4:
+// shuffles instead of single elements.
+template <class T>
+CTR_VECTORIZE void transpose(const T* rows, int64_t width, T* words) {
+  typedef float Four __attribute__((vector_size(16), aligned(alignof(T)), may_alias));
+  constexpr int64_t kRow = kBlock * kTerms<T>;
+  for (int64_t j = 0; j < kBlock; j += 4)
+    for (int64_t e = 0; e < width; e += 4 * kTerms<T>) {
       Four in[4];
       for (int r = 0; r < 4; ++r) in[r] = *reinterpret_cast<const Four*>(rows + (j + r) * kStrip + e);
       const Four low01 = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5),
                  high01 = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
       const Four low23 = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5),
                  high23 = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-      float* out = columns + e * kBlock + j;
+      T* out = words + e * kBlock + j * kTerms<T>;
       *reinterpret_cast<Four*>(out) = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-      *reinterpret_cast<Four*>(out + kBlock) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-      *reinterpret_cast<Four*>(out + 2 * kBlock) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-      *reinterpret_cast<Four*>(out + 3 * kBlock) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+      *reinterpret_cast<Four*>(out + kRow) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+      *reinterpret_cast<Four*>(out + 2 * kRow) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+      *reinterpret_cast<Four*>(out + 3 * kRow) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
     }
-    for (; e < ne; ++e)
-      for (int r = 0; r < 4; ++r) columns[e * kBlock + j + r] = rows[(j + r) * kStrip + e];
-  }
-  for (; j < n; ++j)
-    for (int64_t e = 0; e < ne; ++e) columns[e * kBlock + j] = rows[j * kStrip + e];
 }
 
 // y[pair(i, j)] for i in [i0, i0 + kBlock), j in [j0, j0 + kBlock), j < i.
 template <class T>
 void forward_block(const InteractionShape& s, const SampleRows<T>& z, int64_t i0, int64_t j0, T* y) {
+  constexpr int64_t kHalf = kBlock / 2;
   const int64_t ni = std::min(kBlock, s.rows() - i0), nj = std::min(kBlock, s.rows() - j0);
-  float rows[kBlock * kStrip], others[kBlock * kStrip], columns[kStrip * kBlock] = {};
+  const int64_t upper = i0 == j0 ? std::min(kHalf, ni) : 0;  // rows that need no columns of the right half
+  T rows[kBlock * kStrip], others[kBlock * kStrip], words[kStrip * kBlock];
   float products[kBlock * kBlock];
   for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
-    const int64_t ne = std::min(kStrip, s.dim - e0);
-    gather(z, i0, ni, e0, ne, rows);
-    if (i0 != j0) gather(z, j0, nj, e0, ne, others);
-    transpose(i0 == j0 ? rows : others, nj, ne, columns);
-    small_gemm(ni, kBlock, ne, rows, kStrip, columns, kBlock, products, kBlock, e0 > 0);
+    const int64_t ne = std::min(kStrip, s.dim - e0), width = whole_vectors(ne);
+    gather(z, i0, ni, e0, ne, kBlock, rows);
+    if (i0 != j0) gather(z, j0, nj, e0, ne, kBlock, others);
+    transpose(i0 == j0 ? rows : others, width, words);
+    small_gemm(upper, kHalf, width, rows, kStrip, words, kBlock, products, kBlock, e0 > 0);
+    small_gemm(ni - upper, kBlock, width, rows + upper * kStrip, kStrip, words, kBlock,
+               products + upper * kBlock, kBlock, e0 > 0);
   }
   for (int64_t i = std::max(i0, j0 + 1); i < i0 + ni; ++i)
     copy_as(products + (i - i0) * kBlock, std::min(nj, i - j0), y + s.pair(i, j0));
@@ -108,50 +120,90 @@ void forward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y
   });
 }
 
-// d_z[i] = sum_j A[i, j] z[j] for a block of rows i and a strip of dims, A being the symmetric matrix of the
-// pairs' gradients.
+// The symmetric matrix of the pairs' gradients, rows from i0 and columns from j0, zero where that is outside.
 template <class T>
-void backward_block(const InteractionShape& s, const SampleRows<T>& z, const T* g, int64_t i0, int64_t e0,
-                    float* d_z) {
-  const int64_t ni = std::min(kBlock, s.rows() - i0), ne = std::min(kStrip, s.dim - e0);
-  float a[kBlock * kBlock], rows[kBlock * kStrip];
-  for (int64_t j0 = 0; j0 < s.rows(); j0 += kBlock) {
-    const int64_t nj = std::min(kBlock, s.rows() - j0);
-    gather(z, j0, nj, e0, ne, rows);
-    for (int64_t i = i0; i < i0 + ni; ++i) {
-      float* row = a + (i - i0) * kBlock - j0;
-      const int64_t below = std::clamp(i, j0, j0 + nj);
-      for (int64_t j = j0; j < below; ++j) row[j] = to_float(g[s.pair(i, j)]);
-      for (int64_t j = below; j < j0 + nj; ++j) row[j] = j == i ? 0 : to_float(g[s.pair(j, i)]);
+void gather_gradients(const InteractionShape& s, const T* g, int64_t i0, int64_t j0, T* out) {
+  const int64_t ni = std::min(kBlock, s.rows() - i0), nj = std::min(kBlock, s.rows() - j0);
+  for (int64_t i = i0; i < i0 + ni; ++i, out += kBlock) {
+    const int64_t below = std::clamp(i, j0, j0 + nj) - j0;
+    std::copy_n(g + s.pair(i, j0), below, out);
+    for (int64_t j = below; j < nj; ++j) out[j] = j0 + j == i ? T{} : g[s.pair(j0 + j, i)];
+    std::fill(out + nj, out + kBlock, T{});
+  }
+}
+
+// words[2e] = rows[0, e], words[2e + 1] = rows[1, e]
+CTR_VECTORIZE void interleave(const bf16* rows, bf16* words) {
+  typedef uint16_t Half __attribute__((vector_size(32), aligned(2), may_alias));
+  typedef uint16_t Whole __attribute__((vector_size(64), aligned(2), may_alias));
+  for (int64_t e = 0; e < kStrip; e += kVector) {
+    const Half a = *reinterpret_cast<const Half*>(rows + e),
+               b = *reinterpret_cast<const Half*>(rows + kStrip + e);
+    *reinterpret_cast<Whole*>(words + 2 * e) =
+        __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25,
+                                10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+}
+
+// A strip of a block of rows as the right factor of small_gemm(): in bf16, neighbours are interleaved.
+template <class T>
+void gather_words(const SampleRows<T>& z, int64_t j0, int64_t n, int64_t e0, int64_t ne, T* words) {
+  if constexpr (std::is_same_v<T, float>) {
+    gather(z, j0, n, e0, ne, n, words);
+  } else {
+    for (int64_t j = 0; j < n; j += 2) {
+      T rows[2 * kStrip];
+      gather(z, j0 + j, std::min<int64_t>(2, n - j), e0, ne, 2, rows);
+      interleave(rows, words + j * kStrip);
     }
-    small_gemm(ni, ne, nj, a, kBlock, rows, kStrip, d_z, kStrip, j0 > 0);
   }
 }
 
 template <class T>
 void put(T* to, const float* from, int64_t n, bool accumulate) {
-  with_accumulate(accumulate, [&](auto add) {
-    for (int64_t i = 0; i < n; ++i) store<add()>(to[i], from[i]);
-  });
+  if (accumulate)
+    add_as(from, n, to);
+  else
+    copy_as(from, n, to);
 }
 
+// A strip of the gradients of rows [i0, i0 + n) goes where it belongs.
+template <class T>
+void put_rows(const InteractionShape& s, float* d_z, const T* g, int64_t i0, int64_t n, int64_t e0, T* d_m,
+              T* d_f, const InteractionGradient& out) {
+  const int64_t ne = std::min(kStrip, s.dim - e0);
+  for (int64_t i = i0; i < i0 + n; ++i, d_z += kStrip) {
+    if (i > 0) {
+      if (d_f) put(d_f + (i - 1) * s.dim + e0, d_z, ne, out.accumulate_f);
+    } else if (d_m) {
+      add_scaled(d_z, g + e0, 1.0f, ne);
+      put(d_m + e0, d_z, ne, out.accumulate_m);
+    }
+  }
+}
+
+// d_z[i] = sum_j A[i, j] z[j], A being the symmetric matrix of the pairs' gradients.
 template <class T>
 void backward_sample(const InteractionShape& s, const SampleRows<T>& z, const T* g, T* d_m, T* d_f,
                      const InteractionGradient& out) {
+  T a[kBlock * kBlock], words[kBlock * kStrip];
   float d_z[kBlock * kStrip];
   for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
     for (int64_t e0 = 0; e0 < s.dim; e0 += kStrip) {
-      const int64_t ne = std::min(kStrip, s.dim - e0);
-      backward_block(s, z, g, i0, e0, d_z);
-      for (int64_t i = i0; i < std::min(s.rows(), i0 + kBlock); ++i) {
-        float* d = d_z + (i - i0) * kStrip;
-        if (i > 0) {
-          if (d_f) put(d_f + (i - 1) * s.dim + e0, d, ne, out.accumulate_f);
-        } else if (d_m) {
-          for (int64_t e = 0; e < ne; ++e) d[e] += to_float(g[e0 + e]);
-          put(d_m + e0, d, ne, out.accumulate_m);
-        }
+      const int64_t ni = std::min(kBlock, s.rows() - i0), ne = std::min(kStrip, s.dim - e0);
+      // One product of whole vectors needs no buffer, but for row 0.
+      const bool in_place = d_f && s.rows() <= kBlock && ne % kVector == 0;
+      const int64_t buffered = in_place ? 1 : ni;
+      for (int64_t j0 = 0; j0 < s.rows(); j0 += kBlock) {
+        const int64_t nj = std::min(kBlock, s.rows() - j0),
+                      terms = (nj + kTerms<T> - 1) / kTerms<T> * kTerms<T>;
+        gather_words(z, j0, nj, e0, ne, words);
+        gather_gradients(s, g, i0, j0, a);
+        small_gemm(buffered, whole_vectors(ne), terms, a, kBlock, words, kStrip, d_z, kStrip, j0 > 0);
+        if (in_place)
+          small_gemm(ni - 1, ne, terms, a + kBlock, kBlock, words, kStrip, d_f + e0, s.dim, out.accumulate_f);
       }
+      put_rows(s, d_z, g, i0, buffered, e0, d_m, d_f, out);
     }
 }
 

@@ -12,6 +12,7 @@ class TestInteraction(OpTests):
         Case((3, 16), (3, 6, 16)),
         Case((2, 131), (2, 40, 131)),
         Case((65, 128), (65, 26, 128)),
+        Case((2, 144), (2, 31, 144)),
     ]
 
     @staticmethod
