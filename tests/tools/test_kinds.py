@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from hugectr.errors import InvalidArgumentError
 from hugectr.tools import Cross, Mappings, to_parquet
+from hugectr.tools.kinds import KINDS, NUMBER, all_canonical, canonical
+from hypothesis import given
+from hypothesis import strategies as st
 
 DAYS = [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2), datetime.date(2020, 1, 3)]
 NAIVE = [datetime.datetime(day.year, day.month, day.day, 7, 30) for day in DAYS]
@@ -35,7 +38,7 @@ GROUPS = {
     "times of day": [
         pa.array([datetime.time(1), datetime.time(2), datetime.time(3)], kind)
         for kind in (pa.time32("s"), pa.time64("us"), pa.time64("ns"))
-    ],
+    ] + [pa.array(["01:00", "02:00:00", "03:00:00.0"])],
     "durations": [pa.array([1, 2, 3], pa.duration("s")), pa.array([10**9, 2 * 10**9, 3 * 10**9], pa.duration("ns"))],
     "truth": [
         pa.array([True, False, True]), pa.array(["True", "False", "True"]), pa.array(["true", "FALSE", "true"]),
@@ -65,6 +68,15 @@ PAIRS = [
 ]
 
 
+@pytest.mark.parametrize("text, spelled", [
+    ("7", "7"), ("-7", "-7"), ("007", "7"), ("+7", "7"), ("7.0", "7"), ("-0", "0"), ("00", "0"), ("7e2", "700"),
+    ("1" + "0" * 45, "1" + "0" * 45), ("-1" + "0" * 45, "-1E+45"), ("-1" + "0" * 38, "-1" + "0" * 38),
+    (" 7 ", "7"), ("7\n", "7"), ("-2.50", "-2.5"), ("inf", "inf"), ("nan", "nan"), ("", ""), ("7a", "7a"),
+])  # fmt: skip
+def test_spelling_of_numbers(text, spelled):
+    assert canonical(text, NUMBER) == spelled
+
+
 def warnings(capfd):
     return [line for line in capfd.readouterr().out.splitlines() if "[WARNING]" in line]
 
@@ -86,6 +98,16 @@ def test_ids_do_not_depend_on_how_values_are_stored(group, learned, applied, tmp
     ]:
         test = to_parquet({"y": [0] * len(column), "c": column}, tmp_path / "test", mappings=mappings)
         assert ids(test) == wanted
+
+
+numbers = st.from_regex(r"[+-]?(0|[0-9]{1,3}|[1-9][0-9]{36,42})(\.[0-9]*)?(e-?[0-9])?\s?", fullmatch=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(st.none() | numbers | st.sampled_from(["true", "FALSE", "2020-01-02", "x\n", "٣"]) | st.text()))
+def test_columns_are_spelled_as_single_values(kind, texts):
+    expected = [None if text is None else canonical(text, kind) for text in texts]
+    assert all_canonical(pa.array(texts, pa.string()), kind).to_pylist() == expected
 
 
 def test_a_pandas_frame_and_what_it_becomes(tmp_path):
@@ -114,6 +136,12 @@ def test_mappings_written_without_kinds_are_read(tmp_path):
     (tmp_path / "old.json").write_text(json.dumps(document))
     test = to_parquet({"y": [1.0, 0.0], "c": NAIVE[:2]}, tmp_path / "test", mappings=tmp_path / "old.json")
     assert ids(test) == [2, 3] and ids(test, "y") == [1, 0]
+
+
+def test_text_that_is_no_time_is_unknown(tmp_path):
+    train = to_parquet({"y": [0, 0], "c": DAYS[:2]}, tmp_path / "train", labels="y", categorical=["c"])
+    test = train.apply({"y": [0] * 4, "c": ["2020-01-02", "never", "25:00", ""]}, tmp_path / "test")
+    assert ids(test) == [3, 0, 0, 0]
 
 
 def test_a_cross_of_kinds(tmp_path):

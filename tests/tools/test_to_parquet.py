@@ -2,6 +2,7 @@
 """From data frames to Parquet data sets: ids, numbers, labels, metadata, and the same again for the next frame."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,29 @@ def test_csv_keeps_leading_zeros(tmp_path):
     (tmp_path / "zip.csv").write_text("y,zip\n1,007\n0,7\n0,007\n")
     data_set = to_parquet(tmp_path / "zip.csv", tmp_path / "train", labels="y", categorical=["zip"])
     assert data_set.mappings.categorical[0].ids == {"007": 2, "7": 3}
+
+
+@pytest.mark.parametrize("stored", [
+    lambda values: values,
+    lambda values: values.cast(pa.float64()),
+    lambda values: values.cast(pa.string()),
+    lambda values: values.cast(pa.string()).dictionary_encode(),
+    lambda values: pa.array(np.arange(len(values)) % 3, mask=np.arange(len(values)) % 7 == 0),
+])  # fmt: skip
+def test_many_values_over_many_batches(stored, tmp_path, monkeypatch):
+    monkeypatch.setattr("hugectr.tools.arrow._PENDING", 1000)
+    rng, rows = np.random.default_rng(4), 300_000
+    values = stored(pa.array(rng.integers(-50, 40_000, rows), mask=rng.random(rows) < 0.01))
+    train = to_parquet({"y": np.zeros(rows), "c": values}, tmp_path / "train", labels="y",
+                       categorical=[Categorical("c", min_frequency=2)])  # fmt: skip
+    texts = [None if value is None else str(value).removesuffix(".0") for value in values.to_pylist()]
+    counts = Counter(text for text in texts if text is not None)
+    frequent = sorted((text for text in counts if counts[text] >= 2), key=lambda text: (-counts[text], text))
+    expected = {None: 1, **{text: 2 + i for i, text in enumerate(frequent)}}
+    assert column(train, "c") == [expected.get(text, 0) for text in texts]
+    assert list(train.mappings.categorical[0].ids.items()) == list(expected.items())[1:]
+    groups = pq.ParquetFile(train.files[0]).metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [65536] * 4 + [rows - 4 * 65536]
 
 
 def test_next_frame_unknown_and_missing_values(tmp_path):
@@ -232,6 +256,13 @@ def test_row_of_an_error_counts_over_batches(tmp_path):
     y[68_123] = np.nan
     with pytest.raises(InvalidArgumentError, match=r"\(row 68123\)"):
         to_parquet({"y": y}, tmp_path, labels="y")
+
+
+def test_of_two_columns_that_do_not_fit_the_first_is_named(tmp_path):
+    data = {"y": [0, 0], "b": [None, 1.0], "a": [1.0, None]}
+    for first, row in (("a", 1), ("b", 0)):
+        with pytest.raises(InvalidArgumentError, match=rf'column "{first}": a value is missing.*\(row {row}\)'):
+            to_parquet(data, tmp_path, labels="y", numeric=sorted("ab", reverse=first == "b"))
 
 
 @pytest.mark.parametrize("error, message, options", [

@@ -9,9 +9,10 @@ from typing import Optional, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hugectr.errors import InvalidArgumentError
-from hugectr.tools.arrow import CROSS_SEPARATOR, Bools, Floats, Ints, distinct, flatten_lists, joined_text, to_float
+from hugectr.tools.arrow import CROSS_SEPARATOR, Bools, Floats, distinct, flatten_lists, joined_text, to_float
 from hugectr.tools.kinds import TEXT, canonical, common_kind, is_list, kind_of
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2  # ids of a category; known values start at FIRST
@@ -47,7 +48,8 @@ class LabelEncoder:
                 values = (values >= self.threshold).astype(np.float64)
             return _to_float32(values, f'label "{self.name}"', first_row)
         kind = common_kind(self.kind, kind_of(column.type, self.name))
-        texts, indices = distinct(column, self.name, kind)
+        spellings, indices = distinct(column, self.name, kind)
+        texts = spellings.to_pylist()
         rule, other = (self.values, np.nan) if self.positive is None else ({self.positive: 1.0}, 0.0)
         label_of = {canonical(text, kind): label for text, label in (rule or {}).items()}
         labels = np.array([np.nan if text is None else label_of.get(text, other) for text in texts])
@@ -112,13 +114,12 @@ class Vocabulary:
     is_list: bool = False
     cut: bool = False  # lists longer than nnz are cut, not rejected
     kinds: Sequence[str] = ()
-    _lookups: dict[tuple[str, ...], dict[str, int]] = field(init=False, repr=False, compare=False)
+    _lookups: dict[tuple[str, ...], tuple[pa.Array, pa.Array]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        kinds = tuple(self.kinds) or (TEXT,) * len(self.columns)
         object.__setattr__(self, "columns", tuple(self.columns))
-        object.__setattr__(self, "kinds", kinds)
-        object.__setattr__(self, "_lookups", {kinds: self.ids})
+        object.__setattr__(self, "kinds", tuple(self.kinds) or (TEXT,) * len(self.columns))
+        object.__setattr__(self, "_lookups", {})
 
     @property
     def slot_size(self) -> int:
@@ -134,7 +135,7 @@ class Vocabulary:
             made_of, got = ("lists", "single values") if self.is_list else ("single values", "lists")
             raise InvalidArgumentError(f'column "{self.name}": the mapping was made of {made_of}, got {got}')
         if not self.is_list:
-            return pa.array(self._ids(values, kinds))
+            return self._ids(values, kinds)
         flat, lengths = flatten_lists(values, self.nnz if self.cut else None)
         _reject(
             lengths > self.nnz,
@@ -145,22 +146,22 @@ class Vocabulary:
             ),
         )
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(self._ids(flat, kinds)))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), self._ids(flat, kinds))
 
-    def _ids(self, values: pa.Array, kinds: tuple[str, ...]) -> Ints:
-        lookup = self._lookup(kinds)
+    def _ids(self, values: pa.Array, kinds: tuple[str, ...]) -> pa.Array:
+        known, known_ids = self._lookup(kinds)
         texts, indices = distinct(values, self.name, kinds[0] if len(kinds) == 1 else TEXT)
-        ids = np.array([MISSING if text is None else lookup.get(text, UNKNOWN) for text in texts], np.int64)
-        return np.asarray(ids[indices])
+        ids = known_ids.take(pc.index_in(texts, known)).fill_null(UNKNOWN)
+        return pc.if_else(pc.is_null(texts), MISSING, ids).take(pa.array(indices))
 
-    def _lookup(self, kinds: tuple[str, ...]) -> dict[str, int]:
-        """The ids by text as `kinds` spell it; of values that become equal, the most frequent one counts."""
+    def _lookup(self, kinds: tuple[str, ...]) -> tuple[pa.Array, pa.Array]:
+        """Texts as `kinds` spell them and their ids; of values that become equal, the most frequent one comes first."""
         if kinds not in self._lookups:
-            lookup: dict[str, int] = {}
-            for text, value_id in self.ids.items():
-                parts = text.split(CROSS_SEPARATOR) if len(kinds) > 1 else [text]
-                lookup.setdefault(CROSS_SEPARATOR.join(map(canonical, parts, kinds)), value_id)
-            self._lookups[kinds] = lookup
+            texts = list(self.ids)
+            if kinds != self.kinds:
+                parts = (text.split(CROSS_SEPARATOR) if len(kinds) > 1 else [text] for text in texts)
+                texts = [CROSS_SEPARATOR.join(map(canonical, part, kinds)) for part in parts]
+            self._lookups[kinds] = pa.array(texts, pa.string()), pa.array(self.ids.values(), pa.int64())
         return self._lookups[kinds]
 
 

@@ -18,6 +18,7 @@ KINDS = (TEXT, NUMBER, TRUTH, TIME)
 
 _TRUTH = {"true": "true", "1": "true", "1.0": "true", "false": "false", "0": "false", "0.0": "false"}
 _NUMBER = {"true": "1", "false": "0"}
+_PLAIN_NUMBER = "0|[1-9][0-9]*|-[1-9][0-9]{0,38}"  # whole numbers as they are spelled
 _EXACT_BITS = {16: 11, 32: 24, 64: 53}  # of a float: whole numbers below 2^bits are exact
 
 
@@ -77,6 +78,17 @@ def canonical(text: str, kind: str) -> str:
     return _time(text) if kind == TIME else text
 
 
+def all_canonical(texts: pa.Array, kind: str) -> pa.Array:
+    """`canonical` of each text; null stays null."""
+    if kind == TEXT:
+        return texts
+    is_other = pc.is_valid(texts)
+    if kind == NUMBER:
+        is_other = pc.invert(pc.match_substring_regex(texts, f"^({_PLAIN_NUMBER})$"))
+    others = [canonical(text, kind) for text in texts.filter(is_other).to_pylist()]
+    return pc.replace_with_mask(texts, is_other, pa.array(others, pa.string())) if others else texts
+
+
 def to_text(values: pa.Array, column: str) -> pa.Array:
     """Canonical text of distinct values, except of numbers that may be spelled in several ways."""
     kind = values.type
@@ -121,7 +133,7 @@ def _require_exact(numbers: npt.NDArray[np.float64], column: str, bits: int) -> 
 
 
 def _number(text: str) -> str:
-    if text.isdecimal() and text.isascii() and text[0] != "0":
+    if re.fullmatch(_PLAIN_NUMBER, text):
         return text
     try:
         number = Decimal(text)
@@ -135,9 +147,11 @@ def _number(text: str) -> str:
 
 def _time(text: str) -> str:
     text = re.sub(r"(\.\d{6})\d+", r"\1", text)  # microseconds
-    for unit in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.time64("us")):
+    day = "1970-01-01 " if re.match(r"\d\d:", text) else ""  # Arrow casts no text to a time of day
+    for zone in (None, "UTC"):
         try:
-            return str(pa.scalar(text).cast(unit).cast(pa.string()).as_py())
+            spelled = pa.scalar(day + text).cast(pa.timestamp("us", zone)).cast(pa.string())
+            return str(spelled.as_py())[len(day) :]
         except pa.ArrowInvalid:
             continue
     return text

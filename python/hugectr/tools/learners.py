@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hugectr.errors import InvalidArgumentError
-from hugectr.tools.arrow import Floats, distinct, flatten_lists, joined_text, to_float
+from hugectr.tools.arrow import Counter, Floats, flatten_lists, joined_text, spelled, to_float
 from hugectr.tools.columns import Bins, Categorical, CategoricalColumn, Cross, LabelRule, Numeric, Threshold
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import NUMBER, TEXT, TRUTH, canonical, is_list, kind_of
+from hugectr.tools.threads import in_threads
 
 SAMPLE_SIZE = 1 << 20  # quantiles are exact up to this many values, and from a regular sample beyond
 
@@ -81,7 +84,7 @@ class VocabularyLearner:
 
     def __init__(self, spec: Categorical | Cross) -> None:
         self._spec = spec
-        self._counts: dict[str, int] = {}
+        self._counter = Counter()
         self._is_list = False
         self._longest = 1
         self._kinds = (TEXT,) * len(spec.columns)
@@ -93,15 +96,16 @@ class VocabularyLearner:
         if self._is_list:
             values, lengths = flatten_lists(values, self._spec.max_length)
             self._longest = max(self._longest, int(lengths.max(initial=0)))
-        texts, indices = distinct(values, self._spec.name, self._kinds[0] if len(self._kinds) == 1 else TEXT)
-        for text, count in zip(texts, np.bincount(indices, minlength=len(texts)).tolist()):
-            if text is not None and count:
-                self._counts[text] = self._counts.get(text, 0) + count
+        self._counter.update(values)
 
     def finish(self) -> Vocabulary:
         spec = self._spec
-        frequent = [(-count, text) for text, count in self._counts.items() if count >= spec.min_frequency]
-        ids = {text: FIRST + i for i, (_, text) in enumerate(sorted(frequent))}
+        values, counts = self._counter.result()
+        texts = spelled(values, spec.name, self._kinds[0] if len(self._kinds) == 1 else TEXT)
+        table = pa.table({"text": texts, "count": counts}).group_by("text").aggregate([("count", "sum")])
+        frequent = table.filter((pc.field("count_sum") >= spec.min_frequency) & pc.field("text").is_valid())
+        ordered = frequent.sort_by([("count_sum", "descending"), ("text", "ascending")])["text"]
+        ids = {text: FIRST + i for i, text in enumerate(ordered.to_pylist())}
         nnz, cut = spec.max_length or self._longest, spec.max_length is not None
         return Vocabulary(spec.name, spec.columns, ids, nnz, self._is_list, cut, self._kinds)
 
@@ -142,9 +146,8 @@ def learn(
     numeric_learners = [NumericLearner(spec) for spec in numeric]
     categorical_learners = [categorical_learner(spec) for spec in categorical]
     for batch in batches:
-        for learner in [*numeric_learners, *categorical_learners]:
-            learner.update(batch)
-    return tuple(n.finish() for n in numeric_learners), tuple(c.finish() for c in categorical_learners)
+        in_threads(methodcaller("update", batch), [*numeric_learners, *categorical_learners])
+    return tuple(n.finish() for n in numeric_learners), tuple(in_threads(methodcaller("finish"), categorical_learners))
 
 
 def _rule_value(value: Any, column: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -18,6 +19,7 @@ from hugectr.errors import FileError, InvalidArgumentError
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import KINDS
+from hugectr.tools.threads import in_threads
 
 FORMAT_VERSION = 1
 
@@ -69,7 +71,7 @@ class Mappings:
         """
         zeros = pa.array([0.0] * batch.num_rows, pa.float32())
         labels = [column.encode(batch, first_row) if labeled else zeros for column in self.labels]
-        features = [column.encode(batch, first_row) for column in [*self.numeric, *self.categorical]]
+        features = in_threads(methodcaller("encode", batch, first_row), [*self.numeric, *self.categorical])
         return pa.RecordBatch.from_arrays(labels + features, names=self.column_names)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -23,7 +23,7 @@ import pyarrow.ipc
 from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
-BATCH_ROWS = 65536  # every batch but the last has this many rows, however the source was chunked
+BATCH_ROWS = 65536  # the usual size of a batch: all but the last have it, however the source was chunked
 
 
 class Source:
@@ -32,19 +32,19 @@ class Source:
     def __init__(self, read: Callable[[], Iterable[pa.RecordBatch]]) -> None:
         self._read = read
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Batches of BATCH_ROWS rows, so that results do not depend on the chunks of the source."""
+    def batches(self, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Batches of that many rows, so that results do not depend on the chunks of the source."""
         pending: list[pa.RecordBatch] = []
         rows = 0
         with _reading("the source"):
             for batch in map(_without_runs, self._read()):
                 pending.append(batch)
                 rows += batch.num_rows
-                while rows >= BATCH_ROWS:
+                while rows >= batch_rows:
                     table = pa.Table.from_batches(pending)
-                    yield _one_batch(table.slice(0, BATCH_ROWS))
-                    pending = table.slice(BATCH_ROWS).to_batches()
-                    rows -= BATCH_ROWS
+                    yield _one_batch(table.slice(0, batch_rows))
+                    pending = table.slice(batch_rows).to_batches()
+                    rows -= batch_rows
         if rows:
             yield _one_batch(pa.Table.from_batches(pending))
 

@@ -22,9 +22,10 @@ from hugectr.tools.formats import write_file_list
 from hugectr.tools.learners import label_encoder, learn
 from hugectr.tools.mappings import Mappings, columns_of
 from hugectr.tools.review import Review
-from hugectr.tools.sources import Source, open_source
+from hugectr.tools.sources import BATCH_ROWS, Source, open_source
 
 ROWS_PER_FILE = 1 << 20
+ENCODED_ROWS = 4 * BATCH_ROWS  # at a time: each time costs a pass over all known categories
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_p
 def _encoded(source: Source, mappings: Mappings, labeled: bool) -> Iterator[pa.RecordBatch]:
     review = Review(mappings, labeled)
     first_row = 0
-    for batch in source.batches():
+    for batch in source.batches(ENCODED_ROWS):
         encoded = mappings.encode(batch, first_row, labeled)
         review.update(batch, encoded)
-        yield encoded
+        yield from (encoded.slice(row, BATCH_ROWS) for row in range(0, batch.num_rows, BATCH_ROWS))
         first_row += batch.num_rows
     review.report()
 
