@@ -75,6 +75,24 @@ def test_an_existing_data_set_is_kept(format, tmp_path, capfd):
     assert os.path.exists(p.eval_source)
 
 
+@pytest.mark.parametrize("eval_source", ["t/list.txt", "t/../t/list.txt", "link"])
+def test_one_raw_file_for_both_is_an_error_before_anything_is_written(eval_source, tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "t" / "list.txt")
+    p = params(tmp_path, "Raw", nnz_array=[])
+    p.eval_source = str(tmp_path / eval_source)
+    with pytest.raises(InvalidArgumentError, match='source and eval_source name one Raw file, ".*/t/list.txt"'):
+        DataGenerator(p).generate()
+    assert not list((tmp_path / "t").iterdir())
+
+
+@pytest.mark.parametrize("format", ["Norm", "Parquet"])
+def test_one_file_list_for_both_lists_the_training_data(format, tmp_path):
+    p = generate(tmp_path, format, eval_source=str(tmp_path / "t" / "list.txt"))
+    assert len(read(format.lower(), p.source, check_sum=True)) == 150
+    assert not (tmp_path / "t" / "val").exists()
+
+
 @pytest.mark.parametrize("i64", [False, True])
 def test_parquet(tmp_path, i64):
     p = generate(tmp_path, "Parquet", i64_input_key=i64)

@@ -36,7 +36,7 @@ class DataGeneratorParams:
         num_slot: Slots of a sample.
         i64_input_key: Keys of 64 bits instead of 32. Raw takes 32 only.
         source: File list of the training data (Norm, Parquet) or the file itself (Raw).
-        eval_source: The same for the evaluation data.
+        eval_source: The same for the evaluation data. Where both name one file list, only training data is written.
         slot_size_array: Number of different keys of each slot.
         nnz_array: Keys of each slot; empty for one. Parquet draws 1 to that many.
         check_type: Norm: with or without check bytes.
@@ -50,7 +50,8 @@ class DataGeneratorParams:
         seed: Draws the same data again; None draws new data every time.
 
     Raises:
-        InvalidArgumentError: A value is out of range, or the lengths of the arrays differ from `num_slot`.
+        InvalidArgumentError: A value is out of range, the lengths of the arrays differ from `num_slot`, or `source` and
+            `eval_source` name one Raw file.
     """
 
     def __init__(
@@ -109,14 +110,18 @@ class DataGeneratorParams:
         _require(min(self.slot_size_array) > 0, f"slot_size_array must be positive, got {self.slot_size_array}")
         _require(min(self.nnz_array, default=1) > 0, f"nnz_array must be positive, got {self.nnz_array}")
         _require(self.alpha > 0 and self.alpha != 1, f"alpha must be positive and not 1, got {self.alpha}")
-        self._validate_keys()
+        self._validate_format()
 
-    def _validate_keys(self) -> None:
+    def _validate_format(self) -> None:
         is_raw = self.format == DataReaderType_t.Raw
         _require(not (is_raw and self.i64_input_key), "Raw requires 32-bit keys: set i64_input_key=False")
         _require(
             not (is_raw and max(self.nnz_array, default=1) > 1),
             f"Raw files have one key a slot, nnz_array is {self.nnz_array}",
+        )
+        _require(
+            not (is_raw and os.path.realpath(self.source) == os.path.realpath(self.eval_source)),
+            f'source and eval_source name one Raw file, "{self.source}": evaluation data would replace training data',
         )
         largest = (sum if self.format == DataReaderType_t.Norm else max)(self.slot_size_array) - 1
         _require(
