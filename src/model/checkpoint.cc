@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "device/memory.h"
 #include "io/transaction.h"
+#include "model/formats/arrays.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
+#include "model/formats/state_files.h"
 
 namespace ctr {
 namespace {
@@ -51,15 +53,13 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
   const std::vector<float> weights = to_host(ctx, rank.parameters().weights());
   const std::vector<float> states = to_host(ctx, rank.parameters().optimizer_states());
   const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
-  transaction.add_file(path,
-                       [&](OutputFile& file) { file.write(weights.data(), weights.size() * sizeof(float)); });
+  transaction.add_file(path, [&](OutputFile& file) { write_array(file, weights); });
   if (has_statistics(rank.graph()))
     transaction.add_file(path + ".ntp.json", [&](OutputFile& file) {
       write_statistics(file, ctx, rank.graph(), rank.parameters());
     });
   const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
-  transaction.add_file(optimizer,
-                       [&](OutputFile& file) { file.write(states.data(), states.size() * sizeof(float)); });
+  transaction.add_file(optimizer, [&](OutputFile& file) { write_array(file, states); });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
     write_steps(file, rank.dense_step(), {rank.training_step(), engine.schedule().step()});
   });

@@ -5,6 +5,7 @@
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
 #include "model/formats/spec_json.h"
+#include "model/formats/state_files.h"
 #include "reading.h"
 
 namespace {

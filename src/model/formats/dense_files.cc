@@ -2,26 +2,17 @@
 #include "model/formats/dense_files.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "device/memory.h"
+#include "model/formats/arrays.h"
+#include "model/formats/state_files.h"
 
 namespace ctr {
 namespace {
 
 constexpr int64_t kMaxJsonBytes = int64_t{1} << 30;
-
-template <class T>
-std::vector<T> read_values(const RandomAccessFile& file, int64_t count) {
-  std::vector<T> values(static_cast<size_t>(count));
-  const size_t bytes = values.size() * sizeof(T);
-  if (file.read_at(0, values.data(), bytes) != bytes)
-    fail(ErrorKind::io, "\"{}\": truncated while it was read", file.path());
-  return values;
-}
 
 std::string fixed_list(const std::vector<float>& values) {
   std::string text;
@@ -43,7 +34,7 @@ std::vector<float> read_dense_weights(const std::string& path, int64_t count) {
   if (file.size() != 4 * count)
     fail(ErrorKind::io, "dense weights \"{}\": {} bytes, this model's {} weights need {}", path, file.size(),
          count, 4 * count);
-  auto values = read_values<float>(file, count);
+  auto values = read_array<float>(file, count);
   warn_if_not_finite(path, values);
   return values;
 }
@@ -52,10 +43,10 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
                                         int64_t count) {
   const RandomAccessFile file(path);
   const int64_t wanted = state_count(optimizer.type) * count;
-  if (file.size() == 4 * wanted) return read_values<float>(file, wanted);
+  if (file.size() == 4 * wanted) return read_array<float>(file, wanted);
   if (file.size() == 2 * wanted && may_be_16_bit(path)) {
     std::vector<std::vector<float>> states;
-    const std::vector<f16> values = read_values<f16>(file, wanted);
+    const std::vector<f16> values = read_array<f16>(file, wanted);
     for (auto first = values.begin(); first != values.end(); first += count)
       std::transform(first, first + count, std::back_inserter(states.emplace_back()),
                      [](f16 v) { return to_float(v); });
@@ -66,33 +57,12 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
   }
   if (optimizer.type == OptimizerType::adagrad && file.size() == 8 * count) {
     log::warning("\"{}\": twice the size of AdaGrad's state; using its first half", path);
-    return read_values<float>(file, wanted);
+    return read_array<float>(file, wanted);
   }
   fail(ErrorKind::io,
        "dense optimizer states \"{}\": {} bytes, {} with {} weights needs {}; were they saved by another "
        "model or optimizer?",
        path, file.size(), name_of(optimizer.type), count, 4 * wanted);
-}
-
-bool may_be_16_bit(const std::string& path) { return !exists(path + ".step"); }
-
-void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
-                          const std::vector<std::vector<float>>& states) {
-  const auto possible = [&](size_t s) {
-    const bool sum_of_squares = optimizer.type == OptimizerType::adagrad || s == 1;
-    return std::all_of(states[s].begin(), states[s].end(),
-                       [&](float v) { return std::isfinite(v) && (!sum_of_squares || v >= 0); });
-  };
-  for (size_t s = 0; s < states.size(); ++s)
-    if (!possible(s))
-      fail(ErrorKind::io, "\"{}\" has the size of {}'s states in 16 bit, but holds something else", path,
-           name_of(optimizer.type));
-  log::info("\"{}\": read as 16-bit values", path);
-}
-
-void warn_if_not_finite(const std::string& path, const std::vector<float>& values) {
-  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
 }
 
 bool has_statistics(const Graph& graph) { return !nodes_with_statistics(graph).empty(); }
@@ -150,25 +120,6 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
     }
   }
   for (const auto& [to, values] : loaded) copy_to_device(ctx, to, values.data());
-}
-
-void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {
-  file.write(&step, sizeof step);
-  file.write(rows.data(), rows.size() * sizeof(int64_t));
-}
-
-std::vector<int64_t> read_steps(const std::string& path) {
-  if (!exists(path)) return {};
-  const RandomAccessFile file(path);
-  if (file.size() == 0 || file.size() % 8 != 0)
-    fail(ErrorKind::io, "step counters \"{}\": {} bytes, expected a multiple of 8", path, file.size());
-  auto steps = read_values<int64_t>(file, file.size() / 8);
-  constexpr int64_t kMaxStep = int64_t{1} << 48;
-  for (size_t i = 0; i < steps.size(); ++i)
-    if (steps[i] < 0 || steps[i] > kMaxStep)
-      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, which no training reaches", path, i,
-           steps[i]);
-  return steps;
 }
 
 }  // namespace ctr

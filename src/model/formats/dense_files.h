@@ -25,15 +25,4 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
                      const DenseParameters& parameters);
 bool has_statistics(const Graph& graph);
 
-// True when `path` may hold the f16 states of an older release: it has no step counters beside it.
-bool may_be_16_bit(const std::string& path);
-// Refuses values that no state of this optimizer can have; says in the log that 16-bit values were read.
-void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
-                          const std::vector<std::vector<float>>& states);
-void warn_if_not_finite(const std::string& path, const std::vector<float>& values);
-
-// Step counters beside an optimizer file: little-endian i64, the optimizer's step first. Missing: all zero.
-void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows);
-std::vector<int64_t> read_steps(const std::string& path);
-
 }  // namespace ctr

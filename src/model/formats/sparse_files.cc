@@ -8,28 +8,21 @@
 #include <tuple>
 
 #include "embedding/placement.h"
-#include "model/formats/dense_files.h"
+#include "model/formats/arrays.h"
+#include "model/formats/state_files.h"
 #include "model/spec.h"
 
 namespace ctr {
 namespace {
 
 template <class T>
-void write_array(OutputFile& file, const std::vector<T>& values) {
-  file.write(values.data(), values.size() * sizeof(T));
-}
-
-template <class T>
-std::vector<T> read_array(const std::string& path, int64_t per_row, const EmbeddingSpec& spec) {
+std::vector<T> read_rows(const std::string& path, int64_t per_row, const EmbeddingSpec& spec) {
   const RandomAccessFile file(path);
   const int64_t row_bytes = per_row * static_cast<int64_t>(sizeof(T));
   if (file.size() % row_bytes != 0)
     fail(ErrorKind::io, "embedding \"{}\": \"{}\" has {} bytes, not a multiple of the {} bytes of one row",
          spec.name, path, file.size(), row_bytes);
-  std::vector<T> values(static_cast<size_t>(file.size()) / sizeof(T));
-  if (file.read_at(0, values.data(), values.size() * sizeof(T)) != values.size() * sizeof(T))
-    fail(ErrorKind::io, "\"{}\": truncated while it was read", path);
-  return values;
+  return read_array<T>(file, file.size() / static_cast<int64_t>(sizeof(T)));
 }
 
 TableDump read_directory(const std::string& path, const EmbeddingSpec& spec) {
@@ -37,8 +30,8 @@ TableDump read_directory(const std::string& path, const EmbeddingSpec& spec) {
     if (!exists(path + "/" + name))
       fail(ErrorKind::io, "embedding \"{}\": \"{}/{}\" is missing", spec.name, path, name);
   TableDump dump;
-  dump.keys = read_array<int64_t>(path + "/key", 1, spec);
-  dump.vectors = read_array<float>(path + "/emb_vector", spec.dim, spec);
+  dump.keys = read_rows<int64_t>(path + "/key", 1, spec);
+  dump.vectors = read_rows<float>(path + "/emb_vector", spec.dim, spec);
   const auto rows = static_cast<int64_t>(dump.vectors.size()) / spec.dim;
   if (rows != static_cast<int64_t>(dump.keys.size()))
     fail(ErrorKind::io,
@@ -49,7 +42,7 @@ TableDump read_directory(const std::string& path, const EmbeddingSpec& spec) {
   if (!exists(path + "/slot_id"))
     fail(ErrorKind::io, "embedding \"{}\": \"{}/slot_id\" is missing, {} needs it", spec.name, path,
          name_of(spec.type));
-  dump.slot_ids = read_array<uint64_t>(path + "/slot_id", 1, spec);
+  dump.slot_ids = read_rows<uint64_t>(path + "/slot_id", 1, spec);
   if (dump.slot_ids.size() != dump.keys.size())
     fail(ErrorKind::io, "embedding \"{}\": \"{}\" holds {} keys but {} slot ids", spec.name, path,
          dump.keys.size(), dump.slot_ids.size());
@@ -70,9 +63,7 @@ TableDump read_single_file(const std::string& path, const EmbeddingSpec& spec, b
          "{}-byte records "
          "of the legacy single-file format",
          spec.name, path, size, record);
-  std::vector<std::byte> bytes(size);
-  if (file.read_at(0, bytes.data(), size) != size)
-    fail(ErrorKind::io, "\"{}\": truncated while it was read", path);
+  const auto bytes = read_array<std::byte>(file, file.size());
   TableDump dump;
   const size_t rows = size / record;
   dump.vectors.resize(rows * static_cast<size_t>(spec.dim));
@@ -172,15 +163,14 @@ StateLayout layout_of(const std::string& path, int64_t bytes, const EmbeddingSpe
 
 // Vectors of `dim` values at the given rows of one state tensor.
 template <class T>
-std::vector<float> read_rows(const RandomAccessFile& file, int64_t first_row,
-                             const std::vector<int64_t>& rows, int64_t dim) {
+std::vector<float> read_states(const RandomAccessFile& file, int64_t first_row,
+                               const std::vector<int64_t>& rows, int64_t dim) {
   std::vector<float> values;
   values.reserve(rows.size() * static_cast<size_t>(dim));
   std::vector<T> row(static_cast<size_t>(dim));
   const size_t bytes = row.size() * sizeof(T);
   for (const int64_t r : rows) {
-    if (file.read_at((first_row + r) * static_cast<int64_t>(bytes), row.data(), bytes) != bytes)
-      fail(ErrorKind::io, "\"{}\": truncated while it was read", file.path());
+    read_exactly(file, (first_row + r) * static_cast<int64_t>(bytes), row.data(), bytes);
     std::transform(row.begin(), row.end(), std::back_inserter(values), [](T v) { return to_float(v); });
   }
   return values;
@@ -251,8 +241,8 @@ TableDump read_sparse_optimizer(const std::string& path, const EmbeddingSpec& sp
 
   for (int s = 0; s < state_count(spec.optimizer.type); ++s) {
     const int64_t first = s * total_capacity(spec, saved_ranks);
-    dump.states.push_back(value_bytes == 2 ? read_rows<f16>(file, first, row_of_key, spec.dim)
-                                           : read_rows<float>(file, first, row_of_key, spec.dim));
+    dump.states.push_back(value_bytes == 2 ? read_states<f16>(file, first, row_of_key, spec.dim)
+                                           : read_states<float>(file, first, row_of_key, spec.dim));
   }
   if (value_bytes == 2) accept_16_bit_states(path, spec.optimizer, dump.states);
   return dump;

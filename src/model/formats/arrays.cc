@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/formats/arrays.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace ctr {
+
+void read_exactly(const RandomAccessFile& file, int64_t offset, void* to, size_t bytes) {
+  if (file.read_at(offset, to, bytes) != bytes)
+    fail(ErrorKind::io, "\"{}\": truncated while it was read", file.path());
+}
+
+void warn_if_not_finite(const std::string& path, const std::vector<float>& values) {
+  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
+}
+
+}  // namespace ctr
