@@ -9,8 +9,8 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "io/fail_system.h"
 #include "io/file.h"
+#include "io/system_calls.h"
 
 namespace ctr {
 namespace {

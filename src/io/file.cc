@@ -12,7 +12,7 @@
 #include <system_error>
 
 #include "base/error.h"
-#include "io/fail_system.h"
+#include "io/system_calls.h"
 
 namespace ctr {
 namespace {
@@ -31,6 +31,17 @@ int open_or_fail(const std::string& path, int flags, const std::string& shown, c
 
 void fail_system(const char* verb, const std::string& path) {
   fail(ErrorKind::io, "cannot {} \"{}\": {}", verb, path, std::generic_category().message(errno));
+}
+
+void write_or_fail(int fd, const void* data, size_t bytes, const std::string& shown) {
+  const auto* next = static_cast<const std::byte*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::write(fd, next, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_system("write", shown);
+    next += n;
+    bytes -= static_cast<size_t>(n);
+  }
 }
 
 void rename_or_fail(const std::string& from, const std::string& to, const std::string& shown) {
@@ -84,23 +95,13 @@ OutputFile::OutputFile(const std::string& path, std::string shown)
 void OutputFile::write(const void* data, size_t bytes) {
   const auto* first = static_cast<const std::byte*>(data);
   if (buffer_.size() + bytes > buffer_.capacity()) flush();
-  if (bytes >= buffer_.capacity()) return write_through(first, bytes);
+  if (bytes >= buffer_.capacity()) return write_or_fail(fd_.get(), data, bytes, shown_);
   buffer_.insert(buffer_.end(), first, first + bytes);
 }
 
 void OutputFile::flush() {
-  write_through(buffer_.data(), buffer_.size());
+  write_or_fail(fd_.get(), buffer_.data(), buffer_.size(), shown_);
   buffer_.clear();
-}
-
-void OutputFile::write_through(const std::byte* data, size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t n = ::write(fd_.get(), data, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_system("write", shown_);
-    data += n;
-    bytes -= static_cast<size_t>(n);
-  }
 }
 
 void OutputFile::close() {

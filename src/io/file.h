@@ -56,7 +56,6 @@ class OutputFile {
 
  private:
   void flush();
-  void write_through(const std::byte* data, size_t bytes);
 
   std::string shown_;
   FileDescriptor fd_;

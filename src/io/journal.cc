@@ -11,7 +11,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "io/fail_system.h"
+#include "io/system_calls.h"
 
 namespace ctr {
 namespace {
@@ -79,12 +79,7 @@ void write_journal(int fd, const std::string& path, const Renames& renames) {
   for (const auto& [temporary, target] : renames)
     text += fs::path(temporary).filename().string() + "\t" + fs::path(target).filename().string() + "\n";
   text += std::string(kEnd) + "\n";
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = ::pwrite(fd, text.data() + done, text.size() - done, static_cast<off_t>(done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_system("write", path);
-    done += static_cast<size_t>(n);
-  }
+  write_or_fail(fd, text.data(), text.size(), path);
   if (::fsync(fd) != 0) fail_system("write", path);
 }
 

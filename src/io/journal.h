@@ -17,7 +17,8 @@ FileDescriptor lock_journal(const std::string& path, bool create);
 // Empty when the file is not a complete journal. Names in it are relative to its own directory.
 Renames read_journal(const std::string& path);
 
-void write_journal(int fd, const std::string& path, const Renames& renames);  // fsynced
+// Writes and fsyncs what lock_journal() opened; the file is empty, and nothing was written through `fd` yet.
+void write_journal(int fd, const std::string& path, const Renames& renames);
 
 // Repeatable after a crash at any point: a rename that already happened has no temporary any more.
 void carry_out(const Renames& renames);

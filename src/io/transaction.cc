@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/fail_system.h"
 #include "io/journal.h"
+#include "io/system_calls.h"
 
 namespace ctr {
 namespace {
