@@ -99,7 +99,6 @@ EmbeddingSpec make_spec(EmbeddingType type, Combiner combiner, int64_t dim, Opti
 }
 
 TEST(CudaEmbeddingTest, EveryOptimizerAndUpdateAgreesWithTheCpu) {
-  CTR_NEED_GPU();
   for (const auto type : {OptimizerType::adam, OptimizerType::adagrad, OptimizerType::momentum_sgd,
                           OptimizerType::nesterov, OptimizerType::sgd})
     for (const auto update : {UpdateType::local, UpdateType::global, UpdateType::lazy_global}) {
@@ -116,7 +115,6 @@ TEST(CudaEmbeddingTest, EveryOptimizerAndUpdateAgreesWithTheCpu) {
 }
 
 TEST(CudaEmbeddingTest, ManyTablesOfAllTypesAndWidths) {
-  CTR_NEED_GPU();
   const OptimizerSpec sgd{.type = OptimizerType::sgd},
       adam{.type = OptimizerType::adam, .update = UpdateType::local};
   const std::vector<EmbeddingSpec> specs{
@@ -138,7 +136,6 @@ TEST(CudaEmbeddingTest, ManyTablesOfAllTypesAndWidths) {
 }
 
 TEST(CudaEmbeddingTest, EveryKeyValueIsAKey) {
-  CTR_NEED_GPU();
   OnDevice d(Backend::cuda);
   const auto comm = make_solo_comm();
   EmbeddingSpec spec =
@@ -157,7 +154,6 @@ TEST(CudaEmbeddingTest, EveryKeyValueIsAKey) {
 }
 
 TEST(CudaEmbeddingTest, OverflowIsAnErrorThatChangesNothing) {
-  CTR_NEED_GPU();
   OnDevice d(Backend::cuda);
   const auto comm = make_solo_comm();
   EmbeddingSpec spec =
@@ -193,7 +189,6 @@ TEST(CudaEmbeddingTest, OverflowIsAnErrorThatChangesNothing) {
 }
 
 TEST(CudaEmbeddingTest, DumpsTravelBetweenBackEnds) {
-  CTR_NEED_GPU();
   const OptimizerSpec lazy{.type = OptimizerType::adam, .update = UpdateType::lazy_global};
   for (const auto type :
        {EmbeddingType::distributed_hash, EmbeddingType::localized_hash, EmbeddingType::localized_one_hot}) {
@@ -220,7 +215,6 @@ TEST(CudaEmbeddingTest, DumpsTravelBetweenBackEnds) {
 
 // Many threads insert the same and different keys at once; none may be lost or doubled.
 TEST(CudaEmbeddingTest, NoKeyIsLostOrDoubledUnderContention) {
-  CTR_NEED_GPU();
   OnDevice d(Backend::cuda);
   const auto comm = make_solo_comm();
   constexpr int64_t kSamples = 1 << 16;

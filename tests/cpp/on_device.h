@@ -8,7 +8,6 @@
 
 #include "device/buffer.h"
 #include "device/memory.h"
-#include "device/plugin.h"
 #include "device/stream.h"
 
 namespace ctr {
@@ -71,9 +70,5 @@ inline void expect_close(const std::vector<float>& actual, const std::vector<flo
   EXPECT_LE(worst, tolerance * scale)
       << what << " at " << where << ": " << actual[where] << " instead of " << expected[where];
 }
-
-// Tests that need a GPU are skipped where there is none.
-#define CTR_NEED_GPU() \
-  if (default_backend() != Backend::cuda) GTEST_SKIP() << "no GPU"
 
 }  // namespace ctr

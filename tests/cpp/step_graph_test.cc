@@ -9,7 +9,6 @@ class StepGraphTest : public testing::TestWithParam<Backend> {};
 
 // y += rate x, with y as it is on the device: a replay goes on where the last one stopped.
 TEST_P(StepGraphTest, ReplaysTheSameStepOnNewData) {
-  if (GetParam() == Backend::cuda) CTR_NEED_GPU();
   OnDevice d(GetParam());
   const Tensor x = d.make({4}), y = d.make({4}, {0, 0, 0, 0});
   StepGraph graph;
@@ -27,7 +26,6 @@ TEST_P(StepGraphTest, ReplaysTheSameStepOnNewData) {
 }
 
 TEST_P(StepGraphTest, ResetRecordsAnew) {
-  if (GetParam() == Backend::cuda) CTR_NEED_GPU();
   OnDevice d(GetParam());
   const Tensor x = d.make({1}, {1}), y = d.make({1}, {0}), z = d.make({1}, {0});
   StepGraph graph;
@@ -39,7 +37,6 @@ TEST_P(StepGraphTest, ResetRecordsAnew) {
 }
 
 TEST_P(StepGraphTest, AnErrorWhileRecordingLeavesTheStreamUsable) {
-  if (GetParam() == Backend::cuda) CTR_NEED_GPU();
   OnDevice d(GetParam());
   const Tensor x = d.make({1}, {1}), y = d.make({1}, {0});
   StepGraph graph;
@@ -51,7 +48,6 @@ TEST_P(StepGraphTest, AnErrorWhileRecordingLeavesTheStreamUsable) {
 
 // Large copies travel through the ring many times around.
 TEST_P(StepGraphTest, CopiesArriveInOrder) {
-  if (GetParam() == Backend::cuda) CTR_NEED_GPU();
   OnDevice d(GetParam());
   constexpr int64_t kCount = 5 << 20;
   const Tensor x = d.make({kCount}), sum = d.make({kCount});
