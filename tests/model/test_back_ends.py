@@ -25,17 +25,27 @@ pytestmark = pytest.mark.skipif(default_device() != "cuda", reason="no GPU")
 
 BATCH, BATCHES, STEPS = 64, 10, 200
 MIXED = {"use_mixed_precision": True, "scaler": 1024}
-# Solver options, and how far a loss may be from the CPU's in fp32: at the start, and over 200 steps. TF32 and fp16
-# round the factors of products to 2^-11 of their size, bf16 to 2^-8: the first losses get two such roundings. Training
-# carries differences on (a ReLU that opens on one side only does not ask how small they were), so that later ones get
-# 2^-8 and 2^-7. In fp32 they stay small: on a CPU other orders of addition make 1e-7, and 2e-6 is allowed throughout.
+# Solver options, and how far a loss may be from the CPU's: during STEADY_STEPS, and afterwards. In fp32 other orders of
+# addition make 1e-7 on a CPU, and 2e-6 is allowed. TF32 and fp16 round factors of products by up to u = 2^-11 of their
+# size, bf16 by 2^-8. What that does to a loss was measured in fp32 on a CPU: every initial weight times 1 + u or 1 - u
+# at random, these batches, the worst of 25 such trainings, in units of u:
+#
+#                            wdl   deepfm   dcn   dlrm
+#   u = 2^-11, 20 steps      1.3      0.4   0.4    1.3
+#              200 steps     7.4      0.6   1.4   12.3
+#   u = 2^-8,  20 steps      1.0      0.4   0.4    0.8
+#              200 steps     1.6      0.4   0.9    2.5
+#   bf16 on a CPU, 200       0.7      0.3   0.4    1.3    about half of it: most roundings are smaller than u
+#
+# So 2 u are allowed. Late in wdl and dlrm a difference no longer depends on u (2^-15 leads to 0.0007 and 0.006, a kink
+# passed in one training only), so that they get 8 u of 2^-11 after 20 steps, more than half of 12.3.
 PRECISIONS = {
     "fp32": ({}, 2e-6, 2e-6),
     "tf32": ({"enable_tf32_compute": True}, 2.0**-10, 2.0**-8),
     "fp16": (MIXED, 2.0**-10, 2.0**-8),
     "bf16": ({**MIXED, "mixed_precision_type": "bf16"}, 2.0**-7, 2.0**-7),
 }
-START = 20
+STEADY_STEPS = {"wdl": 20, "deepfm": STEPS, "dcn": STEPS, "dlrm": 20}
 
 
 def elsewhere(device, function, *args):
@@ -84,10 +94,10 @@ def cpu_losses(sources):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_agree_with_the_cpu(name, precision, sources, cpu_losses):
-    options, at_start, later = PRECISIONS[precision]
+    options, steady, afterwards = PRECISIONS[precision]
     got, expected = losses(name, sources[name], options), cpu_losses[name]
-    np.testing.assert_allclose(got[:START], expected[:START], rtol=at_start)
-    np.testing.assert_allclose(got, expected, rtol=later)
+    np.testing.assert_allclose(got[: STEADY_STEPS[name]], expected[: STEADY_STEPS[name]], rtol=steady)
+    np.testing.assert_allclose(got, expected, rtol=afterwards)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
