@@ -3,37 +3,30 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 
 #include "base/error.h"
+#include "in_folder.h"
 
 namespace ctr {
 namespace {
 
 namespace fs = std::filesystem;
 
-class File : public testing::Test {
+class File : public InFolder {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("ctr_file_test_" + std::to_string(::getpid()));
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-  std::string path(const std::string& name) const { return (root_ / name).string(); }
   void put(const std::string& name, const std::string& text) {
-    write_atomically(path(name), [&](OutputFile& f) { f.write(text.data(), text.size()); });
+    write_atomically(at(name), [&](OutputFile& f) { f.write(text.data(), text.size()); });
   }
-  std::string get(const std::string& name) const { return read_file(path(name), 1 << 24); }
+  std::string get(const std::string& name) const { return read_file(at(name), 1 << 24); }
   std::vector<std::string> entries() const {
     std::vector<std::string> names;
-    for (const auto& e : fs::directory_iterator(root_)) names.push_back(e.path().filename());
+    for (const auto& e : fs::directory_iterator(folder_)) names.push_back(e.path().filename());
     std::sort(names.begin(), names.end());
     return names;
   }
-  fs::path root_;
 };
 
 template <class F>
@@ -52,12 +45,12 @@ using Names = std::vector<std::string>;
 TEST_F(File, ReadsWhatWasWritten) {
   std::string text(3 << 20, 'x');
   for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
-  write_atomically(path("a"), [&](OutputFile& f) {
-    for (size_t at = 0, n = 1; at < text.size(); at += n, n = n * 3 + 1)
-      f.write(text.data() + at, std::min(n, text.size() - at));
+  write_atomically(at("a"), [&](OutputFile& f) {
+    for (size_t i = 0, n = 1; i < text.size(); i += n, n = n * 3 + 1)
+      f.write(text.data() + i, std::min(n, text.size() - i));
   });
   EXPECT_EQ(get("a"), text);
-  const RandomAccessFile file(path("a"));
+  const RandomAccessFile file(at("a"));
   EXPECT_EQ(file.size(), int64_t{3} << 20);
   char two[4] = {};
   EXPECT_EQ(file.read_at(file.size() - 2, two, 4), 2u);
@@ -66,9 +59,9 @@ TEST_F(File, ReadsWhatWasWritten) {
 }
 
 TEST_F(File, ErrorsNamePathAndReason) {
-  EXPECT_EQ(message_of([&] { RandomAccessFile f(path("none")); }),
-            "cannot open \"" + path("none") + "\": No such file or directory");
-  EXPECT_NE(message_of([&] { RandomAccessFile f(root_.string()); }).find("not a regular file"),
+  EXPECT_EQ(message_of([&] { RandomAccessFile f(at("none")); }),
+            "cannot open \"" + at("none") + "\": No such file or directory");
+  EXPECT_NE(message_of([&] { RandomAccessFile f(folder_.string()); }).find("not a regular file"),
             std::string::npos);
   EXPECT_NE(message_of([&] {
               OutputFile f("/dev/full");
@@ -78,14 +71,14 @@ TEST_F(File, ErrorsNamePathAndReason) {
             std::string::npos);
   put("file", "x");
   EXPECT_NE(message_of([&] { put("file/below", "y"); }).find("Not a directory"), std::string::npos);
-  EXPECT_NE(message_of([&] { make_parents(path("file/below/more")); }).find("cannot create"),
+  EXPECT_NE(message_of([&] { make_parents(at("file/below/more")); }).find("cannot create"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { read_file(path("file"), 0); }).find("has 1 bytes"), std::string::npos);
+  EXPECT_NE(message_of([&] { read_file(at("file"), 0); }).find("has 1 bytes"), std::string::npos);
 }
 
 TEST_F(File, AFailedWriteLeavesTheOldContent) {
   put("a", "old");
-  EXPECT_THROW(write_atomically(path("a"),
+  EXPECT_THROW(write_atomically(at("a"),
                                 [&](OutputFile& f) {
                                   f.write("new", 3);
                                   fail(ErrorKind::internal, "stop");
@@ -100,7 +93,7 @@ TEST_F(File, AFailedWriteLeavesTheOldContent) {
   const std::string message = message_of([&] { put("a", std::string(100000, 'n')); });
   setrlimit(RLIMIT_FSIZE, &limit);
   std::signal(SIGXFSZ, old_handler);
-  EXPECT_EQ(message, "cannot write \"" + path("a") + "\": File too large");
+  EXPECT_EQ(message, "cannot write \"" + at("a") + "\": File too large");
   EXPECT_EQ(get("a"), "old");
   EXPECT_EQ(entries(), Names{"a"});
 }

@@ -2,27 +2,26 @@
 #include "data/reader.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "base/error.h"
+#include "in_folder.h"
 #include "io/file.h"
 
 namespace ctr {
 namespace {
 
 // A Raw file whose sample i has label i and key i.
-class Readers : public testing::Test {
+class Readers : public InFolder {
  protected:
   static constexpr int32_t kSamples = 103;
 
   void SetUp() override {
-    path_ =
-        (std::filesystem::temp_directory_path() / ("ctr_reader_test_" + std::to_string(::getpid()))).string();
+    InFolder::SetUp();
+    path_ = at("data");
     write(kSamples);
   }
-  void TearDown() override { std::filesystem::remove(path_); }
 
   void write(int32_t samples) const {
     write_atomically(path_, [&](OutputFile& file) {

@@ -10,21 +10,15 @@
 #include <thread>
 
 #include "base/error.h"
+#include "in_folder.h"
 
 namespace ctr {
 namespace {
 
 namespace fs = std::filesystem;
 
-class TransactionTest : public testing::Test {
+class TransactionTest : public InFolder {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("transaction_" + std::to_string(::getpid()));
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  std::string at(const std::string& name) const { return (root_ / name).string(); }
   static void put(OutputFile& file, const std::string& text) { file.write(text.data(), text.size()); }
   static void create(const std::string& path, const std::string& text) {
     OutputFile file(path);
@@ -37,8 +31,6 @@ class TransactionTest : public testing::Test {
     t.add_file(at("a"), [&](OutputFile& f) { put(f, text); });
     t.add_directory(at("d"), [&](const std::string& directory) { create(directory + "/x", text); });
   }
-
-  fs::path root_;
 };
 
 TEST_F(TransactionTest, CommitReplacesFilesAndDirectories) {
@@ -49,7 +41,7 @@ TEST_F(TransactionTest, CommitReplacesFilesAndDirectories) {
     EXPECT_EQ(content(at("a")), text);
     EXPECT_EQ(content(at("d/x")), text);
   }
-  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()),
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()),
             2);  // nothing left behind
 }
 
@@ -61,7 +53,7 @@ TEST_F(TransactionTest, WithoutCommitTheOldContentStays) {
   }
   EXPECT_EQ(content(at("a")), "old");
   EXPECT_FALSE(exists(at("d")));
-  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 
 TEST_F(TransactionTest, AnErrorWhileFillingLeavesEverything) {
@@ -151,7 +143,7 @@ TEST_F(TransactionTest, SaversAndRecoverersOfOneFolderRunTogether) {
   done = true;
   loader.join();
   EXPECT_EQ(content(at("a")), content(at("d/x")));
-  EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()), 2);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
 }
 
 TEST_F(TransactionTest, KindOfTheTargetMustNotChange) {

@@ -87,6 +87,15 @@ def write_weights(
     return str(folder / "dense.model"), sparse
 
 
+def load_weights(
+    model: hugectr.Model, folder: Path, declaration: Declaration, dense: Array, tables: dict[str, tuple[Array, Array]]
+) -> None:
+    """Gives the model these weights, by way of files in ``folder``."""
+    dense_file, sparse_files = write_weights(folder, declaration, dense, tables)
+    model.load_dense_weights(dense_file)
+    model.load_sparse_weights(sparse_files)
+
+
 def read_table(folder: Path | str, dim: int) -> tuple[Array, Array]:
     """Keys and vectors of a saved embedding, in key order."""
     keys = np.fromfile(Path(folder) / "key", "<i8")

@@ -25,11 +25,7 @@ def save_for_ever(folder: Path, source: str, version: int, ready: Connection) ->
     model = training.create_model(declaration, Optimizer("Adam"), source, batch_size=4)
     for saved in itertools.count():
         version += 1
-        dense, sparse = training.write_weights(
-            folder / "input", declaration, np.full(3, float(version)), tables(version)
-        )
-        model.load_dense_weights(dense)
-        model.load_sparse_weights(sparse)
+        training.load_weights(model, folder / "input", declaration, np.full(3, float(version)), tables(version))
         start = time.perf_counter()
         model.save_params_to_files(str(folder / "snapshot"))
         if saved == 1:

@@ -30,9 +30,7 @@ def compare(folder, declaration, optimizer, lr, *, ranks=1, loss_tolerance=1e-6,
     dense, tables = reference.initial_weights(declaration, 6), reference.initial_tables(declaration, 7)
     source = training.write_norm(folder, declaration, batches)
     model = training.create_model(declaration, optimizer, source, batch_size=BATCH, ranks=ranks, lr=lr, **schedule)
-    dense_file, sparse_files = training.write_weights(folder / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, folder / "start", declaration, dense, tables)
     model.start_data_reading()
     losses = training.train(model, STEPS)
 

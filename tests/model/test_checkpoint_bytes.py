@@ -58,22 +58,21 @@ def test_load_by_name(tmp_path):
     assert (tmp_path / "out0_sparse_0.model" / "emb_vector").read_bytes() == EMB_VECTOR
 
 
-def test_one_hot_dumps_every_key(tmp_path):
+def one_hot_model(folder):
     declaration = tiny(training.ONE_HOT)
     batch = tiny_batch([[0.5, 1]] * 4, [1, 0, 1, 0], np.array([7, 8 + 292]))
-    source = training.write_raw(tmp_path / "data.bin", declaration, [batch])
-    model = training.create_model(
-        declaration,
-        SGD,
-        source,
-        batch_size=4,
-        reader={
-            "data_reader_type": hugectr.DataReaderType_t.Raw,
-            "num_samples": 4,
-            "eval_num_samples": 4,
-            "float_label_dense": True,
-        },
-    )
+    source = training.write_raw(folder / "data.bin", declaration, [batch])
+    reader = {
+        "data_reader_type": hugectr.DataReaderType_t.Raw,
+        "num_samples": 4,
+        "eval_num_samples": 4,
+        "float_label_dense": True,
+    }
+    return training.create_model(declaration, SGD, source, batch_size=4, reader=reader)
+
+
+def test_one_hot_dumps_every_key(tmp_path):
+    model = one_hot_model(tmp_path)
     model.start_data_reading()
     training.train(model, 1)
     model.save_params_to_files(str(tmp_path / "out"))
@@ -138,9 +137,7 @@ def test_optimizer_states_are_those_of_the_reference(update, tmp_path):
     model = training.create_model(
         declaration, optimizer, training.write_norm(tmp_path, declaration, batches), batch_size=16, lr=0.01
     )
-    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
     model.start_data_reading()
     training.train(model, 6)
     model.save_params_to_files(str(tmp_path / "out"))
@@ -331,16 +328,7 @@ def test_more_rows_than_the_workspace_holds(tmp_path):
 
 
 def test_bad_one_hot_key(tmp_path):
-    declaration = tiny(training.ONE_HOT)
-    batch = tiny_batch([[0.5, 1]] * 4, [1, 0, 1, 0], np.array([7, 8]))
-    source = training.write_raw(tmp_path / "data.bin", declaration, [batch])
-    model = training.create_model(
-        declaration,
-        SGD,
-        source,
-        batch_size=4,
-        reader={"data_reader_type": hugectr.DataReaderType_t.Raw, "num_samples": 4, "eval_num_samples": 4},
-    )
+    model = one_hot_model(tmp_path)
     for key in (8, 301):  # of slot 1, offered as slot 0's; of no slot
         _, bad = write_golden(tmp_path / str(key), key=keys(key, 300))
         with pytest.raises(RuntimeError, match=str(key)):

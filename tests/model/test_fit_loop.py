@@ -109,9 +109,7 @@ def test_epochs_train_every_sample_and_drop_the_rest(tmp_path):
         repeat_dataset=False,
         lr=0.1,
     )
-    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
     model.fit(num_epochs=2, eval_interval=0, display=0)
     expected = reference.Model(declaration, SGD, dense, tables, 8)
     for _ in range(2):
@@ -222,9 +220,7 @@ def test_evaluation_uses_an_incomplete_batch_with_its_true_size(ranks, tmp_path)
         repeat_dataset=False,
         metrics_spec={AUC: 1.0},
     )
-    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
     reader = model.get_data_reader_eval()
     reader.set_source(str(tmp_path / "list.txt"))
     count = 0

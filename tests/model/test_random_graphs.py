@@ -145,9 +145,7 @@ def test_random_graph(seed, tmp_path):
         ranks=ranks,
         lr=lr,
     )
-    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
     model.start_data_reading()
     np.testing.assert_allclose(training.train(model, STEPS), losses, rtol=1e-5)
     model.save_params_to_files(str(tmp_path / "end"))

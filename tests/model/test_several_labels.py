@@ -49,9 +49,7 @@ def test_weighted_losses(weights, ranks, tmp_path):
     dense, tables = reference.initial_weights(declaration, 1), reference.initial_tables(declaration, 2)
     source = training.write_norm(tmp_path, declaration, batches)
     model = training.create_model(declaration, optimizer, source, batch_size=BATCH, ranks=ranks, lr=0.01)
-    dense_file, sparse_files = training.write_weights(tmp_path / "start", declaration, dense, tables)
-    model.load_dense_weights(dense_file)
-    model.load_sparse_weights(sparse_files)
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
     model.start_data_reading()
     expected = reference.Model(declaration, optimizer, dense, tables, BATCH)
     losses = [expected.step(batch, 0.01) for batch in batches]
