@@ -95,23 +95,22 @@ def test_epoch_mode_counts(tmp_path, capfd):
     assert model.get_learning_rate_scheduler().get_next() == pytest.approx(0.34)
 
 
-def test_epochs_train_every_sample_and_drop_the_rest(tmp_path):
-    """Two epochs of 2.5 batches equal four steps over the full batches."""
+def with_reference(folder, last_batch, **solver):
+    """A model in epoch mode with two batches of 8 samples and a smaller one, its reference and these batches."""
     declaration = small("dcn")
     rng = np.random.default_rng(6)
-    batches = [reference.random_batch(declaration, size, rng) for size in (8, 8, 4)]
+    batches = [reference.random_batch(declaration, size, rng) for size in (8, 8, last_batch)]
     dense, tables = reference.initial_weights(declaration, 1), reference.initial_tables(declaration, 2)
-    model = training.create_model(
-        declaration,
-        SGD,
-        training.write_norm(tmp_path, declaration, batches),
-        batch_size=8,
-        repeat_dataset=False,
-        lr=0.1,
-    )
-    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
+    source = training.write_norm(folder, declaration, batches)
+    model = training.create_model(declaration, SGD, source, batch_size=8, repeat_dataset=False, **solver)
+    training.load_weights(model, folder / "start", declaration, dense, tables)
+    return model, reference.Model(declaration, SGD, dense, tables, 8), batches
+
+
+def test_epochs_train_every_sample_and_drop_the_rest(tmp_path):
+    """Two epochs of 2.5 batches equal four steps over the full batches."""
+    model, expected, batches = with_reference(tmp_path, 4, lr=0.1)
     model.fit(num_epochs=2, eval_interval=0, display=0)
-    expected = reference.Model(declaration, SGD, dense, tables, 8)
     for _ in range(2):
         for batch in batches[:2]:
             expected.step(batch, 0.1)
@@ -207,20 +206,7 @@ def test_nan_loss_stops_and_names_the_layer(tmp_path):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_evaluation_uses_an_incomplete_batch_with_its_true_size(ranks, tmp_path):
     """The last batch has 2 of 8 samples (none for rank 1 of 2): metrics cover 18 samples."""
-    declaration = small("dcn")
-    rng = np.random.default_rng(9)
-    batches = [reference.random_batch(declaration, size, rng) for size in (8, 8, 2)]
-    dense, tables = reference.initial_weights(declaration, 1), reference.initial_tables(declaration, 2)
-    model = training.create_model(
-        declaration,
-        SGD,
-        training.write_norm(tmp_path, declaration, batches),
-        batch_size=8,
-        ranks=ranks,
-        repeat_dataset=False,
-        metrics_spec={AUC: 1.0},
-    )
-    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
+    model, expected, batches = with_reference(tmp_path, 2, ranks=ranks, metrics_spec={AUC: 1.0})
     reader = model.get_data_reader_eval()
     reader.set_source(str(tmp_path / "list.txt"))
     count = 0
@@ -229,7 +215,6 @@ def test_evaluation_uses_an_incomplete_batch_with_its_true_size(ranks, tmp_path)
         model.export_predictions(str(tmp_path / "predictions"), str(tmp_path / "labels"))
     assert count == 3
     model.export_predictions(str(tmp_path / "predictions"), str(tmp_path / "labels"))  # after the end: nothing
-    expected = reference.Model(declaration, SGD, dense, tables, 8)
     predictions = np.concatenate([expected.forward(b, training=False)[1][:, 0] for b in batches])
     labels = np.concatenate([b.label[:, 0] for b in batches])
     np.testing.assert_allclose(np.loadtxt(tmp_path / "predictions"), predictions, rtol=1e-4)
