@@ -214,8 +214,10 @@ void backward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& 
   parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const SampleRows<T> z{m.data<T>() + b * s.dim, f.data<T>() + b * s.slots * s.dim, s.dim};
+      T* d_f = out.d_f ? out.d_f.data<T>() + b * s.slots * s.dim : nullptr;
+      if (d_f) prefetch_to_write(d_f, s.slots * s.dim);
       backward_sample(s, z, d_y.data<T>() + b * s.width(), out.d_m ? out.d_m.data<T>() + b * s.dim : nullptr,
-                      out.d_f ? out.d_f.data<T>() + b * s.slots * s.dim : nullptr, out);
+                      d_f, out);
     }
   });
 }

@@ -14,6 +14,7 @@ class TestSlice(OpTests):
         Case((1, 1), ranges=[(0, 1)]),
         Case((2, 3, 4), ranges=[(0, 1), (1, 4)]),
         Case((301, 257), ranges=[(0, 100), (100, 257)]),
+        Case((5, 97), ranges=[(0, 10), (10, 11), (11, 14), (14, 19), (19, 37), (37, 97)]),
     ]
 
     @staticmethod
