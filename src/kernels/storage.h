@@ -49,11 +49,14 @@ void add_as(const float* from, int64_t n, float* to);
 void add_as(const float* from, int64_t n, bf16* to);
 void add_as(const bf16* from, int64_t n, bf16* to);
 
+inline constexpr int64_t kCacheLine = 64;
+
 // Fetches the cache lines of n elements that will be written, while others are still computed.
 template <class T>
-inline void prefetch_to_write(T* to, int64_t n) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(to + i, 1);
+inline void prefetch_to_write(const T* to, int64_t n) {
+  const auto* bytes = reinterpret_cast<const char*>(to);
+  for (int64_t i = 0; i < n * static_cast<int64_t>(sizeof(T)); i += kCacheLine)
+    __builtin_prefetch(bytes + i, 1);
 }
 
 // A run of n elements that is worked on in float: float storage in place, other storage in `buffer`, from
