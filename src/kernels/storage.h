@@ -49,6 +49,14 @@ void add_as(const float* from, int64_t n, float* to);
 void add_as(const float* from, int64_t n, bf16* to);
 void add_as(const bf16* from, int64_t n, bf16* to);
 
+template <class From, class To>
+void put_as(const From* from, int64_t n, To* to, bool accumulate) {
+  if (accumulate)
+    add_as(from, n, to);
+  else
+    copy_as(from, n, to);
+}
+
 inline constexpr int64_t kCacheLine = 64;
 
 // Fetches the cache lines of n elements that will be written, while others are still computed.

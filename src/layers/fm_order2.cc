@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "base/vectorize.h"
 #include "kernels/storage.h"
 #include "layers/layer.h"
 
@@ -32,48 +33,84 @@ class FmOrder2 final : public Layer {
   int64_t dim_;
 };
 
-constexpr int64_t kTile = 64;  // columns of one dim block, summed on the stack
+constexpr int64_t kTile = 64;      // columns of a slot that are worked on together
+constexpr int64_t kBuffer = 1024;  // elements of several slots in float
+constexpr int64_t kLanes = 16;
+typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-// Calls body(x row at column d, d, columns) over all rows and tiles of the dim.
+const Lanes& at(const float* p) { return *reinterpret_cast<const Lanes*>(p); }
+Lanes& at(float* p) { return *reinterpret_cast<Lanes*>(p); }
+
+// Vectors reach beyond a slot's n columns, into the next slot or the slack of a buffer; what they find there
+// is not used.
+struct Slots {
+  int64_t dim, columns, count;  // of elements, all slots of a buffer
+
+  CTR_VECTORIZE void add(const float* x, float* sum, float* squares) const {
+    for (int64_t j = 0; j < columns; j += kLanes) {
+      Lanes s = at(sum + j), q = at(squares + j);
+      for (int64_t i = j; i < count; i += dim) {
+        s += at(x + i);
+        q += at(x + i) * at(x + i);
+      }
+      at(sum + j) = s;
+      at(squares + j) = q;
+    }
+  }
+  // Slots in order: each overwrites what the one before left beyond its columns.
+  CTR_VECTORIZE void differentiate(const float* x, const float* sum, const float* g, float* d_x) const {
+    for (int64_t i = 0; i < count; i += dim)
+      for (int64_t j = 0; j < columns; j += kLanes)
+        at(d_x + i + j) = at(g + j) * (at(sum + j) - at(x + i + j));
+  }
+};
+
+// A sample's slots in float, as many at a time as fit `buffer`: body(first element, slots).
+template <class T, class Body>
+void for_slots(const T* x, int64_t width, int64_t dim, int64_t columns, float* buffer, const Body& body) {
+  const int64_t step = dim <= kTile ? kBuffer / dim * dim : dim;
+  for (int64_t s = 0; s < width; s += step) {
+    const int64_t count = dim <= kTile ? std::min(step, width - s) : columns;
+    copy_as(x + s, count, buffer);
+    body(s, Slots{dim, columns, count});
+  }
+}
+
+// body(sample, first column, columns, buffer) for all samples and tiles of the dim
 template <class Body>
 void for_tiles(Context& ctx, const Shape& x, int64_t dim, const Body& body) {
   parallel_for(ctx.threads, x[0], std::max<int64_t>(1, 8192 / x[1]), [&](int64_t begin, int64_t end) {
+    float buffer[kBuffer + kLanes] = {};
     for (int64_t b = begin; b < end; ++b)
-      for (int64_t d = 0; d < dim; d += kTile) body(b, d, std::min(kTile, dim - d));
+      for (int64_t d = 0; d < dim; d += kTile) body(b, d, std::min(kTile, dim - d), buffer);
   });
 }
 
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
   const int64_t width = x.shape()[1], dim = y.shape()[1];
-  for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n) {
-    const T* in = x.data<T>() + b * width + d;
+  for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n, float* buffer) {
     float sum[kTile] = {}, squares[kTile] = {};
-    for (int64_t s = 0; s < width; s += dim)
-      for (int64_t j = 0; j < n; ++j) {
-        const float v = to_float(in[s + j]);
-        sum[j] += v;
-        squares[j] += v * v;
-      }
-    T* out = y.data<T>() + b * dim + d;
-    for (int64_t j = 0; j < n; ++j) store<false>(out[j], 0.5f * (sum[j] * sum[j] - squares[j]));
+    for_slots(x.data<T>() + b * width + d, width, dim, n, buffer,
+              [&](int64_t, const Slots& slots) { slots.add(buffer, sum, squares); });
+    for (int64_t j = 0; j < n; ++j) sum[j] = 0.5f * (sum[j] * sum[j] - squares[j]);
+    copy_as(sum, n, y.data<T>() + b * dim + d);
   });
 }
 
 template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
   const int64_t width = x.shape()[1], dim = d_y.shape()[1];
-  with_accumulate(accumulate, [&](auto add) {
-    for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n) {
-      const T* in = x.data<T>() + b * width + d;
-      const T* g = d_y.data<T>() + b * dim + d;
-      T* out = d_x.data<T>() + b * width + d;
-      float sum[kTile] = {};
-      for (int64_t s = 0; s < width; s += dim)
-        for (int64_t j = 0; j < n; ++j) sum[j] += to_float(in[s + j]);
-      for (int64_t s = 0; s < width; s += dim)
-        for (int64_t j = 0; j < n; ++j)
-          store<add()>(out[s + j], to_float(g[j]) * (sum[j] - to_float(in[s + j])));
+  for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n, float* buffer) {
+    const T* in = x.data<T>() + b * width + d;
+    if (d == 0) prefetch_to_write(d_x.data<T>() + b * width, width);
+    float sum[kTile] = {}, squares[kTile] = {}, g[kTile] = {}, d_in[kBuffer + kLanes];
+    for_slots(in, width, dim, n, buffer,
+              [&](int64_t, const Slots& slots) { slots.add(buffer, sum, squares); });
+    copy_as(d_y.data<T>() + b * dim + d, n, g);
+    for_slots(in, width, dim, n, buffer, [&](int64_t s, const Slots& slots) {
+      slots.differentiate(buffer, sum, g, d_in);
+      put_as(d_in, slots.count, d_x.data<T>() + b * width + d + s, accumulate);
     });
   });
 }

@@ -159,14 +159,6 @@ void gather_words(const SampleRows<T>& z, int64_t j0, int64_t n, int64_t e0, int
   }
 }
 
-template <class T>
-void put(T* to, const float* from, int64_t n, bool accumulate) {
-  if (accumulate)
-    add_as(from, n, to);
-  else
-    copy_as(from, n, to);
-}
-
 // A strip of the gradients of rows [i0, i0 + n) goes where it belongs.
 template <class T>
 void put_rows(const InteractionShape& s, float* d_z, const T* g, int64_t i0, int64_t n, int64_t e0, T* d_m,
@@ -174,10 +166,10 @@ void put_rows(const InteractionShape& s, float* d_z, const T* g, int64_t i0, int
   const int64_t ne = std::min(kStrip, s.dim - e0);
   for (int64_t i = i0; i < i0 + n; ++i, d_z += kStrip) {
     if (i > 0) {
-      if (d_f) put(d_f + (i - 1) * s.dim + e0, d_z, ne, out.accumulate_f);
+      if (d_f) put_as(d_z, ne, d_f + (i - 1) * s.dim + e0, out.accumulate_f);
     } else if (d_m) {
       add_scaled(d_z, g + e0, 1.0f, ne);
-      put(d_m + e0, d_z, ne, out.accumulate_m);
+      put_as(d_z, ne, d_m + e0, out.accumulate_m);
     }
   }
 }

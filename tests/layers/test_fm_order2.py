@@ -13,6 +13,7 @@ class TestFmOrder2(OpTests):
         Case((4, 6), out_dim=1),
         Case((2, 210), out_dim=70),
         Case((301, 26 * 11), out_dim=11),
+        Case((3, 130 * 10), out_dim=10),
     ]
 
     @staticmethod
