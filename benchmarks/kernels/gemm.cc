@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench.h"
+#include "layers/inner_product.h"
 
 #ifdef CTR_WITH_ONEDNN
 #include <dnnl.hpp>
@@ -79,6 +80,9 @@ void rates(Context& ctx, int64_t m, int64_t n, int64_t k) {
       "GFLOP");
   row("gemm: d_w = x^T d_y", time_runs([&] { gemm(ctx, a, c, d_w, {.transpose_a = true}); }), x.gflop(),
       "GFLOP");
+  const Tensor d_bias(DType::f32, {n}, x.d_w.data());
+  row("d_z and d_b of a ReLU", time_runs([&] { relu_bias_backward(ctx, c, c, d_bias); }),
+      3e-9 * static_cast<double>(m * n * static_cast<int64_t>(sizeof(T))), "GB");
 }
 
 void gemm_shapes(int threads, std::initializer_list<std::array<int64_t, 3>> shapes) {
@@ -93,6 +97,8 @@ void gemm_shapes(int threads, std::initializer_list<std::array<int64_t, 3>> shap
 
 void gemm_ceilings(int threads) { gemm_shapes(threads, {{2048, 1024, 1024}}); }
 
-void gemm_rates(int threads) { gemm_shapes(threads, {{2048, 1024, 429}, {2048, 400, 400}, {2048, 512, 13}}); }
+void gemm_rates(int threads) {
+  gemm_shapes(threads, {{2048, 1024, 429}, {2048, 400, 400}, {2048, 512, 13}, {2048, 1, 1024}});
+}
 
 }  // namespace ctr::bench

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "base/vectorize.h"
+#include "kernels/row_groups.h"
 #include "kernels/serial_gemm.h"
 #include "kernels/small_gemm.h"
 #include "kernels/storage.h"
@@ -65,37 +67,51 @@ void thin_forward(const GemmProblem<T, C>& whole) {
 
 // c[m, n <= 4] = a^T b
 template <class T, class C>
-void thin_weight_gradient(const GemmProblem<T, C>& whole) {
-  for (int64_t i0 = 0; i0 < whole.m; i0 += kTile) {
-    const GemmProblem<T, C> p = rows_of(whole, i0, std::min(whole.m, i0 + kTile));
-    float sums[kThin][kTile] = {};
-    for (int64_t q = 0; q < p.k; ++q)
+void thin_weight_gradient(const Context& ctx, const GemmProblem<T, C>& p) {
+  const float* sums = sum_over_rows(ctx, p.k, p.n * p.m, [&](int64_t begin, int64_t end, float* part) {
+    for (int64_t q = begin; q < end; ++q)
       for (int64_t j = 0; j < p.n; ++j)
-        add_scaled(sums[j], p.a + q * p.lda, to_float(p.b[q * p.ldb + j]), p.m);
-    for (int64_t i = 0; i < p.m; ++i)
-      for (int64_t j = 0; j < p.n; ++j) {
-        C& c = p.c[i * p.ldc + j];
-        store<false>(c, p.epilogue(p.accumulate ? to_float(c) + sums[j][i] : sums[j][i], j));
-      }
+        add_scaled(part + j * p.m, p.a + q * p.lda, to_float(p.b[q * p.ldb + j]), p.m);
+  });
+  for (int64_t i = 0; i < p.m; ++i)
+    for (int64_t j = 0; j < p.n; ++j) {
+      C& c = p.c[i * p.ldc + j];
+      const float sum = sums[j * p.m + i];
+      store<false>(c, p.epilogue(p.accumulate ? to_float(c) + sum : sum, j));
+    }
+}
+
+// c = a[m, K] columns, and rounded once; lda and ldc are row strides.
+template <int K, bool kAccumulate, class T, class C>
+CTR_VECTORIZE void sum_columns(const GemmProblem<T, C>& p, const float (*__restrict columns)[kTile]) {
+  for (int64_t i = 0; i < p.m; ++i) {
+    C* __restrict c = p.c + i * p.ldc;
+    float a[K];
+    for (int q = 0; q < K; ++q) a[q] = to_float(p.a[i * p.lda + q]);
+    for (int64_t j = 0; j < p.n; ++j) {
+      float sum = a[0] * columns[0][j];
+      for (int q = 1; q < K; ++q) sum += a[q] * columns[q][j];
+      store<kAccumulate>(c[j], sum);
+    }
   }
 }
 
-// c = a[m, k <= 4] b^T
+// c = a[m, k <= 4] b^T, without an epilogue
 template <class T, class C>
 void thin_input_gradient(const GemmProblem<T, C>& whole) {
-  float columns[kThin][kTile], buffer[kTile];
+  float columns[kThin][kTile];
   for (int64_t j0 = 0; j0 < whole.n; j0 += kTile) {
     const GemmProblem<T, C> p = columns_of(whole, j0, std::min(whole.n, j0 + kTile));
     for (int64_t q = 0; q < p.k; ++q)
       for (int64_t j = 0; j < p.n; ++j) columns[q][j] = to_float(p.b[j * p.ldb + q]);
-    for (int64_t i = 0; i < p.m; ++i) {
-      const FloatRun run(p.c + i * p.ldc, p.n, buffer);
-      float* sum = run.start(p.accumulate);
-      for (int64_t q = 0; q < p.k; ++q) add_scaled(sum, columns[q], to_float(p.a[i * p.lda + q]), p.n);
-      if (p.bias || p.relu)
-        for (int64_t j = 0; j < p.n; ++j) sum[j] = p.epilogue(sum[j], j);
-      run.flush();
-    }
+    with_accumulate(p.accumulate, [&](auto add) {
+      switch (p.k) {
+        case 1: return sum_columns<1, add()>(p, columns);
+        case 2: return sum_columns<2, add()>(p, columns);
+        case 3: return sum_columns<3, add()>(p, columns);
+        default: return sum_columns<4, add()>(p, columns);
+      }
+    });
   }
 }
 
@@ -115,8 +131,8 @@ void gemm_in_parallel(Context& ctx, const GemmProblem<T, C>& p) {
   if (plain && p.n <= kThin) {
     over_rows(1, thin_forward<T, C>);
   } else if (p.transpose_a && !p.transpose_b && p.n <= kThin) {
-    over_rows(kGemmUnit, thin_weight_gradient<T, C>);
-  } else if (!p.transpose_a && p.transpose_b && p.k <= kThin) {
+    thin_weight_gradient(ctx, p);
+  } else if (!p.transpose_a && p.transpose_b && p.k <= kThin && !p.bias && !p.relu) {
     over_rows(1, thin_input_gradient<T, C>);
   } else if (std::is_same_v<T, bf16> || p.m >= p.n) {
     over_rows(kGemmUnit, serial_gemm);

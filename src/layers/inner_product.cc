@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 
+#include "base/vectorize.h"
 #include "device/stream.h"
 #include "kernels/convert.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
+#include "kernels/row_groups.h"
 #include "layers/inner_product.h"
 #include "layers/layer.h"
 #include "layers/relu.h"
@@ -103,9 +106,25 @@ class FusedInnerProduct final : public InnerProduct {
   explicit FusedInnerProduct(const Params& p) : InnerProduct(p, p.text("act_type") == "Relu") {}
 };
 
+// d_z of some rows, and their sum added to `sum`.
+template <class T>
+CTR_VECTORIZE void relu_bias_rows(const T* __restrict y, T* __restrict d_z, int64_t rows, int64_t n,
+                                  float* __restrict sum) {
+  for (int64_t r = 0; r < rows; ++r, y += n, d_z += n)
+    for (int64_t j = 0; j < n; ++j) {
+      const T g = to_float(y[j]) > 0 ? d_z[j] : T{};
+      d_z[j] = g;
+      sum[j] += to_float(g);
+    }
+}
+
+template <class T>
 void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
-  relu_backward(ctx, y, d_z, d_z, false);
-  reduce_sum(ctx, d_z, d_bias, {1, d_z.shape().rows(), d_z.shape().last()}, 1.0f);
+  const int64_t n = y.shape().last();
+  const float* sum = sum_over_rows(ctx, y.shape().rows(), n, [&](int64_t begin, int64_t end, float* part) {
+    relu_bias_rows(y.data<T>() + begin * n, d_z.data<T>() + begin * n, end - begin, n, part);
+  });
+  std::copy_n(sum, n, d_bias.data<float>());
 }
 
 std::vector<ParamDef> parameters() {
@@ -119,8 +138,8 @@ std::vector<ParamDef> parameters() {
 }  // namespace
 
 constinit decltype(relu_bias_backward) relu_bias_backward{"InnerProduct.relu_bias_backward",
-                                                          {DType::f32, relu_bias_backward_cpu},
-                                                          {DType::bf16, relu_bias_backward_cpu}};
+                                                          {DType::f32, relu_bias_backward_cpu<float>},
+                                                          {DType::bf16, relu_bias_backward_cpu<bf16>}};
 
 LayerDef inner_product_layer() {
   return {.name = "InnerProduct",
