@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "base/vectorize.h"
+#include "kernels/prefetch.h"
 #include "kernels/storage.h"
 #include "optim/row_width.h"
 
@@ -14,11 +16,6 @@ constexpr int64_t kGrain = 512;  // bags worth one thread
 constexpr int64_t kAhead = 16;   // keys whose rows are asked for early
 
 template <class Width>
-void add(float* __restrict sum, const float* __restrict x, Width n) {
-  for (int64_t k = 0; k < n; ++k) sum[k] += x[k];
-}
-
-template <class Width>
 struct Gather {
   const float* table;
   int64_t stride;
@@ -27,36 +24,54 @@ struct Gather {
 
   const float* row(int64_t i) const { return table + rows[i] * stride; }
 
-  void prefetch(int64_t i) const {
-    if (i >= std::ssize(rows) || rows[i] == kNoRow) return;
-    const auto* p = reinterpret_cast<const char*>(row(i));
-    for (int64_t b = 0; b < dim * 4; b += 64) __builtin_prefetch(p + b);
+  void prefetch_row(int64_t i) const {
+    if (i < std::ssize(rows) && rows[i] != kNoRow) prefetch(row(i), dim * int64_t{sizeof(float)});
   }
 
   // sum = rows [begin, end) added up
-  void add_up(int64_t begin, int64_t end, float* sum) const {
+  void add_up(int64_t begin, int64_t end, float* __restrict sum) const {
+    for (int64_t i = begin; i < end; ++i) prefetch_row(i + kAhead);
+    if (end - begin == 1 && rows[begin] != kNoRow) {
+      std::copy_n(row(begin), dim, sum);
+      return;
+    }
     std::fill_n(sum, dim, 0.0f);
     for (int64_t i = begin; i < end; ++i) {
-      prefetch(i + kAhead);
       if (rows[i] == kNoRow) continue;
-      add(sum, row(i), dim);
+      const float* x = row(i);
+      for (int64_t k = 0; k < dim; ++k) sum[k] += x[k];
+    }
+  }
+
+  // The combined vectors of bags [begin, end), one after the other.
+  void combine(const Bags& bags, const float* factors, int64_t begin, int64_t end, float* out) const {
+    for (int64_t bag = begin; bag < end; ++bag, out += dim) {
+      add_up(bags.offsets[bag], bags.offsets[bag + 1], out);
+      const float factor = factors ? factors[bag] : 1.0f;
+      if (factor == 1.0f) continue;
+      for (int64_t k = 0; k < dim; ++k) out[k] *= factor;
     }
   }
 };
 
-template <class Width, class T>
-void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, T* out) {
-  const Width dim = gather.dim;
+CTR_VECTORIZE void round(const float* in, int64_t n, bf16* out) { copy_as(in, n, out); }
+
+template <class Width>
+void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, float* out) {
   parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
-    float scratch[kMaxRowWidth];
-    for (int64_t bag = begin; bag < end; ++bag) {
-      T* target = out + bag * dim;
-      float* sum = scratch;
-      if constexpr (std::is_same_v<T, float>) sum = target;
-      gather.add_up(bags.offsets[bag], bags.offsets[bag + 1], sum);
-      const float factor = factors ? factors[bag] : 1.0f;
-      if (factor == 1.0f && sum != scratch) continue;
-      for (int64_t k = 0; k < dim; ++k) store<false>(target[k], sum[k] * factor);
+    gather.combine(bags, factors, begin, end, out + begin * gather.dim);
+  });
+}
+
+template <class Width>
+void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, bf16* out) {
+  constexpr int64_t kBlock = 4 * kMaxRowWidth;  // elements that stay in the first cache
+  parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
+    float sums[kBlock];
+    for (int64_t first = begin; first < end; first += kBlock / gather.dim) {
+      const int64_t last = std::min(end, first + kBlock / gather.dim);
+      gather.combine(bags, factors, first, last, sums);
+      round(sums, (last - first) * gather.dim, out + first * gather.dim);
     }
   });
 }

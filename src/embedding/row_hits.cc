@@ -11,20 +11,20 @@ namespace ctr {
 namespace {
 
 constexpr int kMaxPartBits = 8;
-constexpr int64_t kHitsPerPart = 256;  // smaller parts are not worth the bookkeeping
-constexpr int64_t kGrain = 1 << 13;    // hits worth one thread
-constexpr int kDigitBits = 8;
+constexpr int64_t kHitsPerPart = 1024;  // smaller parts are not worth the bookkeeping
+constexpr int64_t kGrain = 1 << 13;     // hits worth one thread
+constexpr int kMaxDigitBits = 8;
 
 int bits_for(int64_t values) { return values <= 1 ? 0 : std::bit_width(static_cast<uint64_t>(values - 1)); }
 
 // Stable counting sort by one digit.
-void sort_by_digit(const RowHit* in, RowHit* out, int64_t n, int shift) {
-  constexpr uint32_t kMask = (1u << kDigitBits) - 1;
-  int64_t begin[1 << kDigitBits] = {};
-  for (int64_t i = 0; i < n; ++i) ++begin[in[i].row >> shift & kMask];
-  int64_t sum = 0;
-  for (int64_t& b : begin) sum += std::exchange(b, sum);
-  for (int64_t i = 0; i < n; ++i) out[begin[in[i].row >> shift & kMask]++] = in[i];
+void sort_by_digit(const RowHit* in, RowHit* out, int64_t n, int shift, int bits) {
+  const uint32_t mask = (1u << bits) - 1;
+  uint32_t begin[1 << kMaxDigitBits] = {};
+  for (int64_t i = 0; i < n; ++i) ++begin[in[i].row >> shift & mask];
+  uint32_t sum = 0;
+  for (uint32_t d = 0; d <= mask; ++d) sum += std::exchange(begin[d], sum);
+  for (int64_t i = 0; i < n; ++i) out[begin[in[i].row >> shift & mask]++] = in[i];
 }
 
 }  // namespace
@@ -38,6 +38,7 @@ void RowHits::build(Context& ctx, const Bags& bags, std::span<const uint32_t> ro
   const int64_t work = cut == Cut::ranges ? num_rows : n;
   part_bits_ = std::min({kMaxPartBits, row_bits_, bits_for(work / kHitsPerPart)});
   parts_ = 1 << part_bits_;
+  passes_ = (row_bits_ - part_bits_ + kMaxDigitBits - 1) / kMaxDigitBits;
   hits_.resize(static_cast<size_t>(n));
   spare_.resize(static_cast<size_t>(n));
   scatter(ctx, bags, rows);
@@ -75,17 +76,18 @@ void RowHits::scatter(Context& ctx, const Bags& bags, std::span<const uint32_t> 
 // Radix sort by the bits of the row that the part leaves open.
 void RowHits::sort_part(int p) {
   const int64_t begin = begins_[p], n = begins_[p + 1] - begin;
-  const int first = cut_ == Cut::spread ? part_bits_ : 0;
+  const int first = cut_ == Cut::spread ? part_bits_ : 0, last = first + row_bits_ - part_bits_;
   RowHit *in = hits_.data() + begin, *out = spare_.data() + begin;
-  for (int shift = first; shift < first + row_bits_ - part_bits_; shift += kDigitBits) {
-    sort_by_digit(in, out, n, shift);
+  for (int pass = 0, shift = first; pass < passes_; ++pass) {
+    const int bits = (last - shift) / (passes_ - pass);
+    sort_by_digit(in, out, n, shift, bits);
+    shift += bits;
     std::swap(in, out);
   }
 }
 
 std::span<const RowHit> RowHits::part(int p) const {
-  const int passes = (row_bits_ - part_bits_ + kDigitBits - 1) / kDigitBits;
-  const auto& sorted = passes % 2 ? spare_ : hits_;
+  const auto& sorted = passes_ % 2 ? spare_ : hits_;
   return {sorted.data() + begins_[p], static_cast<size_t>(begins_[p + 1] - begins_[p])};
 }
 

@@ -32,6 +32,7 @@ class RowHits {
   Cut cut_ = Cut::spread;
   int parts_ = 1;
   int row_bits_ = 0, part_bits_ = 0;
+  int passes_ = 0;  // of the sort of a part
   int64_t num_rows_ = 0;
   std::vector<int64_t> cursors_;  // [team, part] counts, then where each team member writes next
   std::vector<int64_t> begins_;   // [part + 1]

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/prefetch.h"
 #include "optim/lazy_adam.h"
 #include "optim/row_width.h"
 
@@ -15,10 +16,6 @@ constexpr float kZeros[kMaxRowWidth] = {};
 
 float load(float v) { return v; }
 float load(bf16 v) { return to_float(v); }
-
-void prefetch(const void* p, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i);
-}
 
 template <class T, class Width>
 void add_scaled(float* __restrict sum, const T* __restrict x, float factor, Width n) {
@@ -58,8 +55,8 @@ class Updater {
     for (; i < std::ssize(hits) && hits[i].row == row; ++i) {
       if (i + kAhead < std::ssize(hits)) {
         const RowHit& ahead = hits[i + kAhead];
-        prefetch(d_bags_ + ahead.bag * dim_, dim_ * sizeof(T));
-        prefetch(row_at(ahead.row), stride_ * sizeof(float));
+        prefetch(d_bags_ + ahead.bag * dim_, dim_ * int64_t{sizeof(T)});
+        prefetch(row_at(ahead.row), stride_ * int64_t{sizeof(float)});
       }
       const T* d = d_bags_ + hits[i].bag * dim_;
       const float factor = u_.bag_factors ? u_.bag_factors[hits[i].bag] : 1.0f;

@@ -13,6 +13,7 @@ inline constexpr int64_t kMaxRowWidth = 1024;
 template <class F>
 void with_width(int64_t width, F&& f) {
   switch (width) {
+    case 1: return f(std::integral_constant<int64_t, 1>{});
     case 16: return f(std::integral_constant<int64_t, 16>{});
     case 32: return f(std::integral_constant<int64_t, 32>{});
     case 64: return f(std::integral_constant<int64_t, 64>{});
