@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/checkpoint.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "device/memory.h"
 #include "io/transaction.h"
@@ -28,6 +30,36 @@ TableDump concatenate_keys(const RankDumps& ranks) {
     all.slot_ids.insert(all.slot_ids.end(), dump.slot_ids.begin(), dump.slot_ids.end());
   }
   return all;
+}
+
+// What a file's keys can be told from later. Ranks take hashed keys in the order of the file.
+LoadedKeys remember(Engine& engine, int e, TableDump&& file) {
+  const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
+  LoadedKeys loaded;
+  for (int r = 0; r < engine.ranks().size(); ++r)
+    loaded.rows.push_back(engine.ranks()[r].embeddings().size(e));
+  int owner = 0;
+  bool same_order = spec.type != EmbeddingType::localized_one_hot;
+  for (size_t i = 0; same_order && i < file.keys.size(); ++i) {
+    const int64_t slot = file.slot_ids.empty() ? 0 : static_cast<int64_t>(file.slot_ids[i]);
+    const int previous = std::exchange(owner, owner_of(spec, file.keys[i], slot, engine.ranks().size()));
+    same_order = previous <= owner;
+  }
+  if (!same_order) loaded.keys = {std::move(file.keys), std::move(file.slot_ids), {}, {}, {}};
+  return loaded;
+}
+
+// The keys that an embedding was loaded with, in the order of their file; all it has where nothing was
+// loaded.
+TableDump keys_of_file(Engine& engine, int e) {
+  const LoadedKeys& loaded = engine.loaded_keys(e);
+  if (!loaded.keys.keys.empty()) return loaded.keys;
+  RankDumps dumps = dump_ranks(engine, e, false);
+  for (size_t r = 0; r < loaded.rows.size(); ++r) {
+    dumps[r].keys.resize(static_cast<size_t>(loaded.rows[r]));
+    if (!dumps[r].slot_ids.empty()) dumps[r].slot_ids.resize(dumps[r].keys.size());
+  }
+  return concatenate_keys(dumps);
 }
 
 void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
@@ -115,7 +147,7 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
   }
   for (auto& [e, dump] : loaded) {
     engine.ranks().run([e = e, &dump = dump](Rank& rank) { rank.embeddings().import_rows(e, dump); });
-    engine.sparse_order(e) = {std::move(dump.keys), std::move(dump.slot_ids), {}, {}, {}};
+    engine.loaded_keys(e) = remember(engine, e, std::move(dump));
   }
 }
 
@@ -130,9 +162,7 @@ void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::stri
     const int e = engine.embedding_index(name);
     const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
     recover_transactions(path);
-    const TableDump& file_order = engine.sparse_order(e);
-    const TableDump order =
-        file_order.keys.empty() ? concatenate_keys(dump_ranks(engine, e, false)) : file_order;
+    const TableDump order = keys_of_file(engine, e);
     if (order.keys.empty())
       log::warning(
           "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "

@@ -49,7 +49,7 @@ Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
-      sparse_orders_(spec_.embeddings.size()) {
+      loaded_keys_(spec_.embeddings.size()) {
   for (size_t e = 0; e < spec_.embeddings.size(); ++e)
     log::info("max_vocabulary_size_per_gpu_={}", row_capacity(spec_.embeddings[e], 0, ranks_->size()));
 }

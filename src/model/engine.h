@@ -12,6 +12,14 @@
 
 namespace ctr {
 
+// Which keys the sparse model last loaded into an embedding has, in the order of its file, which optimizer
+// state files follow.
+struct LoadedKeys {
+  std::vector<int64_t>
+      rows;        // of each rank: its first rows, rank after rank, are the file; empty: nothing loaded
+  TableDump keys;  // the file's, where it has another order
+};
+
 // A compiled model: ranks, readers and schedule. The unit of work is one global batch.
 class Engine {
  public:
@@ -49,8 +57,7 @@ class Engine {
   RankGroup& ranks() { return *ranks_; }
   uint64_t seed() const { return seed_; }
   int embedding_index(const std::string& name) const;  // throws not_found listing the names
-  // Keys of the sparse model last loaded into an embedding, in file order: optimizer state files follow it.
-  TableDump& sparse_order(int e) { return sparse_orders_[static_cast<size_t>(e)]; }
+  LoadedKeys& loaded_keys(int e) { return loaded_keys_[static_cast<size_t>(e)]; }
 
  private:
   ModelSpec spec_;
@@ -61,7 +68,7 @@ class Engine {
   float learning_rate_;
   int64_t last_eval_rows_ = 0;
   bool evaluated_ = false;  // evaluate() was called
-  std::vector<TableDump> sparse_orders_;
+  std::vector<LoadedKeys> loaded_keys_;
 };
 
 }  // namespace ctr

@@ -9,7 +9,7 @@ from harness import reference, training
 from harness.reference_optimizers import Optimizer
 from model.small_models import small
 from model.test_ranks import with_dropout
-from model.tiny import tiny, tiny_data
+from model.tiny import tiny, tiny_batch, tiny_data
 
 BATCH, STEPS, STOP = 32, 20, 9
 UPDATES = [
@@ -67,6 +67,28 @@ def test_resume_with_another_number_of_ranks(embedding_type, before, after, tmp_
     declaration = small("dcn", embedding_type=embedding_type)
     expected, got = stopped_and_resumed(tmp_path, declaration, Optimizer("Adam", "Global"), before, after)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_states_leave_rows_alone_that_came_after_the_load(tmp_path):
+    old, new = np.array([7, 300]), np.array([6, 300])
+    sources = [
+        training.write_norm(tmp_path / name, tiny(), [tiny_batch([[1, 2]] * 4, [1, 0, 0, 1], keys)])
+        for name, keys in [("old", old), ("new", new)]
+    ]
+    models = [training.create_model(tiny(), Optimizer("AdaGrad"), source, batch_size=4) for source in sources]
+    states = []
+    for name, model in zip("ab", models):
+        if name == "b":
+            model.load_sparse_weights([str(tmp_path / "a0_sparse_0.model")])
+        model.start_data_reading()
+        training.train(model, 1)
+        if name == "b":
+            model.load_sparse_optimizer_states([str(tmp_path / "a0_opt_sparse_0.model")])
+        model.save_params_to_files(str(tmp_path / name))
+        dim = tiny().embeddings[0].dim
+        states.append(np.fromfile(tmp_path / f"{name}0_opt_sparse_0.model", "<f4").reshape(-1, dim))
+    np.testing.assert_array_equal(states[1][:2], states[0][:2])
+    assert not states[0][2].any() and states[1][2].all()
 
 
 def test_the_schedule_continues(tmp_path):
