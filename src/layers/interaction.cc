@@ -66,7 +66,7 @@ void gather(const SampleRows<T>& z, int64_t i0, int64_t n, int64_t e0, int64_t n
 // shuffles instead of single elements.
 template <class T>
 CTR_VECTORIZE void transpose(const T* rows, int64_t width, T* words) {
-  typedef float Four __attribute__((vector_size(16), aligned(alignof(T)), may_alias));
+  typedef float Four __attribute__((vector_size(16), aligned(alignof(bf16)), may_alias));
   constexpr int64_t kRow = kBlock * kTerms<T>;
   for (int64_t j = 0; j < kBlock; j += 4)
     for (int64_t e = 0; e < width; e += 4 * kTerms<T>) {
