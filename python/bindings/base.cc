@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/parallel.h"
 #include "bind.h"
@@ -35,6 +36,11 @@ void bind_base(nb::module_& m) {
       PyErr_SetObject(type, text_of(e.what()).ptr());
       Py_DECREF(type);
     }
+  });
+
+  ctr::set_interrupt_check([] {
+    const nb::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
   });
 
   m.def(

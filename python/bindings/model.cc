@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "arrow_opener.h"
+#include "base/interrupt.h"
 #include "bind.h"
 #include "device/memory.h"
 #include "model/checkpoint.h"
@@ -63,9 +64,10 @@ class FitObserver {
     const bool is_step = p.event == ctr::FitProgress::Event::step;
     if (is_step && now - last_ < 100ms) return;
     last_ = now;
-    nb::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (!progress_.is_none()) progress_(to_dict(engine_, p));
+    ctr::check_interrupt();
+    if (progress_.is_none()) return;
+    const nb::gil_scoped_acquire gil;
+    progress_(to_dict(engine_, p));
   }
 
  private:

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <chrono>
 #include <mutex>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "bind.h"
 #include "model/engine.h"
 
@@ -29,11 +29,7 @@ class SharedEngine {
 
  private:
   void wait() {
-    using namespace std::chrono_literals;
-    while (!mutex_.try_lock_for(100ms)) {
-      const nb::gil_scoped_acquire gil;
-      if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    }
+    while (!mutex_.try_lock_for(ctr::kInterruptInterval)) ctr::check_interrupt();
   }
 
   ctr::Engine engine_;
