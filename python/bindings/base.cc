@@ -13,8 +13,9 @@ namespace {
 
 // Python side of ErrorKind; hugectr/errors.py gives each class its built-in ancestor too.
 PyObject* exception_class(ctr::ErrorKind kind) {
-  constexpr const char* names[] = {"InvalidArgumentError", "NotFoundError", "UnsupportedError", "FileError",
-                                   "OutOfMemoryError",     "DeviceError",   "InternalError"};
+  constexpr const char* names[] = {
+      "InvalidArgumentError", "NotFoundError", "UnsupportedError", "FileError",
+      "OutOfMemoryError",     "DeviceError",   "InternalError",    "TrainingDivergedError"};
   nb::object type = nb::module_::import_("hugectr.errors").attr(names[static_cast<int>(kind)]);
   return type.release().ptr();
 }

@@ -246,7 +246,8 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
                              .loss_scale = loss_scale,
                              .global_rows = global_rows,
                              .rows = rows,
-                             .first_sample = first_sample};
+                             .first_sample = first_sample,
+                             .batch = runner.batch()};
   const bool backward = training && (runner.is_loss() || d_outputs);
   {
     nb::gil_scoped_release release;

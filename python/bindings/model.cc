@@ -179,7 +179,6 @@ void bind_loop(Class& c) {
       .def("eval", method(&Engine::evaluate))
       .def("current_loss", method(&Engine::current_loss))
       .def("eval_metrics", method(&Engine::eval_metrics))
-      .def("first_non_finite", method(&Engine::first_non_finite))
       .def("fit", &fit, nb::arg("num_epochs"), nb::arg("max_iter"), nb::arg("display"),
            nb::arg("eval_interval"), nb::arg("snapshot"), nb::arg("snapshot_prefix"),
            nb::arg("progress").none() = nb::none())

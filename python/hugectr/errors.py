@@ -37,5 +37,9 @@ class DeviceError(HugectrError):
     """A device reported an error."""
 
 
+class TrainingDivergedError(HugectrError, FloatingPointError):
+    """A loss or weight is not finite any more; the message says since when and where it began."""
+
+
 class InternalError(HugectrError):
     """A broken promise inside the library: please report it."""

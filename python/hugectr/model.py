@@ -93,7 +93,9 @@ class Model:
         if etc is not None:
             raise UnsupportedError("Model(): the embedding training cache is not supported yet")
         self._solver = solver
-        self._graph = Graph(spec.solver_spec(solver), spec.reader_spec(reader_params), spec.optimizer_spec(opt_params))
+        self._graph = Graph(
+            spec.solver_spec(solver), spec.reader_spec(reader_params, solver), spec.optimizer_spec(opt_params)
+        )
         self._engine: Optional[_core.Engine] = None
         _live.add(self)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def line(batch_size: int) -> Iterator[Optional[Progress]]:
 
         def update(state: dict[str, Any]) -> None:
             bar.total = state["total"] * batch_size or None
-            if "loss" in state:
+            if math.isfinite(state.get("loss", math.nan)):
                 bar.set_postfix_str(f"loss {state['loss']:.5f}", refresh=False)
             bar.update(state["iteration"] * batch_size - bar.n)
 

@@ -74,6 +74,9 @@ class DataReaderParams(Record):
         async_param: Settings of RawAsync.
         data_source_params: File system; only the local one is supported yet.
         read_file_sequentially: Accepted; the order of samples is always deterministic.
+        drop_incomplete_batch: What becomes of batches that the end of the data leaves incomplete (epoch mode). True
+            leaves them out of training and evaluation, False uses the samples that there are. None, the default,
+            leaves them out of training and uses them in evaluation.
     """
 
     @converted()
@@ -94,6 +97,7 @@ class DataReaderParams(Record):
         *,
         data_source_params: Optional[DataSourceParams] = None,
         read_file_sequentially: bool = False,
+        drop_incomplete_batch: Optional[bool] = None,
     ) -> None:
         for name in ("cache_eval_data", "num_samples", "eval_num_samples"):
             if getattr(self, name) < 0:

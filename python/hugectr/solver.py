@@ -141,7 +141,7 @@ def CreateSolver(
     data_source_params: Optional[DataSourceParams] = None,
     *,
     perf_logging: bool = False,
-    drop_incomplete_batch: bool = False,
+    drop_incomplete_batch: Optional[bool] = None,
     train_intra_iteration_overlap: bool = False,
     train_inter_iteration_overlap: bool = False,
     eval_intra_iteration_overlap: bool = False,
@@ -185,8 +185,7 @@ def CreateSolver(
         is_dlrm: Allows the options that are restricted to the DLRM benchmark.
         kafka_brockers: Message queue for incremental models (also spelled ``kafka_brokers``).
         data_source_params: File system of data and models; only the local one is supported yet.
-        drop_incomplete_batch: True leaves the last, incomplete batch out of an evaluation too (epoch mode); training
-            always leaves it out.
+        drop_incomplete_batch: The same as in :class:`hugectr.DataReaderParams`, where releases from 3.8 have it.
         training_callbacks: Not supported yet.
         mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16", or "auto": the device's usual one.
 

@@ -50,15 +50,26 @@ def solver_spec(solver: Solver) -> Plain:
             raise InvalidArgumentError(
                 f"Model(): {name} {getattr(solver, name)} is not divisible by the {devices} devices of vvgpu"
             )
-    skipped = ("data_source_params", "training_callbacks")
+    skipped = ("data_source_params", "training_callbacks", "drop_incomplete_batch")
     return {name: plain(value) for name, value in solver.values().items() if name not in skipped}
 
 
-def reader_spec(reader: DataReaderParams) -> Plain:
-    """Arguments of DataReaderParams by name, with what RawAsync files always are."""
+def _drop_incomplete_batch(of_reader: Optional[bool], of_solver: Optional[bool]) -> Optional[bool]:
+    if of_reader is not None and of_solver is not None and of_reader != of_solver:
+        raise InvalidArgumentError(
+            f"Model(): drop_incomplete_batch is {of_reader} in DataReaderParams, but {of_solver} in CreateSolver"
+        )
+    return of_solver if of_reader is None else of_reader
+
+
+def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Plain:
+    """Arguments of DataReaderParams by name, with what RawAsync files always are and what the solver says of reading."""
     if reader.data_source_params is not None:
         reader.data_source_params.require_local()
     spec: Plain = plain({k: v for k, v in reader.values().items() if k not in ("data_source_params", "async_param")})
+    spec["drop_incomplete_batch"] = _drop_incomplete_batch(
+        reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
+    )
     for name in ("source", "keyset"):
         spec[name] = [spec[name]] if isinstance(spec[name], str) else spec[name]
     if not any(spec["source"]) or not spec["eval_source"]:

@@ -11,7 +11,16 @@
 
 namespace ctr {
 
-enum class ErrorKind { invalid_argument, not_found, unsupported, io, out_of_memory, device, internal };
+enum class ErrorKind {
+  invalid_argument,
+  not_found,
+  unsupported,
+  io,
+  out_of_memory,
+  device,
+  internal,
+  diverged  // a loss or weight that is not finite
+};
 
 // The one exception type of the core. A message names the thing as the user wrote it, what was expected, and
 // what came.

@@ -26,6 +26,7 @@
   X(metrics)              \
   X(dense_update)         \
   X(embedding)            \
+  X(finite_watch)         \
   X(regularizer)
 
 namespace ctr {

@@ -22,6 +22,7 @@ class PrefetchReader final : public Reader {
   bool started() const override { return !workers_.empty(); }
   bool failed() const override { return failed_; }
   const Batch* next() override;
+  bool at_start() const override { return started() && !any_batch_ && !failed_; }
   bool at_end() const override;
   const std::string& source() const override { return task_->spec.source; }
   int64_t skipped() const override { return task_->skipped; }

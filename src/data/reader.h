@@ -63,6 +63,8 @@ class Reader {
   virtual bool failed() const = 0;
   // The next batch, valid until the next call; null at the end of the data (never when repeating).
   virtual const Batch* next() = 0;
+  // True while started and not asked for a batch yet.
+  virtual bool at_start() const = 0;
   // True once the last batch has been delivered.
   virtual bool at_end() const = 0;
   virtual const std::string& source() const = 0;

@@ -17,6 +17,7 @@ struct StepState {
   int64_t global_rows = 0;   // valid samples of the whole batch
   int64_t rows = 0;          // valid samples of this rank's part
   int64_t first_sample = 0;  // index of this rank's first sample within the whole batch
+  int64_t batch = 0;         // samples that this rank's tensors have room for; 0: all rows are valid
 };
 
 // First argument of every operation: where it runs and what it may use there. One per rank.

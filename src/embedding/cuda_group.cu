@@ -300,7 +300,7 @@ void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
   }
   const int64_t fresh = count_fresh(ctx, group_, static_cast<int>(e), views_[e]);
   if (b.size_limit + fresh > capacity)
-    fail_overflow(tables_[e]->spec(), ctx.rank, capacity, b.size_limit, fresh);
+    fail_overflow(tables_[e]->spec(), ctx.rank, capacity, b.size_limit, fresh, MoreKeys::may_come);
   b.size_limit += fresh;
 }
 

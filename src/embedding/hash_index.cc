@@ -46,7 +46,8 @@ class HashIndex final : public RowIndex {
     HashTable distinct(missing);
     std::vector<uint32_t> ignored(absent.size(), kNoRow);
     distinct.insert_missing(absent, ignored);
-    if (distinct.size() > room) fail_overflow(spec_, rank_, capacity(), size(), distinct.size());
+    if (distinct.size() > room)
+      fail_overflow(spec_, rank_, capacity(), size(), distinct.size(), MoreKeys::may_come);
   }
 
   void insert(const Bags& bags, std::span<uint32_t> rows) override {
@@ -68,7 +69,7 @@ class HashIndex final : public RowIndex {
 
   void assign(std::span<const Entry> entries, std::span<uint32_t> rows) override {
     const int64_t n = std::ssize(entries);
-    if (n > capacity()) fail_overflow(spec_, rank_, capacity(), 0, n);
+    if (n > capacity()) fail_overflow(spec_, rank_, capacity(), 0, n, MoreKeys::never);
     HashTable fresh(capacity());
     fresh.reserve(n);
     std::fill(rows.begin(), rows.end(), kNoRow);

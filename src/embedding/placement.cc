@@ -73,15 +73,17 @@ float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
       std::sqrt(1.0 / static_cast<double>(spec.slot_size_array[static_cast<size_t>(slot)])));
 }
 
-void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added) {
+void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added,
+                   MoreKeys more) {
   const bool by_slots = is_localized(spec) && !spec.slot_size_array.empty();
   const std::string remedy =
       by_slots ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
                : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec, used + added));
   fail(ErrorKind::out_of_memory,
        "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
-       "enough",
-       spec.name, rank, used, added, capacity, remedy);
+       "enough{}",
+       spec.name, rank, used, added, capacity, remedy,
+       more == MoreKeys::may_come ? " for these; later batches may need more" : "");
 }
 
 void validate(const EmbeddingSpec& spec) {

@@ -29,9 +29,11 @@ int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows);
 // Fresh elements of a row are uniform in (-bound, bound].
 float initial_bound(const EmbeddingSpec& spec, int64_t slot);
 
-// Throws out_of_memory and says what would be enough.
+// Throws out_of_memory and says what would be enough: for now, or for good where no more than `added` keys
+// come.
+enum class MoreKeys : uint8_t { may_come, never };
 [[noreturn]] void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used,
-                                int64_t added);
+                                int64_t added, MoreKeys more);
 
 // Throws invalid_argument unless the spec can be built.
 void validate(const EmbeddingSpec& spec);

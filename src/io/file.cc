@@ -111,6 +111,19 @@ void OutputFile::close() {
   if (!fd_.close()) fail_system("write", shown_);
 }
 
+void append_to_file(const std::string& path, std::string_view text) {
+  FileDescriptor fd(open_or_fail(path, O_WRONLY | O_CREAT | O_APPEND, path, "open"));
+  struct stat before;
+  if (::fstat(fd.get(), &before) != 0) fail_system("examine", path);
+  try {
+    write_or_fail(fd.get(), text.data(), text.size(), path);
+  } catch (...) {
+    if (S_ISREG(before.st_mode)) static_cast<void>(::ftruncate(fd.get(), before.st_size));
+    throw;
+  }
+  if (!fd.close()) fail_system("write", path);
+}
+
 bool exists(const std::string& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ctr {
@@ -61,6 +62,10 @@ class OutputFile {
   FileDescriptor fd_;
   std::vector<std::byte> buffer_;
 };
+
+// Adds to the end of a file, which is created where it is missing. When that fails, the file has its old
+// length again.
+void append_to_file(const std::string& path, std::string_view text);
 
 // Replaces or creates `path`: `fill` writes under a temporary name in the same directory, which is fsynced
 // and then renamed. Whatever goes wrong, `path` holds the old content or the new one, complete. One writer at

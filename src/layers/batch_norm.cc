@@ -68,6 +68,8 @@ template <class T>
 void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNormBuffers& b, float eps,
                   float factor) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
+  const int64_t valid = ValidRows::of(*ctx.step, rows).count();
+  const double count = static_cast<double>(std::max<int64_t>(valid, 1));
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
     const T* in = x.data<T>() + first;
     T* out = y.data<T>() + first;
@@ -76,18 +78,19 @@ void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNor
     float *running_mean = b.running_mean.data<float>() + first,
           *running_var = b.running_var.data<float>() + first;
     double sum[kTile] = {}, squares[kTile] = {};
-    for (int64_t r = 0; r < rows; ++r)
+    for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<double>(to_float(in[r * n + j]));
-    for (int64_t j = 0; j < columns; ++j) mean[j] = static_cast<float>(sum[j] /= static_cast<double>(rows));
-    for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; ++j) mean[j] = static_cast<float>(sum[j] /= count);
+    for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j) {
         const double d = static_cast<double>(to_float(in[r * n + j])) - sum[j];
         squares[j] += d * d;
       }
     for (int64_t j = 0; j < columns; ++j) {
-      const double var = squares[j] / static_cast<double>(rows);
-      const double unbiased = squares[j] / static_cast<double>(std::max<int64_t>(rows - 1, 1));
-      inv_std[j] = static_cast<float>(1.0 / std::sqrt(var + static_cast<double>(eps)));
+      const double var = squares[j] / count;
+      const double unbiased = squares[j] / static_cast<double>(std::max<int64_t>(valid - 1, 1));
+      inv_std[j] = valid > 0 ? static_cast<float>(1.0 / std::sqrt(var + static_cast<double>(eps))) : 0.0f;
+      if (valid == 0) continue;
       running_mean[j] = (1 - factor) * running_mean[j] + factor * mean[j];
       running_var[j] = (1 - factor) * running_var[j] + factor * static_cast<float>(unbiased);
     }
@@ -119,11 +122,13 @@ template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchNormBuffers& b,
                   const Tensor& d_x, bool accumulate, const Tensor& d_gamma, const Tensor& d_beta) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
+  const int64_t valid = ValidRows::of(*ctx.step, rows).count();
+  const double count = static_cast<double>(std::max<int64_t>(valid, 1));
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
     const T *in = x.data<T>() + first, *g = d_y.data<T>() + first;
     const float *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
     double sum_g[kTile] = {}, sum_gx[kTile] = {};
-    for (int64_t r = 0; r < rows; ++r)
+    for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j) {
         const float d = to_float(g[r * n + j]);
         sum_g[j] += static_cast<double>(d);
@@ -134,17 +139,19 @@ void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchN
       d_beta.data<float>()[first + j] = static_cast<float>(sum_g[j]);
       d_gamma.data<float>()[first + j] = static_cast<float>(sum_gx[j]);
       scale[j] = b.gamma.data<float>()[first + j] * inv_std[j];
-      mean_g[j] = static_cast<float>(sum_g[j] / static_cast<double>(rows));
-      mean_gx[j] = static_cast<float>(sum_gx[j] / static_cast<double>(rows));
+      mean_g[j] = static_cast<float>(sum_g[j] / count);
+      mean_gx[j] = static_cast<float>(sum_gx[j] / count);
     }
     if (!d_x) return;
     T* out = d_x.data<T>() + first;
     with_accumulate(accumulate, [&](auto add) {
-      for (int64_t r = 0; r < rows; ++r)
+      for (int64_t r = 0; r < valid; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           const float x_hat = (to_float(in[r * n + j]) - mean[j]) * inv_std[j];
           store<add()>(out[r * n + j], scale[j] * (to_float(g[r * n + j]) - mean_g[j] - x_hat * mean_gx[j]));
         }
+      for (int64_t r = valid; r < rows; ++r)
+        for (int64_t j = 0; j < columns; ++j) store<add()>(out[r * n + j], 0.0f);
     });
   });
 }

@@ -16,20 +16,27 @@ void training_cuda(Context& ctx, const Tensor& x, const Tensor& y, const BatchNo
   const float *gamma = b.gamma.data<float>(), *beta = b.beta.data<float>();
   float *mean = b.mean.data<float>(), *inv_std = b.inv_std.data<float>();
   float *running_mean = b.running_mean.data<float>(), *running_var = b.running_var.data<float>();
+  const StepState* step = ctx.step;
   cuda::sum_columns<2, double>(
       ctx, "BatchNorm.training", rows, n,
       [=] __device__(int64_t r, int64_t c, double* sums) {
+        if (!ValidRows::of(*step, rows).has(r)) return;
         const double v = cuda::load(in[r * n + c]);
         sums[0] += v;
         sums[1] += v * v;
       },
       [=] __device__(int64_t c, const double* sums) {
-        const double average = sums[0] / rows, squares = fmax(sums[1] - sums[0] * average, 0.0);
+        const int64_t valid = ValidRows::of(*step, rows).count();
+        if (valid == 0) {
+          mean[c] = inv_std[c] = 0;
+          return;
+        }
+        const double average = sums[0] / valid, squares = fmax(sums[1] - sums[0] * average, 0.0);
         mean[c] = static_cast<float>(average);
-        inv_std[c] = static_cast<float>(1.0 / sqrt(squares / rows + eps));
+        inv_std[c] = static_cast<float>(1.0 / sqrt(squares / valid + eps));
         running_mean[c] = (1 - factor) * running_mean[c] + factor * mean[c];
-        running_var[c] =
-            (1 - factor) * running_var[c] + factor * static_cast<float>(squares / (rows > 1 ? rows - 1 : 1));
+        running_var[c] = (1 - factor) * running_var[c] +
+                         factor * static_cast<float>(squares / (valid > 1 ? valid - 1 : 1));
       });
   cuda::for_each(ctx, "BatchNorm.training", rows * n, [=] __device__(int64_t i) {
     const int64_t c = i % n;
@@ -58,9 +65,11 @@ void backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const Batch
   const float *gamma = b.gamma.data<float>(), *mean = b.mean.data<float>(),
               *inv_std = b.inv_std.data<float>();
   float *sum_gx = d_gamma.data<float>(), *sum_g = d_beta.data<float>();
+  const StepState* step = ctx.step;
   cuda::sum_columns<2, double>(
       ctx, "BatchNorm.backward", rows, n,
       [=] __device__(int64_t r, int64_t c, double* sums) {
+        if (!ValidRows::of(*step, rows).has(r)) return;
         const float d = cuda::load(g[r * n + c]);
         sums[0] += d;
         sums[1] += d * (cuda::load(in[r * n + c]) - mean[c]) * inv_std[c];
@@ -71,9 +80,11 @@ void backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const Batch
       });
   if (!d_x) return;
   T* out = d_x.data<T>();
-  const float each = 1.0f / static_cast<float>(rows);
   cuda::for_each(ctx, "BatchNorm.backward", rows * n, [=] __device__(int64_t i) {
     const int64_t c = i % n;
+    const ValidRows valid = ValidRows::of(*step, rows);
+    if (!valid.has(i / n)) return cuda::store(out[i], 0.0f, accumulate);
+    const float each = static_cast<float>(valid.batch) / static_cast<float>(valid.rows * valid.total);
     const float x_hat = (cuda::load(in[i]) - mean[c]) * inv_std[c];
     const float centred = cuda::load(g[i]) - sum_g[c] * each - x_hat * (sum_gx[c] * each);
     cuda::store(out[i], gamma[c] * inv_std[c] * centred, accumulate);

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/random.h"
 #include "kernels/kernel.h"
 
 namespace ctr {
 
-// Columns of [batch, n]. Training normalises with the batch's mean and biased variance, keeps both as `mean`
-// and `inv_std` [n] for backward and moves the running statistics by `factor`; evaluation uses the running
-// statistics.
+// Rows that belong to valid samples: a prefix of a tensor with `total` rows, a whole number of them a sample.
+struct ValidRows {
+  int64_t total, rows, batch;
+
+  CTR_HOST_DEVICE static ValidRows of(const StepState& step, int64_t total) {
+    return step.batch > 0 ? ValidRows{total, step.rows, step.batch} : ValidRows{total, 1, 1};
+  }
+  CTR_HOST_DEVICE bool has(int64_t row) const { return row * batch < rows * total; }
+  CTR_HOST_DEVICE int64_t count() const { return (rows * total + batch - 1) / batch; }
+};
+
+// Columns of [batch, n]. Training normalises with the mean and biased variance of the valid rows, keeps both
+// as `mean` and `inv_std` [n] for backward and moves the running statistics by `factor`; where there is no
+// valid row they stay. Evaluation uses the running statistics.
 struct BatchNormBuffers {
   Tensor gamma, beta, running_mean, running_var, mean, inv_std;
 };

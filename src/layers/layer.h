@@ -75,6 +75,12 @@ class Layer {
   virtual void backward(Context&, const LayerRun&) const = 0;
 };
 
+// The labels of a loss are probabilities, from 0 to 1.
+struct LabelRule {
+  bool may_be_missing = false;  // below -0.5: such a label has neither value nor gradient
+  bool is_bounded = false;      // other labels do not make the loss unbounded: a warning, no error
+};
+
 struct LayerDef {
   std::string name;  // as in Layer_t and in graph files
   std::vector<std::string> aliases = {};
@@ -86,6 +92,7 @@ struct LayerDef {
   int spare_bottoms = 0, spare_tops = 0;
   std::vector<ParamDef> params = {};
   bool is_loss = false;
+  LabelRule labels = {};  // of a loss
   std::unique_ptr<Layer> (*create)(const Params&) = nullptr;
 };
 

@@ -132,6 +132,7 @@ LayerDef multi_cross_entropy_loss_layer() {
                .max_inputs = 2,
                .params = loss_params(),
                .is_loss = true,
+               .labels = {.may_be_missing = true},
                .create = make_layer<MultiCrossEntropyLoss>};
   def.params.push_back({"target_weight_vec", "target_weight", RealList{}, JsonRule::if_changed,
                         "weight of each column; empty: ones"});

@@ -87,6 +87,7 @@ LayerDef cross_entropy_loss_layer() {
           .max_inputs = 2,
           .params = loss_params(),
           .is_loss = true,
+          .labels = {.is_bounded = true},
           .create = make_layer<CrossEntropyLoss>};
 }
 

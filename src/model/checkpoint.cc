@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/checkpoint.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/log.h"
@@ -62,10 +64,32 @@ TableDump keys_of_file(Engine& engine, int e) {
   return concatenate_keys(dumps);
 }
 
+// A snapshot of numbers that are not finite would replace a good one.
+void require_finite(Engine& engine) {
+  if (const auto found = engine.divergence())
+    fail(ErrorKind::diverged,
+         "nothing is saved: the loss is not finite since training step {}, and the first tensor that is not "
+         "finite is {}",
+         found->step, found->name);
+  if (const std::string name = engine.not_finite(false); !name.empty())
+    fail(ErrorKind::diverged, "nothing is saved: {} is not finite", name);
+}
+
+void require_finite(const EmbeddingSpec& spec, const RankDumps& ranks) {
+  for (const TableDump& dump : ranks) {
+    const auto bad =
+        std::find_if_not(dump.vectors.begin(), dump.vectors.end(), [](float v) { return std::isfinite(v); });
+    if (bad != dump.vectors.end())
+      fail(ErrorKind::diverged, "nothing is saved: the vector of key {} in embedding \"{}\" is not finite",
+           dump.keys[static_cast<size_t>((bad - dump.vectors.begin()) / spec.dim)], spec.name);
+  }
+}
+
 void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
                     int64_t iteration) {
   const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
   const RankDumps dumps = dump_ranks(engine, e, true);
+  require_finite(spec, dumps);
   transaction.add_directory(
       fmt::format("{}{}_sparse_{}.model", prefix, e, iteration),
       [&](const std::string& directory) { write_sparse_directory(directory, spec, dumps); });
@@ -100,6 +124,7 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
 }  // namespace
 
 void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration) {
+  require_finite(engine);
   Transaction transaction(fmt::format("{}_{}", prefix, iteration));
   for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
     save_embedding(engine, transaction, e, prefix, iteration);
@@ -115,6 +140,7 @@ void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteratio
 void load_dense_weights(Engine& engine, const std::string& path) {
   recover_transactions(path);
   const auto values = read_dense_weights(path, engine.ranks()[0].parameters().count());
+  engine.forget_divergence();
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
     read_statistics(path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
@@ -145,6 +171,7 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
     loaded.emplace_back(e, read_sparse(path, engine.spec().embeddings[static_cast<size_t>(e)],
                                        engine.spec().solver.i64_input_key, engine.ranks().size()));
   }
+  engine.forget_divergence();
   for (auto& [e, dump] : loaded) {
     engine.ranks().run([e = e, &dump = dump](Rank& rank) { rank.embeddings().import_rows(e, dump); });
     engine.loaded_keys(e) = remember(engine, e, std::move(dump));

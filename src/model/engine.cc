@@ -2,10 +2,11 @@
 #include "model/engine.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <limits>
 #include <random>
 
 #include "base/log.h"
+#include "io/file.h"
 #include "model/graph.h"
 #include "model/passes.h"
 #include "model/readers.h"
@@ -30,13 +31,11 @@ uint64_t begin_model(const ModelSpec& spec) {
   return seed;
 }
 
-void append_text(const std::string& path, const std::vector<float>& values) {
+// Enough digits to tell any two floats apart.
+std::string to_text(const std::vector<float>& values) {
   std::string text;
-  for (const float v : values) text += fmt::format("{:g} ", v);
-  std::FILE* file = std::fopen(path.c_str(), "ab");
-  if (!file) fail(ErrorKind::io, "cannot open \"{}\" for appending", path);
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !written) fail(ErrorKind::io, "cannot write to \"{}\"", path);
+  for (const float v : values) text += fmt::format("{:.9g} ", v);
+  return text;
 }
 
 }  // namespace
@@ -47,6 +46,7 @@ Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
       ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
       train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
       eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
+      labels_(spec_, (*ranks_)[0].graph()),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
       loaded_keys_(spec_.embeddings.size()) {
@@ -59,24 +59,31 @@ void Engine::start_reading() {
   eval_reader_->start();
 }
 
-bool Engine::train() {
+TrainingStep Engine::step() {
+  using Kind = TrainingStep::Kind;
   if (!train_reader_->started())
     fail(ErrorKind::invalid_argument,
          "train(): data reading has not started; call start_data_reading(), or set_source() of the training "
          "reader");
   const Batch* batch = train_reader_->next();
-  if (!batch) return false;
-  if (batch->size < batch->capacity) {
-    log::info("train drop incomplete batch. batchsize:{}", batch->size);
-    return true;
-  }
+  if (!batch) return {Kind::end, 0};
+  if (batch->size < batch->capacity && spec_.data.drop_incomplete_train) return {Kind::dropped, batch->size};
   train_on(*batch);
-  return true;
+  return {Kind::trained, batch->size};
+}
+
+bool Engine::train() {
+  const TrainingStep done = step();
+  if (done.kind == TrainingStep::Kind::dropped)
+    log::info("train drop incomplete batch. batchsize:{}", done.rows);
+  return done.kind != TrainingStep::Kind::end;
 }
 
 void Engine::train_on(const Batch& batch) {
+  labels_.check_training(batch, train_reader_->source());
   ranks_->run([&](Rank& rank) { rank.stage(batch, true); });
   ranks_->run([&](Rank& rank) { rank.train(batch, learning_rate_); });
+  last_train_rows_ = batch.size;
 }
 
 bool Engine::evaluate() {
@@ -88,20 +95,25 @@ bool Engine::evaluate() {
   last_eval_rows_ = batch ? batch->size : 0;
   evaluated_ = true;
   if (!batch) return false;
-  if (batch->size < batch->capacity && spec_.solver.drop_incomplete_eval_batch) {
+  if (batch->size < batch->capacity && spec_.data.drop_incomplete_eval) {
     log::info("eval drop incomplete batch. batchsize:{}", batch->size);
     last_eval_rows_ = 0;
     return true;
   }
+  labels_.check_evaluation(*batch, eval_reader_->source());
   ranks_->run([&](Rank& rank) { rank.stage(*batch, false); });
   ranks_->run([&](Rank& rank) { rank.evaluate(*batch); });
   return true;
 }
 
 double Engine::current_loss() {
+  if (last_train_rows_ == 0) return std::numeric_limits<double>::quiet_NaN();
   double sum = 0;
-  for (int r = 0; r < ranks_->size(); ++r) sum += (*ranks_)[r].loss();
-  return sum / ranks_->size();
+  for (int r = 0; r < ranks_->size(); ++r) {
+    const Rank& rank = (*ranks_)[r];
+    sum += rank.loss() * (static_cast<double>(rank.trained_rows()) / static_cast<double>(last_train_rows_));
+  }
+  return sum;
 }
 
 std::vector<std::pair<std::string, double>> Engine::eval_metrics() {
@@ -135,8 +147,8 @@ void Engine::export_predictions(const std::string& prediction_file, const std::s
   }
   std::vector<float> predictions, labels;
   for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].append_predictions(predictions, labels);
-  append_text(prediction_file, predictions);
-  append_text(label_file, labels);
+  append_to_file(prediction_file, to_text(predictions));
+  append_to_file(label_file, to_text(labels));
 }
 
 void Engine::set_source(const std::string& source, const std::string& eval_source) {
@@ -158,9 +170,21 @@ void Engine::freeze_embedding(const std::string& name, bool frozen) {
   }
 }
 
-std::string Engine::first_non_finite() {
+std::optional<FiniteWatch::Finding> Engine::divergence() {
+  std::optional<FiniteWatch::Finding> first;
+  for (int r = 0; r < ranks_->size(); ++r)
+    if (const auto found = (*ranks_)[r].divergence(); found && (!first || found->step < first->step))
+      first = found;
+  return first;
+}
+
+void Engine::forget_divergence() {
+  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].forget_divergence();
+}
+
+std::string Engine::not_finite(bool gradients) {
   std::string name;
-  for (int r = 0; r < ranks_->size() && name.empty(); ++r) name = (*ranks_)[r].first_non_finite();
+  for (int r = 0; r < ranks_->size() && name.empty(); ++r) name = (*ranks_)[r].not_finite(gradients);
   return name;
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "model/labels.h"
 #include "model/rank_group.h"
 #include "model/spec.h"
 #include "optim/schedule.h"
@@ -20,6 +22,13 @@ struct LoadedKeys {
   TableDump keys;  // the file's, where it has another order
 };
 
+// What became of the next batch of the training data.
+struct TrainingStep {
+  enum class Kind : uint8_t { trained, dropped, end };  // dropped: incomplete, consumed without an update
+  Kind kind;
+  int64_t rows;
+};
+
 // A compiled model: ranks, readers and schedule. The unit of work is one global batch.
 class Engine {
  public:
@@ -27,16 +36,18 @@ class Engine {
   Engine(ModelSpec spec, ArrowOpener open_arrow);
 
   void start_reading();  // both readers, for iteration mode
-  // One training step. False at the end of the data. An incomplete batch is consumed without an update.
+  TrainingStep step();
+  // The same for a loop of the user's own, with a log line where a batch is dropped. False at the end of the
+  // data.
   bool train();
-  void train_on(const Batch& batch);  // a full batch that the caller holds
+  void train_on(const Batch& batch);  // that the caller holds
   // Evaluates one batch. False at the end of the data.
   bool evaluate();
-  double current_loss();  // of the last train()
+  double current_loss();  // of the last step that trained; NaN before the first
   // Since the last call; (name, value) in reporting order. With several labels the first entry of a metric is
   // the mean over labels, then one "name:label" entry each.
   std::vector<std::pair<std::string, double>> eval_metrics();
-  // Last evaluated batch: text files, values followed by one space each, appended.
+  // Last evaluated batch, all labels: text files, values followed by one space each, appended.
   void export_predictions(const std::string& prediction_file, const std::string& label_file);
 
   LearningRateSchedule& schedule() { return schedule_; }
@@ -50,8 +61,13 @@ class Engine {
 
   void freeze_dense(bool frozen);
   void freeze_embedding(const std::string& name, bool frozen);  // empty name: all
-  // Layer that first produced a NaN or infinity in the last step; empty when there is none.
-  std::string first_non_finite();
+
+  // The first step since forget_divergence() whose loss was not finite, and where that began.
+  std::optional<FiniteWatch::Finding> divergence();
+  void forget_divergence();
+  // What of the dense network or, with `gradients`, of the embeddings' last gradients is not finite; empty
+  // when there is nothing.
+  std::string not_finite(bool gradients);
 
   const ModelSpec& spec() const { return spec_; }
   RankGroup& ranks() { return *ranks_; }
@@ -64,9 +80,10 @@ class Engine {
   uint64_t seed_;
   std::unique_ptr<RankGroup> ranks_;
   std::unique_ptr<Reader> train_reader_, eval_reader_;
+  LabelChecker labels_;
   LearningRateSchedule schedule_;
   float learning_rate_;
-  int64_t last_eval_rows_ = 0;
+  int64_t last_train_rows_ = 0, last_eval_rows_ = 0;
   bool evaluated_ = false;  // evaluate() was called
   std::vector<LoadedKeys> loaded_keys_;
 };

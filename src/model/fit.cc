@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "base/log.h"
 #include "model/checkpoint.h"
@@ -21,6 +22,9 @@ class Timer {
   Clock::time_point start_ = Clock::now();
 };
 
+// Iterations between two looks at whether the loss is still finite where nothing else asks.
+constexpr int64_t kDivergenceInterval = 1000;
+
 class FitLoop {
  public:
   FitLoop(Engine& engine, const FitOptions& options, const FitHook& hook)
@@ -29,7 +33,10 @@ class FitLoop {
   void run() {
     check();
     log_start();
+    engine_.forget_divergence();
+    first_step_ = engine_.ranks()[0].training_step();
     const bool hit = solver_.repeat_dataset ? run_iterations() : run_epochs();
+    require_finite_weights();
     if (!hit) log_finish();
     Rank& first = engine_.ranks()[0];
     if (const Profile* profile = first.profile()) {
@@ -54,12 +61,10 @@ class FitLoop {
       if (!reader->started() || reader->failed())
         reader->start();  // a further fit() goes on where the last one stopped
     total_ = options_.max_iter;
-    const int64_t before = engine_.ranks()[0].training_step();
     while (iteration_ < options_.max_iter) {
       iterate();
       if (hit_) return true;
     }
-    warn_if_untrained(before);
     return false;
   }
 
@@ -69,67 +74,118 @@ class FitLoop {
     for (; epoch_ < options_.num_epochs; ++epoch_) {
       log::plain(fmt::format("{0}Epoch {1}{0}", std::string(35, '-'), epoch_));
       engine_.train_reader().start(data.sources.front());
-      const int64_t before = engine_.ranks()[0].training_step();
+      const int64_t before = iteration_;
+      dropped_rows_ = 0;
       while (iterate()) {
         if (hit_) return true;
       }
+      end_epoch(iteration_ > before);
       if (hit_) return true;
-      warn_if_untrained(before);
       if (epoch_ == 0) total_ = iteration_ * options_.num_epochs;
     }
     return false;
   }
 
-  // One iteration in the order scripts rely on. The call that finds the end of the data counts as one as
-  // well.
+  // Takes the next batch; false at the end of the data. Only a batch that was trained on is an iteration,
+  // with a step of the schedule and what is due after it.
   bool iterate() {
-    const float lr = engine_.schedule().next();
+    LearningRateSchedule& schedule = engine_.schedule();
+    const int64_t schedule_step = schedule.step();
+    const float lr = schedule.next();
     engine_.set_learning_rate(lr);
-    const bool trained = engine_.train();
-    if (due(options_.display)) display(lr);
-    if (due(options_.eval_interval)) evaluate();
-    if (!hit_ && due(options_.snapshot)) save_checkpoint(engine_, options_.snapshot_prefix, iteration_);
-    if (!hit_) ++iteration_;
+    const TrainingStep step = engine_.step();
+    if (step.kind == TrainingStep::Kind::trained) {
+      trained_rows_ += step.rows;
+      if ((iteration_ + 1) % kDivergenceInterval == 0) require_finite_loss();
+      if (due(options_.display)) display(lr);
+      evaluate_and_save();
+      if (!hit_) ++iteration_;
+    } else {
+      schedule.set_step(schedule_step);
+      dropped_rows_ += step.rows;
+    }
     report(FitProgress::Event::step);
-    return trained;
+    return step.kind != TrainingStep::Kind::end;
   }
 
-  void warn_if_untrained(int64_t step_before) const {
-    if (engine_.ranks()[0].training_step() == step_before)
-      log::warning("\"{}\" has no full batch of {} samples: nothing was trained",
-                   engine_.train_reader().source(), solver_.batch_size);
+  // The end of an epoch stands for the iteration that comes next where an evaluation or a snapshot is due.
+  void end_epoch(bool any_trained) {
+    if (!any_trained) return evaluate_alone();
+    if (dropped_rows_ > 0)
+      log::info(
+          "Epoch {}: {} samples were not trained on, since they fill no batch of {}; "
+          "drop_incomplete_batch=False trains on them, too",
+          epoch_, dropped_rows_, solver_.batch_size);
+    evaluate_and_save();
+  }
+
+  // Without a single full batch only a fit that shows no loss and evaluates has something to do.
+  void evaluate_alone() {
+    const std::string problem = fmt::format(
+        "\"{}\" has no full batch of {} samples: nothing was trained; drop_incomplete_batch=False "
+        "trains on the {} that there are",
+        engine_.train_reader().source(), solver_.batch_size, dropped_rows_);
+    if (options_.display > 0 || options_.eval_interval <= 0)
+      throw Error(ErrorKind::invalid_argument, problem);
+    log::warning("{}", problem);
+    evaluate();
+  }
+
+  void evaluate_and_save() {
+    if (std::exchange(acted_, iteration_) == iteration_) return;
+    if (due(options_.eval_interval)) evaluate();
+    if (hit_ || !due(options_.snapshot)) return;
+    require_finite_loss();
+    save_checkpoint(engine_, options_.snapshot_prefix, iteration_);
   }
 
   bool due(int64_t interval) const { return interval > 0 && iteration_ > 0 && iteration_ % interval == 0; }
 
+  void require_finite_loss() {
+    if (const auto found = engine_.divergence())
+      fail(ErrorKind::diverged,
+           "Train Runtime error: Loss cannot converge: it is not finite since iteration {}, and the first "
+           "tensor that is not finite is {}",
+           found->step - first_step_, found->name);
+  }
+
+  void require_finite_weights() {
+    require_finite_loss();
+    if (const std::string name = engine_.not_finite(true); !name.empty())
+      fail(ErrorKind::diverged,
+           "Train Runtime error: Loss cannot converge: after {} iterations {} is not finite", iteration_,
+           name);
+  }
+
   void display(float lr) {
-    const double loss = engine_.current_loss();
-    if (!std::isfinite(loss))
-      fail(ErrorKind::invalid_argument,
-           "Train Runtime error: Loss cannot converge: it is {} at iteration {}; the first tensor that is "
-           "not finite is "
-           "\"{}\"",
-           loss, iteration_, engine_.first_non_finite());
+    require_finite_loss();
     log::info("Iter: {} Time({} iters): {:.6g}s Loss: {:.6g} lr:{:.6g}", iteration_, options_.display,
-              display_timer_.seconds(), loss, lr);
+              display_timer_.seconds(), engine_.current_loss(), lr);
     display_timer_.restart();
   }
 
+  // Over the first batches of the evaluation data.
   void evaluate() {
     if (solver_.repeat_dataset && solver_.max_eval_batches == 0)
       return log::warn_once("max_eval_batches is 0 and the data repeats for ever: nothing is evaluated");
+    require_finite_loss();
     const Timer timer;
+    Reader& reader = engine_.eval_reader();
+    if (!reader.at_start()) reader.start();
     const bool all = !solver_.repeat_dataset && solver_.max_eval_batches == 0;
     int64_t batches = 0;
     for (; all || batches < solver_.max_eval_batches; ++batches) {
       if (!engine_.evaluate()) {
-        engine_.eval_reader().start();
-        const bool ended_before =
-            batches == 0 && engine_.evaluate();  // the last evaluation took the last batch
-        if (!ended_before) break;
+        reader.start();
+        break;
       }
       report(FitProgress::Event::step);
     }
+    report_evaluation();
+    if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", batches, timer.seconds());
+  }
+
+  void report_evaluation() {
     FitProgress progress = now(FitProgress::Event::evaluation);
     progress.metrics = engine_.eval_metrics();
     for (const auto& [name, value] : progress.metrics) {
@@ -140,7 +196,6 @@ class FitLoop {
       if (passed) log_hit(threshold->second);
     }
     hook_(progress);
-    if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", batches, timer.seconds());
   }
 
   FitProgress now(FitProgress::Event event) const {
@@ -181,7 +236,7 @@ class FitLoop {
 
   void log_hit(double threshold) {
     hit_ = true;
-    const double speed = static_cast<double>(iteration_ * solver_.batch_size) / timer_.seconds();
+    const double speed = static_cast<double>(trained_rows_) / timer_.seconds();
     const std::string where = solver_.repeat_dataset
                                   ? fmt::format("{} / {} iterations with", iteration_, options_.max_iter)
                                   : fmt::format("{} / {} epochs {} global iterations with", epoch_,
@@ -205,6 +260,9 @@ class FitLoop {
   const FitHook& hook_;
   Timer timer_, display_timer_;
   int64_t iteration_ = 0, total_ = 0, epoch_ = 0;
+  int64_t acted_ = 0;       // the last iteration that was asked for evaluation and snapshot
+  int64_t first_step_ = 0;  // of the model, when fit began
+  int64_t trained_rows_ = 0, dropped_rows_ = 0;  // in all; in this epoch
   bool hit_ = false;
 };
 

@@ -20,7 +20,7 @@ struct FitOptions {
 struct FitProgress {
   enum class Event { step, evaluation, finished };
   Event event = Event::step;
-  int64_t iteration = 0;  // training calls done
+  int64_t iteration = 0;  // batches trained on
   int64_t total = 0;      // 0 when unknown (first epoch)
   int64_t epoch = 0;
   double seconds = 0;                                        // since fit began

@@ -11,6 +11,40 @@
 namespace ctr {
 namespace {
 
+using Watched = std::vector<FiniteWatch::Watched>;
+
+// The tensors of a network, in the order in which a step fills them.
+Watched watched_values(const Network& network) {
+  const Graph& graph = network.graph();
+  std::vector<std::string> names(graph.values.size());
+  for (size_t v = 0; v < names.size(); ++v) names[v] = fmt::format("the input \"{}\"", graph.values[v].name);
+  for (const int v : graph.embeddings)
+    names[static_cast<size_t>(v)] =
+        fmt::format("the output of embedding \"{}\"", graph.values[static_cast<size_t>(v)].name);
+  for (const Node& node : graph.nodes)
+    for (const int v : node.outputs)
+      names[static_cast<size_t>(v)] = fmt::format("the output of {}", describe(node.spec));
+  Watched watched;
+  for (size_t v = 0; v < names.size(); ++v)
+    if (graph.values[v].storage == static_cast<int>(v))
+      watched.push_back({names[v], network.value(static_cast<int>(v))});
+  return watched;
+}
+
+Watched watched_weights(const Graph& graph, const DenseParameters& parameters) {
+  Watched watched;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    for (size_t k = 0; k < node.shapes.weights.size(); ++k)
+      watched.push_back({fmt::format("the {} of {}", node.shapes.weights[k].name, describe(node.spec)),
+                         parameters.weights_of(i)[k]});
+    for (size_t k = 0; k < node.shapes.states.size(); ++k)
+      watched.push_back({fmt::format("the running {} of {}", node.shapes.states[k].name, describe(node.spec)),
+                         parameters.states_of(i)[k]});
+  }
+  return watched;
+}
+
 Context make_context(Device device, const Stream& stream, uint64_t seed, const Comm& comm, int threads,
                      bool tf32, const Buffer& step) {
   Context ctx;
@@ -23,6 +57,17 @@ Context make_context(Device device, const Stream& stream, uint64_t seed, const C
   ctx.tf32 = tf32;
   ctx.step = reinterpret_cast<const StepState*>(step.data());
   return ctx;
+}
+
+// The first rows of matrices, side by side.
+void append_rows(const Context& ctx, std::span<const Tensor> matrices, int64_t rows, std::vector<float>& to) {
+  std::vector<std::vector<float>> values;
+  for (const Tensor& t : matrices) values.push_back(to_host(ctx, t));
+  for (int64_t r = 0; r < rows; ++r)
+    for (size_t m = 0; m < values.size(); ++m) {
+      const int64_t columns = matrices[m].shape().last();
+      to.insert(to.end(), values[m].begin() + r * columns, values[m].begin() + (r + 1) * columns);
+    }
 }
 
 std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
@@ -72,7 +117,37 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, s
   train_outputs_ = embedding_tensors(train_, false);
   train_d_outputs_ = embedding_tensors(train_, true);
   evaluate_outputs_ = embedding_tensors(evaluate_, false);
+  watch();
   if (ctx_.rank == 0) start_profile();
+}
+
+void Rank::watch() {
+  std::vector<Tensor> losses;
+  Watched values = watched_values(train_);
+  for (size_t label = 0; label < regularizers_.size(); ++label) {
+    losses.push_back(train_.loss(label));
+    losses.push_back(regularizer_values_[static_cast<int>(label)]);
+    values.push_back(
+        {fmt::format("the regularizer of label \"{}\"", spec_.input.labels[label].name), losses.back()});
+  }
+  step_watch_ = FiniteWatch(ctx_, losses, std::move(values));
+  weights_watch_ = FiniteWatch(ctx_, {}, watched_weights(train_.graph(), parameters_));
+  for (size_t e = 0; e < spec_.embeddings.size(); ++e)
+    gradient_watches_.push_back(FiniteWatch(
+        ctx_, {},
+        {{fmt::format("the gradient of embedding \"{}\"", spec_.embeddings[e].name), train_d_outputs_[e]}}));
+}
+
+std::string Rank::not_finite(bool gradients) {
+  std::vector<const FiniteWatch*> watches = {&weights_watch_};
+  for (size_t e = 0; gradients && e < gradient_watches_.size(); ++e)
+    if (!embedding_frozen[e]) watches.push_back(&gradient_watches_[e]);
+  for (const FiniteWatch* watch : watches) {
+    watch->forget(ctx_);
+    watch->check(ctx_);
+    if (const auto found = watch->finding(ctx_)) return found->name;
+  }
+  return "";
 }
 
 void Rank::start_profile() {
@@ -95,6 +170,7 @@ void Rank::stage(const Batch& batch, bool training) {
 // Brings a batch and the state of the step to the device: what a recorded step finds there.
 void Rank::load(const Batch& batch, const Network& network) {
   const Graph& graph = network.graph();
+  step_.batch = graph.batch;
   step_.first_sample = ctx_.rank * graph.batch;
   step_.global_rows = batch.size;
   step_.rows = std::clamp<int64_t>(batch.size - step_.first_sample, 0, graph.batch);
@@ -164,6 +240,7 @@ void Rank::train(const Batch& batch, float lr) {
   step_.learning_rate = lr;
   if (!dense_frozen) ++step_.dense_step;
   load(batch, train_);
+  trained_rows_ = step_.rows;
   const Recorded now{embeddings_->generation(), dense_frozen, embedding_frozen};
   if (std::exchange(recorded_, now) != now) step_graph_.reset();
   if (spec_.solver.use_cuda_graph && !profile_)
@@ -180,6 +257,7 @@ void Rank::train_step() {
   train_.backward(ctx_, profile_.get());
   {
     const Aside aside(ctx_, Lane::gradients);
+    step_watch_.check(ctx_);
     measured(profile_.get(), ctx_, kDenseUpdate, Profile::Phase::backward, [&] { update_dense(); });
   }
   measured(profile_.get(), ctx_, kEmbeddings, Profile::Phase::backward,
@@ -201,6 +279,7 @@ void Rank::update_dense() {
 
 void Rank::evaluate(const Batch& batch) {
   load(batch, evaluate_);
+  evaluated_rows_ = step_.rows;
   forward(evaluate_, false);
   compute_regularizers(evaluate_);
   for (size_t label = 0; label < regularizers_.size(); ++label) {
@@ -223,22 +302,13 @@ void Rank::reset_metrics() {
 }
 
 void Rank::append_predictions(std::vector<float>& predictions, std::vector<float>& labels) const {
-  const Tensor prediction = evaluate_.prediction(0);
-  const Tensor truth = evaluate_.value(evaluate_.graph().labels[0]);
-  const std::vector<float> p = to_host(ctx_, prediction), t = to_host(ctx_, truth);
-  predictions.insert(predictions.end(), p.begin(), p.begin() + step_.rows * prediction.shape().last());
-  labels.insert(labels.end(), t.begin(), t.begin() + step_.rows * truth.shape().last());
-}
-
-std::string Rank::first_non_finite() const {
-  auto finite = [&](const Tensor& t) {
-    const std::vector<float> values = to_host(ctx_, t);
-    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-  };
-  const Graph& graph = train_.graph();
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    if (!finite(train_.value(static_cast<int>(v)))) return graph.values[v].name;
-  return "";
+  std::vector<Tensor> scores, truths;
+  for (size_t label = 0; label < regularizers_.size(); ++label) {
+    scores.push_back(evaluate_.prediction(label));
+    truths.push_back(evaluate_.value(evaluate_.graph().labels[label]));
+  }
+  append_rows(ctx_, scores, evaluated_rows_, predictions);
+  append_rows(ctx_, truths, evaluated_rows_, labels);
 }
 
 }  // namespace ctr

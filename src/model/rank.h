@@ -7,6 +7,7 @@
 
 #include "device/stream.h"
 #include "metrics/metric.h"
+#include "model/finite_watch.h"
 #include "model/network.h"
 #include "model/regularizer.h"
 
@@ -24,8 +25,10 @@ class Rank {
   void train(const Batch& batch, float lr);
   void evaluate(const Batch& batch);  // forward, then metrics
 
-  // Loss of the last train(), mean over this rank's rows, all labels, with regularizers. Read back on demand.
+  // Loss of the last train(), mean over this rank's rows, all labels, with regularizers; its rows. Read back
+  // on demand.
   double loss() const;
+  int64_t trained_rows() const { return trained_rows_; }
   // Steps trained so far: keys the dropout masks.
   int64_t training_step() const { return step_.step; }
   void set_training_step(int64_t step) { step_.step = step; }
@@ -35,10 +38,15 @@ class Rank {
   double metric_value(size_t metric, size_t label) { return metrics_[metric][label]->value(*comm_); }
   void reset_metrics();
 
-  // Valid rows of the last evaluated batch: predictions and labels of the first label.
+  // Valid rows of the last evaluated batch, each with the columns of all labels side by side.
   void append_predictions(std::vector<float>& predictions, std::vector<float>& labels) const;
-  // Name of the first layer whose output of the last train() is not finite; empty when there is none.
-  std::string first_non_finite() const;
+
+  // The step whose loss was the first not to be finite, and where the first such number came from.
+  std::optional<FiniteWatch::Finding> divergence() const { return step_watch_.finding(ctx_); }
+  void forget_divergence() const { step_watch_.forget(ctx_); }
+  // What of the dense weights, the running statistics or, with `gradients`, the last gradients of embeddings
+  // that are trained is not finite; empty when there is nothing.
+  std::string not_finite(bool gradients);
 
   Context& context() { return ctx_; }
   Comm& comm() { return *comm_; }
@@ -62,6 +70,7 @@ class Rank {
   void update_dense();
   void compute_regularizers(const Network& network);
   double label_loss(const Network& network, size_t label) const;
+  void watch();
 
   ModelSpec spec_;
   Stream stream_;
@@ -79,7 +88,10 @@ class Rank {
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
   std::vector<float> label_staging_;
-  Buffer dense_staging_;  // f32 input on its way to the compute type
+  Buffer dense_staging_;                           // f32 input on its way to the compute type
+  int64_t trained_rows_ = 0, evaluated_rows_ = 0;  // of the last batches
+  FiniteWatch step_watch_, weights_watch_;
+  std::vector<FiniteWatch> gradient_watches_;  // of each embedding
   std::unique_ptr<Profile> profile_;
   StepGraph step_graph_;
   struct Recorded {  // what a recording of a step depends on

@@ -28,7 +28,6 @@ struct SolverSpec {
   bool use_cuda_graph = true;        // record a training step and replay it, where devices can
   std::map<std::string, double> metrics = {{"AUC", 1.0}};  // name -> stopping threshold (AUC only)
   bool i64_input_key = false;
-  bool drop_incomplete_eval_batch = false;
 };
 
 struct LabelSpec {
@@ -61,7 +60,8 @@ struct DataSpec {
   bool float_label_dense = false;
   int num_workers = 12;
   std::vector<int64_t> slot_size_array;
-  bool shuffle = true;  // Raw training: order of chunks
+  bool shuffle = true;                                              // Raw training: order of chunks
+  bool drop_incomplete_train = true, drop_incomplete_eval = false;  // batches at the end of the data
 };
 
 // Everything a model is made of, as plain data. The front of any era produces one of these.

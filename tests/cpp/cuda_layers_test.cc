@@ -15,6 +15,7 @@ struct LayerCase {
   std::string type;
   Json params;
   std::vector<Shape> inputs;
+  int64_t valid = -1;  // samples of the batch; all of them where negative
 };
 
 // Everything a layer computes in one training step, and then in evaluation.
@@ -24,6 +25,7 @@ std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backen
   const auto layer = def.create(params_from_keywords(def.params, c.params, c.type));
   const LayerShapes shapes = layer->infer(c.inputs);
   if (shapes.is_view) return {};
+  if (c.valid >= 0) d.set_step({.global_rows = c.valid, .rows = c.valid, .batch = c.inputs[0][0]});
   uint32_t seed = 1;
   std::vector<Tensor> x, y, w, state, saved, scratch, d_x, d_y, d_w;
   for (const Shape& s : c.inputs) {
@@ -84,6 +86,9 @@ TEST_P(CudaLayerTest, ComputesWhatTheCpuComputes) {
 const LayerCase kCases[] = {
     {"Add", {}, {{5, 7}, {5, 7}, {5, 7}}},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}},
+    {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 119},
+    {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 1},
+    {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 0},
     {"BinaryCrossEntropyLoss", {}, {{64, 1}, {64, 1}}},
     {"Concat", {}, {{9, 8}, {9, 4}, {9, 12}}},
     {"Concat", {}, {{9, 5}, {9, 3}}},

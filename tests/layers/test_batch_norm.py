@@ -31,3 +31,22 @@ class TestBatchNorm(OpTests):
         result = run("BatchNorm", [x], weights=weights, options={"states": states, "training": False})
         close(result["outputs"][0], (x - states[0]) / np.sqrt(states[1] + 1e-5) * [2, 3] + [0.5, -1])
         close(result["states"], states, 0)
+
+    def test_only_valid_rows_count(self):
+        """Rows from 4 on are padding: they change no statistic and get no gradient."""
+        rng = np.random.default_rng(0)
+        x, g = rng.standard_normal((9, 3)), rng.standard_normal((9, 3))
+        part = run("BatchNorm", [x], d_outputs=[g], options={"rows": 4}, factor=0.25)
+        alone = run("BatchNorm", [x[:4]], d_outputs=[g[:4]], factor=0.25)
+        close(part["outputs"][0][:4], alone["outputs"][0], 0)
+        close(part["d_inputs"][0], np.concatenate([alone["d_inputs"][0], np.zeros((5, 3))]), 1e-6)
+        close(part["states"], alone["states"], 1e-6)
+        close(part["d_weights"], alone["d_weights"], 1e-6)
+
+    def test_without_valid_rows_nothing_moves(self):
+        states = [np.float32([1, 2]), np.float32([4, 0.25])]
+        x = np.random.default_rng(0).standard_normal((9, 2))
+        result = run("BatchNorm", [x], d_outputs=[x], options={"rows": 0, "states": states}, eps=0.0)
+        close(result["states"], states, 0)
+        close(result["d_inputs"][0], np.zeros((9, 2)), 0)
+        assert np.isfinite(result["outputs"][0]).all()

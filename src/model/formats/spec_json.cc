@@ -44,7 +44,6 @@ SolverSpec read_solver(const Json& j) {
   read(j, "scaler", s.scaler);
   read(j, "metrics_spec", s.metrics);
   read(j, "i64_input_key", s.i64_input_key);
-  read(j, "drop_incomplete_batch", s.drop_incomplete_eval_batch);
   return s;
 }
 
@@ -71,6 +70,8 @@ DataSpec read_data(const Json& j) {
   read(j, "num_workers", d.num_workers);
   read(j, "slot_size_array", d.slot_size_array);
   read(j, "shuffle", d.shuffle);
+  read(j, "drop_incomplete_batch", d.drop_incomplete_train);
+  read(j, "drop_incomplete_batch", d.drop_incomplete_eval);
   return d;
 }
 
