@@ -23,6 +23,7 @@ from hugectr.errors import InternalError as InternalError
 from hugectr.errors import InvalidArgumentError as InvalidArgumentError
 from hugectr.errors import NotFoundError as NotFoundError
 from hugectr.errors import OutOfMemoryError as OutOfMemoryError
+from hugectr.errors import TrainingDivergedError as TrainingDivergedError
 from hugectr.errors import UnsupportedError as UnsupportedError
 from hugectr.layers import DenseLayer as DenseLayer
 from hugectr.layers import DenseLayerSwitchs as DenseLayerSwitchs

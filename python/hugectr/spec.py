@@ -63,7 +63,7 @@ def _drop_incomplete_batch(of_reader: Optional[bool], of_solver: Optional[bool])
 
 
 def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Plain:
-    """Arguments of DataReaderParams by name, with what RawAsync files always are and what the solver says of reading."""
+    """Arguments of DataReaderParams by name, what the solver says of reading, and what RawAsync files always are."""
     if reader.data_source_params is not None:
         reader.data_source_params.require_local()
     spec: Plain = plain({k: v for k, v in reader.values().items() if k not in ("data_source_params", "async_param")})

@@ -50,6 +50,7 @@ class Auc final : public Metric {
     const auto columns = static_cast<size_t>(batch.columns);
     if (columns_.size() < columns) columns_.resize(columns);
     for (size_t i = 0; i < batch.predictions.size(); ++i) {
+      if (is_missing(batch.labels[i])) continue;
       Column& column = columns_[columns == 1 ? 0 : i % columns];
       const float score = batch.predictions[i];
       if (std::isnan(score))

@@ -22,6 +22,8 @@ struct MetricInput {
 };
 
 CTR_HOST_DEVICE inline bool is_positive(float label) { return label > 0.5f; }
+// The sample has no label in this column: no metric counts it.
+CTR_HOST_DEVICE inline bool is_missing(float label) { return label < -0.5f; }
 
 // Accumulates over evaluation batches on one rank; value() combines all ranks and is the same on each.
 class Metric {

@@ -99,8 +99,11 @@ __device__ inline int64_t bound(const uint32_t* keys, int64_t n, uint32_t key, b
 }
 
 struct AucCounts {
-  double twice_wins, negatives, not_numbers;
+  double twice_wins, negatives, not_numbers, labelled;
 };
+
+// Above the keys of all numbers: samples without a label come last.
+constexpr uint32_t kNoLabel = 0xffffffffu;
 
 // Keys of a column's scores; whether each sample is negative.
 void prepare(const Context& ctx, const float* scores, const float* labels, int64_t n, int64_t columns,
@@ -108,12 +111,17 @@ void prepare(const Context& ctx, const float* scores, const float* labels, int64
   sum_all(
       ctx, "AUC.prepare", n,
       [=] __device__(int64_t i) {
-        const float score = scores[i * columns];
-        keys[i] = order_key(score);
-        negative[i] = !is_positive(labels[i * columns]);
-        return isnan(score) ? 1.0 : 0.0;
+        const float score = scores[i * columns], label = labels[i * columns];
+        const bool is_labelled = !is_missing(label);
+        keys[i] = is_labelled ? order_key(score) : kNoLabel;
+        negative[i] = is_labelled && !is_positive(label);
+        return is_labelled && isnan(score) ? 1.0 : 0.0;
       },
       [=] __device__(double sum) { counts->not_numbers = sum; });
+  sum_all(
+      ctx, "AUC.prepare", n,
+      [=] __device__(int64_t i) { return is_missing(labels[i * columns]) ? 0.0 : 1.0; },
+      [=] __device__(double sum) { counts->labelled = sum; });
 }
 
 // Sums of whole numbers: exact up to 2^53. below[i] = negatives before position i.
@@ -122,7 +130,7 @@ void count_wins(const Context& ctx, int64_t n, const uint32_t* keys, const uint3
   sum_all(
       ctx, "AUC.count", n,
       [=] __device__(int64_t i) {
-        if (negative[i]) return 0.0;
+        if (negative[i] || keys[i] == kNoLabel) return 0.0;
         const int64_t first = bound(keys, n, keys[i], false), end = bound(keys, n, keys[i], true);
         return static_cast<double>(below[first]) + static_cast<double>(below[end]);
       },
@@ -165,7 +173,7 @@ class CudaAuc final : public Collected {
     AucCounts c;
     copy_to_host(ctx_, &c, Tensor(DType::i64, {sizeof(AucCounts) / sizeof(int64_t)}, counts.data()));
     if (c.not_numbers > 0) return std::nan("");
-    return c.twice_wins / 2 / ((static_cast<double>(n) - c.negatives) * c.negatives);  // NaN without pairs
+    return c.twice_wins / 2 / ((c.labelled - c.negatives) * c.negatives);  // NaN without pairs
   }
 };
 

@@ -57,6 +57,7 @@ class Ndcg final : public Metric {
 double ndcg(std::span<const float> scores, std::span<const float> labels) {
   std::vector<Scored> ranking;
   for (size_t i = 0; i < scores.size(); ++i) {
+    if (is_missing(labels[i])) continue;
     if (std::isnan(scores[i])) return std::nan("");
     ranking.push_back({scores[i], labels[i]});
   }

@@ -27,12 +27,14 @@ struct RatioTerm {
 };
 struct HitRateMath {
   CTR_HOST_DEVICE static RatioTerm term(float prediction, float label) {
-    const bool is_checked = prediction > 0.8f;
+    if (prediction != prediction) return {prediction, 1.0};  // not a number: neither is the rate
+    const bool is_checked = prediction > 0.8f && !is_missing(label);
     return {is_checked && is_positive(label) ? 1.0 : 0.0, is_checked ? 1.0 : 0.0};
   }
 };
 struct SmapeMath {
   CTR_HOST_DEVICE static RatioTerm term(float prediction, float label) {
+    if (is_missing(label)) return {0.0, 0.0};
     const double p = prediction, y = label;
     return {p == y ? 0.0 : fabs(p - y) / ((p + y) / 2), 1.0};  // 0 of 0 is no error
   }

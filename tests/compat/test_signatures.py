@@ -20,7 +20,7 @@ SIGNATURES = {
         overlap_lr=False overlap_init_wgrad=False overlap_ar_a2a=False eval_overlap=False device_layout=LocalFirst
         use_holistic_cuda_graph=False use_overlapped_pipeline=False use_embedding_collection=False
         all_reduce_algo=NCCL grouped_all_reduce=False num_iterations_statistics=20 is_dlrm=False kafka_brockers=''
-        data_source_params=None * perf_logging=False drop_incomplete_batch=False train_intra_iteration_overlap=False
+        data_source_params=None * perf_logging=False drop_incomplete_batch=None train_intra_iteration_overlap=False
         train_inter_iteration_overlap=False eval_intra_iteration_overlap=False eval_inter_iteration_overlap=False
         training_callbacks=() mixed_precision_type='auto'""",
     "CreateETC": "ps_types sparse_models=() local_paths=() hmem_cache_configs=()",
@@ -33,7 +33,7 @@ SIGNATURES = {
         hybrid_embedding_type * use_train_precompute_indices=False use_eval_precompute_indices=False""",
     "DataReaderParams": """data_reader_type source keyset=() eval_source check_type cache_eval_data=0 num_samples=0
         eval_num_samples=0 float_label_dense=False num_workers=12 slot_size_array=() async_param=None
-        * data_source_params=None read_file_sequentially=False""",
+        * data_source_params=None read_file_sequentially=False drop_incomplete_batch=None""",
     "DataReaderSparseParam": "top_name nnz_per_slot is_fixed_length slot_num",
     "CreateOptimizer": """optimizer_type=Adam update_type=Global beta1=0.9 beta2=0.999 epsilon=1e-07
         initial_accu_value=0.0 momentum_factor=0.0 atomic_update=True""",

@@ -71,6 +71,28 @@ def test_auc_is_undefined_without_both_classes_or_with_nan() -> None:
     assert math.isnan(metric("AUC", [((0.1, 0.9), (0, 1))], [((float("nan"),), (0,))]))
 
 
+@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE"])
+def test_samples_without_a_label_do_not_count(name: str) -> None:
+    """Labels below -0.5."""
+    rng = np.random.default_rng(1)
+    scores, labels = rng.random((60, 1)), rng.integers(0, 2, (60, 1))
+    gaps = rng.random((60, 1)) < 0.3
+    with_gaps = metric(name, [(scores, np.where(gaps, -1, labels))])
+    assert with_gaps == pytest.approx(metric(name, [(scores[~gaps], labels[~gaps])]), rel=1e-12)
+    assert with_gaps != pytest.approx(metric(name, [(scores, labels)]), rel=1e-3)
+
+
+def test_auc_of_columns_with_gaps() -> None:
+    scores = np.array([(0.9, 0.3), (0.2, 0.7), (0.6, 0.7), (0.1, 0.1)])
+    labels = np.array([(1, 0), (0, 1), (1, -1), (-1, 0)])
+    assert metric("AUC", [(scores, labels)]) == 1.0
+
+
+@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE"])
+def test_a_prediction_that_is_no_number_makes_no_metric(name: str) -> None:
+    assert math.isnan(metric(name, [((0.9, math.nan, 0.95), (0, 1, 1))]))
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("digits", [1, 3, 8])  # few digits: many ties
 def test_auc_equals_scikit_learn(ranks: int, digits: int) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import hugectr
@@ -251,7 +252,7 @@ def test_missing_statistics_keep_the_initial_ones(tmp_path):
 
 
 def test_export_predictions(tmp_path):
-    """Logits whose probabilities print as 0.25 and 0.123457; labels follow; later batches are appended."""
+    """Nine significant digits, so that floats come back as they were; labels follow; later batches are appended."""
     declaration = tiny()
     logits = [float(np.log(p / (1 - p))) for p in (0.25, 0.1234567)]
     batch = tiny_batch([[logit, 0.0] for logit in logits], [1, 0])
@@ -264,7 +265,9 @@ def test_export_predictions(tmp_path):
     for _ in range(2):
         assert model.eval()
         model.export_predictions(str(tmp_path / "predictions"), str(tmp_path / "labels"))
-    assert (tmp_path / "predictions").read_bytes() == b"0.25 0.123457 " * 2
+    text = (tmp_path / "predictions").read_bytes()
+    assert re.fullmatch(rb"(0\.25 0\.12345\d{4} ){2}", text)
+    assert float(text.split()[1]) == pytest.approx(0.1234567, abs=1e-7)
     assert (tmp_path / "labels").read_bytes() == b"1 0 " * 2
 
 

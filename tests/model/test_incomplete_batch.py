@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The batch that the end of the data leaves incomplete: dropped by default, or trained on as a mean over its samples."""
+"""The batch that the end of the data leaves incomplete: dropped, or trained on as a mean over its samples."""
 
 from __future__ import annotations
 

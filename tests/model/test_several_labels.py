@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import hugectr
 import numpy as np
 import pytest
@@ -92,3 +94,68 @@ def test_metrics_of_each_label(tmp_path):
     values = training.evaluate(model, 3)
     parts = [values[f"AverageLoss:{label.name}"] for label in declaration.labels]
     assert values["AverageLoss"] == pytest.approx(np.mean(parts)) and len(set(parts)) == 3
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_predictions_of_all_labels_are_exported(ranks, tmp_path):
+    """A sample after the other, the columns of all labels side by side; an incomplete batch has its true size."""
+    declaration = multi_task((1.0, 1.0, 1.0))
+    batches = random_batches(declaration)[:2] + [reference.random_batch(declaration, 3, np.random.default_rng(9))]
+    dense, tables = reference.initial_weights(declaration, 1), reference.initial_tables(declaration, 2)
+    source = training.write_norm(tmp_path, declaration, batches)
+    model = training.create_model(
+        declaration, Optimizer("SGD"), source, batch_size=BATCH, ranks=ranks, repeat_dataset=False
+    )
+    training.load_weights(model, tmp_path / "start", declaration, dense, tables)
+    model.get_data_reader_train().set_source(source)
+    model.get_data_reader_eval().set_source(source)
+    files = [tmp_path / "predictions", tmp_path / "labels"]
+    while model.eval():
+        model.export_predictions(*files)
+    predictions, labels = (np.loadtxt(file) for file in files)
+    columns = np.concatenate([batch.label for batch in batches])
+    np.testing.assert_array_equal(labels.reshape(-1, 5), columns)
+    expected = reference.Model(declaration, Optimizer("SGD"), dense, tables, BATCH)
+    rows = [np.concatenate(all_predictions(expected, batch), 1) for batch in batches]
+    np.testing.assert_allclose(predictions.reshape(-1, 6), np.concatenate(rows), atol=1e-6)  # buy has two columns
+
+
+def all_predictions(model: reference.Model, batch: reference.Batch) -> list[np.ndarray]:
+    """Probabilities of each loss, in the order of the labels."""
+    model.forward(batch, training=False)
+    nodes = zip(model.declaration.nodes, model.layers)
+    return [layer.y for node, layer in nodes if node.type.endswith("Loss")]
+
+
+def test_predictions_after_a_training_step_are_those_of_the_evaluation(tmp_path):
+    """The training batch is larger than the evaluation's."""
+    declaration = multi_task((1.0, 1.0, 1.0))
+    source = training.write_norm(tmp_path, declaration, random_batches(declaration))
+    model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=BATCH, batchsize_eval=4)
+    model.start_data_reading()
+    assert model.eval()
+    model.export_predictions(tmp_path / "p", tmp_path / "l")
+    assert model.train()
+    model.export_predictions(tmp_path / "p", tmp_path / "l")
+    first, second = np.loadtxt(tmp_path / "p").reshape(2, -1)
+    assert len(first) == 4 * 6
+    np.testing.assert_array_equal(second, first)
+
+
+def test_a_failed_export_leaves_the_file_as_it_was(tmp_path):
+    declaration = multi_task((1.0, 1.0, 1.0))
+    source = training.write_norm(tmp_path, declaration, random_batches(declaration))
+    model = training.create_model(declaration, Optimizer("SGD"), source, batch_size=BATCH)
+    model.start_data_reading()
+    assert model.eval()
+    with pytest.raises(OSError, match="no/predictions"):
+        model.export_predictions(tmp_path / "no" / "predictions", tmp_path / "l")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "p").write_text("0.5 ")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match='write ".*/p"'):
+            model.export_predictions(tmp_path / "p", tmp_path / "l")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "p").read_text() == "0.5 " and not (tmp_path / "l").exists()
