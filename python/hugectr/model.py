@@ -182,8 +182,10 @@ class Model:
         """Trains, evaluates and saves.
 
         With ``repeat_dataset=True`` it trains `max_iter` iterations, with False `num_epochs` epochs; the other number
-        is ignored. Iterations count from 0, and an action with interval N follows every iteration i > 0 that N
-        divides: with ``max_iter=2000``, ``eval_interval=1000`` evaluates once, and no snapshot is written at the end.
+        is ignored. Iterations, which are batches that were trained on, count from 0, and an action with interval N
+        follows every iteration i > 0 that N divides: with ``max_iter=2000``, ``eval_interval=1000`` evaluates once, and
+        no snapshot is written at the end. For evaluations and snapshots the end of an epoch counts as the next
+        iteration. Each evaluation starts at the beginning of the evaluation data.
         It stops early once AUC reaches its value in ``metrics_spec``. A further call goes on with the same weights
         and learning-rate step. Ctrl-C stops after the current iteration and leaves the model usable.
 
@@ -199,9 +201,10 @@ class Model:
             data_source_params: File system; only the local one is supported yet.
 
         Raises:
-            HugectrError: The model is not compiled, the loss is not finite at a display point, or an embedding's
-                workspace is full.
-            InvalidArgumentError: The number of iterations or epochs is not positive.
+            HugectrError: The model is not compiled, or an embedding's workspace is full.
+            TrainingDivergedError: The loss or a weight is not finite; no snapshot was written since.
+            InvalidArgumentError: The number of iterations or epochs is not positive, an epoch has no full batch, or a
+                label is none that the loss takes.
             FileError: Data is missing or damaged, or a snapshot cannot be written.
         """
         _require_local(data_source_params)
@@ -221,10 +224,12 @@ class Model:
             is_first_batch: Accepted and ignored.
 
         Returns:
-            False when the data had ended and nothing was trained (epoch mode), else True.
+            False when the data had ended and nothing was trained (epoch mode), else True; also for an incomplete
+            batch that was dropped (``drop_incomplete_batch`` of :class:`hugectr.DataReaderParams`).
 
         Raises:
             HugectrError: Reading has not started.
+            InvalidArgumentError: A label is none that the loss takes.
         """
         return bool(self._compiled("train").train())
 
@@ -241,7 +246,7 @@ class Model:
         return bool(self._compiled("eval").eval())
 
     def get_current_loss(self) -> float:
-        """Loss of the last training batch, penalties included."""
+        """Loss of the last batch that was trained on, penalties included; NaN before the first."""
         return float(self._compiled("get_current_loss").current_loss())
 
     def get_eval_metrics(self) -> list[tuple[str, float]]:
@@ -252,7 +257,9 @@ class Model:
     def export_predictions(self, output_prediction_file_name: str, output_label_file_name: str) -> Error_t:
         """Appends predictions and labels of the last evaluated batch to two text files.
 
-        Values are separated by spaces, label columns of one sample next to each other; ``numpy.loadtxt`` reads them.
+        Numbers of nine significant digits, each followed by a space, one sample after the other; ``numpy.loadtxt``
+        reads them. A sample has the columns of all labels side by side, in the order of the labels, and in the file of
+        predictions those of their losses.
 
         Args:
             output_prediction_file_name: File for the predictions.
@@ -261,6 +268,9 @@ class Model:
         Returns:
             Error_t.Success, also when nothing was written, because the last :meth:`eval` found the end or because
             there was none yet; the log says which.
+
+        Raises:
+            FileError: A file cannot be written.
         """
         self._compiled("export_predictions").export_predictions(output_prediction_file_name, output_label_file_name)
         return Error_t.Success
@@ -351,6 +361,7 @@ class Model:
 
         Raises:
             FileError: A file cannot be written.
+            TrainingDivergedError: The loss of a step, or a weight, was not finite; the files are as they were.
         """
         if iter < 0:
             raise InvalidArgumentError(f"Model.save_params_to_files(): iter must not be negative, got {iter}")

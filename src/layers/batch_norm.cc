@@ -94,9 +94,11 @@ void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNor
       running_mean[j] = (1 - factor) * running_mean[j] + factor * mean[j];
       running_var[j] = (1 - factor) * running_var[j] + factor * static_cast<float>(unbiased);
     }
-    for (int64_t r = 0; r < rows; ++r)
+    for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j)
         store<false>(out[r * n + j], gamma[j] * (to_float(in[r * n + j]) - mean[j]) * inv_std[j] + beta[j]);
+    for (int64_t r = valid; r < rows; ++r)
+      for (int64_t j = 0; j < columns; ++j) store<false>(out[r * n + j], 0.0f);
   });
 }
 

@@ -40,6 +40,7 @@ void training_cuda(Context& ctx, const Tensor& x, const Tensor& y, const BatchNo
       });
   cuda::for_each(ctx, "BatchNorm.training", rows * n, [=] __device__(int64_t i) {
     const int64_t c = i % n;
+    if (!ValidRows::of(*step, rows).has(i / n)) return cuda::store(out[i], 0.0f, false);
     out[i] = cuda::rounded<T>(gamma[c] * (cuda::load(in[i]) - mean[c]) * inv_std[c] + beta[c]);
   });
 }

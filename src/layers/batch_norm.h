@@ -19,7 +19,8 @@ struct ValidRows {
 
 // Columns of [batch, n]. Training normalises with the mean and biased variance of the valid rows, keeps both
 // as `mean` and `inv_std` [n] for backward and moves the running statistics by `factor`; where there is no
-// valid row they stay. Evaluation uses the running statistics.
+// valid row they stay. Other rows are zeros: what follows must not overflow where nobody looks. Evaluation
+// uses the running statistics.
 struct BatchNormBuffers {
   Tensor gamma, beta, running_mean, running_var, mean, inv_std;
 };
