@@ -7,7 +7,8 @@
     python benchmarks/compare.py benchmarks/baselines/NAME.json NEW.json
 
 Rates are medians over slices that the contestants of a line take in turn; the middle 80 % of the slices beside them.
-"of GEMM" is the share of the rate that matrix products reach here. bf16 is use_mixed_precision, and autocast there.
+"of GEMM" is the share of the rate that matrix products reach here. bf16 is mixed precision of that type, and autocast
+there; mixed is mixed precision in the type that the library chooses.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", default=list(workload.SHAPES), choices=list(workload.SHAPES))
     parser.add_argument("--batches", nargs="+", type=int, metavar="SIZE")
     parser.add_argument("--optimizers", nargs="+", choices=("SGD", "Adam"))
-    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=(*PRECISIONS, "mixed"))
     parser.add_argument("--files", nargs="*", choices=readers.FORMATS, help="formats; the default is all, for fp32 SGD")
     parser.add_argument("--tables", nargs="+", type=int, metavar="ROWS", default=[1_000_000, 50_000_000])
     parser.add_argument("--samples", type=int, help="of a data set, where batches are not larger")

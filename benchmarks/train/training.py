@@ -37,7 +37,10 @@ class Case:
 
     @property
     def solver(self) -> dict[str, Any]:
-        return {"use_mixed_precision": True, "scaler": 1024} if self.precision == "bf16" else {}
+        type_of = {"bf16": "bf16", "mixed": "auto"}
+        if self.precision not in type_of:
+            return {}
+        return {"use_mixed_precision": True, "scaler": 1024, "mixed_precision_type": type_of[self.precision]}
 
     @property
     def count(self) -> int:

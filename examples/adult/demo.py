@@ -167,7 +167,8 @@ def over_seeds(data: tuple[ParquetDataSet, ParquetDataSet], seeds: int, **option
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=0, metavar="N", help="print the mean test AUC over N seeds")
-    parser.add_argument("--mixed-precision", action="store_true", help="16-bit activations, 32-bit weights")
+    parser.add_argument("--mixed-precision", nargs="?", const="auto", choices=("auto", "fp16", "bf16"), metavar="TYPE",
+                        help="16-bit activations, 32-bit weights; a type is taken even where it is slower")  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("output"), help="folder for data, models and picture")
     arguments = parser.parse_args()
     output = arguments.output / "adult"
@@ -176,7 +177,9 @@ def main() -> None:
     print(f"Adult census income: {data[0].num_rows:,} people to train on, {data[1].num_rows:,} to test, "
           f"{data[0].dense_dim} numbers and {len(data[0].slot_size_array)} categories each "
           f"(prepared in {time.perf_counter() - start:.1f} s)")  # fmt: skip
-    options = {"use_mixed_precision": True, "scaler": 1024} if arguments.mixed_precision else {}
+    options: dict[str, Any] = {}
+    if arguments.mixed_precision:
+        options = {"use_mixed_precision": True, "scaler": 1024, "mixed_precision_type": arguments.mixed_precision}
     if arguments.seeds:
         over_seeds(data, arguments.seeds, **options)
     else:

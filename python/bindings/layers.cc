@@ -290,7 +290,7 @@ void bind_layers(nb::module_& m) {
               nb::arg("dtype") = "f32",
               "Run one layer forward and, when gradients are given or it is a loss, backward.");
   testing.def("bf16_instructions", &ctr::bf16_instructions,
-              "Name of the instructions that make bf16 matrix products fast here; None without.");
+              "Name of this CPU's instructions for bf16 matrix products; None without.");
   testing.def("params_round_trip", &params_round_trip, nb::arg("type"), nb::arg("keywords"),
               "(graph entry as text, whether reading it gives the same parameters)");
   testing.def("params_from_entry", &params_from_entry, nb::arg("type"), nb::arg("entry"),

@@ -17,7 +17,8 @@ struct GemmOptions {
 // matrices over their last dimension; a and b have one type, c has the same or is f32.
 extern Kernel<void(const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions)> gemm;
 
-// Name of the matrix instructions that make bf16 products on this CPU faster than f32 ones; null without.
+// Name of this CPU's instructions for bf16 products, null without. Whether they are faster than those for f32
+// differs between CPUs: see measure_gemm().
 const char* bf16_instructions();
 
 }  // namespace ctr

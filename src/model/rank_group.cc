@@ -35,7 +35,7 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
   else
     comms = make_local_comms(n);
   const std::vector<Device> devices = devices_of(spec);
-  const DType compute = compute_type(spec.solver, devices.front());
+  const DType compute = compute_type(spec, devices.front());
   for (size_t r = 0; r < comms.size(); ++r)
     ranks_.push_back(std::make_unique<Rank>(spec, seed, devices[r], compute, std::move(comms[r]), threads));
   errors_.resize(ranks_.size());

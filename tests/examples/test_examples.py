@@ -42,8 +42,9 @@ def test_adult_demo(tmp_path):
 
 def test_adult_in_mixed_precision(tmp_path):
     aucs = []
-    for arguments in ([], ["--mixed-precision"]):
+    for arguments in ([], ["--mixed-precision"], ["--mixed-precision", "bf16"]):
         out = run("adult/demo.py", tmp_path, "--seeds", "1", *arguments)
         aucs.append([float(auc) for auc in re.findall(r"^\S.*?  +(0\.\d{4}) +0\.0000 ", out, re.M)])
-    assert len(aucs[0]) == len(aucs[1]) == 3
-    assert aucs[1] == pytest.approx(aucs[0], abs=0.002)
+    assert [len(a) for a in aucs] == [3, 3, 3]
+    for mixed in aucs[1:]:
+        assert mixed == pytest.approx(aucs[0], abs=0.002)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""use_mixed_precision on a CPU: bf16 activations and products, which a machine without the instructions declines."""
+"""use_mixed_precision on a CPU: bf16 activations and products, asked for by name or because they are faster."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness import reference, training
+from harness.declaration import dcn
 from harness.reference_optimizers import Optimizer
 from hugectr._core import default_device
 from hugectr._core.testing import bf16_instructions
-from model.small_models import MODELS, small
+from model.small_models import MODELS, SLOTS, small
 from model.test_ranks import with_dropout
 
 BATCH, BATCHES, STEPS = 64, 10, 50
 STOP = 2 * BATCHES  # a resumed run finds the data where the other goes on
 ROUNDING = 2.0**-8  # of bf16
-MIXED = {"use_mixed_precision": True, "scaler": 1024}
+AUTO = {"use_mixed_precision": True, "scaler": 1024}
+MIXED = {**AUTO, "mixed_precision_type": "bf16" if default_device() == "cpu" else "auto"}
 ADAM = (Optimizer("Adam", "Local"), 0.001)
 needs_bf16 = pytest.mark.skipif(not bf16_instructions(), reason="no bf16 matrix instructions")
 on_cpu = pytest.mark.skipif(default_device() != "cpu", reason="about CPUs: a GPU computes in f16")
@@ -114,15 +117,49 @@ def test_snapshots_are_full_precision_and_continue_in_either(tmp_path):
         np.testing.assert_allclose(got, expected, rtol=ROUNDING)
 
 
-@on_cpu
-@needs_bf16
-def test_the_log_names_the_instructions(tmp_path, capfd):
-    declaration = small("dcn")
-    model = start(declaration, write(tmp_path, declaration), **MIXED)
+def precision_line(model, capfd):
+    """What the log says about mixed precision when the model trains, and before."""
     model.fit(max_iter=1, display=0, eval_interval=0, snapshot=0)
     out = capfd.readouterr().out
-    assert f"bf16 activations and matrix products ({bf16_instructions()}), fp32 weights and sums" in out
     assert "Use mixed precision: True, scaler: 1024.000000" in out
+    (line,) = re.findall(r"Mixed precision on the CPU: (.*)", out)
+    return line
+
+
+@on_cpu
+@needs_bf16
+def test_a_type_given_by_name_is_not_measured(tmp_path, capfd):
+    declaration = small("dcn")
+    line = precision_line(start(declaration, write(tmp_path, declaration), **MIXED), capfd)
+    products = "bf16 activations and matrix products, fp32 weights and sums"
+    assert line == f'{products}: mixed_precision_type="bf16" asks for it ({bf16_instructions()})'
+
+
+@on_cpu
+@needs_bf16
+def test_the_faster_type_is_chosen_and_the_log_says_why(tmp_path, capfd):
+    declaration = dcn(SLOTS, 6, 5, hidden=(128, 128))
+    source = write(tmp_path, declaration)
+    lines = [precision_line(start(declaration, source, ranks=ranks, **AUTO), capfd) for ranks in (1, 2)]
+    assert lines[0] == lines[1]  # measured once
+    match = re.fullmatch(
+        r"(bf16 activations|computing in fp32).*: products of 64 x 128 x 128, in place of 64 x 128 x 128, "
+        rf"take ([\d.]+) ms in fp32 and ([\d.]+) ms in bf16 \({bf16_instructions()}\).*",
+        lines[0],
+    )
+    is_bf16, (full, narrow) = match[1].startswith("bf16"), map(float, match.groups()[1:])
+    assert narrow < full if is_bf16 else full < 1.3 * narrow
+    assert losses(declaration, source, **AUTO) == losses(declaration, source, **(MIXED if is_bf16 else {}))
+
+
+@on_cpu
+@needs_bf16
+def test_small_models_stay_in_full_precision(tmp_path, capfd):
+    declaration = small("dcn")
+    source = write(tmp_path, declaration)
+    line = precision_line(start(declaration, source, **AUTO), capfd)
+    assert line.startswith("computing in fp32: products of at most 64 x 16 x 29 are too small")
+    assert losses(declaration, source, **AUTO) == losses(declaration, source)
 
 
 @on_cpu
@@ -130,12 +167,14 @@ def test_a_machine_without_the_instructions_stays_in_full_precision(tmp_path):
     declaration = small("dcn")
     source = write(tmp_path, declaration)
     script = f"""
-from model.test_mixed_precision import MIXED, losses, small
-full, mixed = (losses(small("dcn"), {source!r}, **options) for options in ({{}}, MIXED))
-assert full == mixed
+from model.test_mixed_precision import AUTO, MIXED, losses, small
+full, *mixed = (losses(small("dcn"), {source!r}, **options) for options in ({{}}, AUTO, MIXED))
+assert mixed == [full, full]
 """
     path = [str(Path(__file__).parents[1]), *sys.path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("no bf16 matrix instructions; computing in fp32") == 1
+    reason = "Mixed precision on the CPU: computing in fp32: this CPU or build has no bf16 matrix instructions"
+    levels = re.findall(rf"\[(\w+)\]\[RK0\]\[main\]: {reason}\n", done.stdout)
+    assert levels == ["INFO", "WARNING"]
