@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cmath>
-
 #include "base/random.h"
+#include "kernels/exponential.h"
 #include "kernels/kernel.h"
 
 namespace ctr {
 
 struct EluMath {
   float alpha;
-  CTR_HOST_DEVICE float forward(float x) const { return x >= 0 ? x : alpha * (expf(x) - 1.0f); }
-  CTR_HOST_DEVICE float backward(float x, float d_y) const { return x >= 0 ? d_y : d_y * alpha * expf(x); }
+  CTR_HOST_DEVICE float forward(float x) const { return x >= 0 ? x : alpha * (exponential(x) - 1.0f); }
+  CTR_HOST_DEVICE float backward(float x, float d_y) const {
+    return x >= 0 ? d_y : d_y * alpha * exponential(x);
+  }
 };
 
 extern Kernel<void(const Tensor& x, const Tensor& y, float alpha)> elu_forward;

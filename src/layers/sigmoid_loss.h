@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/random.h"
+#include "kernels/exponential.h"
 #include "kernels/kernel.h"
 
 namespace ctr {
@@ -12,7 +13,7 @@ namespace ctr {
 // Binary cross entropy of a logit, fused with the sigmoid.
 struct SigmoidLossMath {
   CTR_HOST_DEVICE static float value(float x, float label) {
-    return (x > 0 ? x : 0) - x * label + log1pf(expf(-fabsf(x)));
+    return (x > 0 ? x : 0) - x * label + log1pf(exponential(-fabsf(x)));
   }
   CTR_HOST_DEVICE static float gradient(float probability, float label) { return probability - label; }
 };
