@@ -169,8 +169,8 @@ def CreateSolver(
             it is a group of CPU threads. Both batch sizes must be divisible by the number of devices.
         repeat_dataset: True trains ``max_iter`` iterations over a data set that starts again at its end; False
             trains whole epochs.
-        use_mixed_precision: 16-bit activations with 32-bit weights: fp16 on a GPU, bf16 on a CPU whose instructions
-            make it faster.
+        use_mixed_precision: 16-bit activations with 32-bit weights: fp16 on a GPU, bf16 on a CPU that is measured to
+            be faster with it.
         enable_tf32_compute: TF32 matrix products where the device has them.
         scaler: Loss scale of mixed precision: 128, 256, 512 or 1024.
         metrics_spec: Evaluation metrics. ``fit`` stops once AUC reaches its value, if that is below 1; the other
@@ -187,7 +187,8 @@ def CreateSolver(
         data_source_params: File system of data and models; only the local one is supported yet.
         drop_incomplete_batch: The same as in :class:`hugectr.DataReaderParams`, where releases from 3.8 have it.
         training_callbacks: Not supported yet.
-        mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16", or "auto": the device's usual one.
+        mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16" (on a CPU, even where it is slower), or
+            "auto": the device's usual one, on a CPU where it is faster.
 
     Returns:
         Solver: the arguments as read-only attributes.
