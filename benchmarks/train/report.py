@@ -70,7 +70,9 @@ def readers(rows: Iterable[Row]) -> list[Row]:
 
 
 def training(rows: Iterable[Row], has_torch: bool) -> list[Row]:
-    columns = f"{'k/s':>8} {'middle 80 %':>16} {'of GEMM':>8} {'of memory':>9} {'PyTorch':>8} {'ratio':>6}"
+    columns = (
+        f"{'k/s':>8} {'middle 80 %':>16} {'of GEMM':>8} {'of memory':>9} {'of fp32':>8} {'PyTorch':>8} {'ratio':>6}"
+    )
     print(f"\n{'training, samples a second':34} {columns}")
     if not has_torch:
         print(NO_TORCH)
@@ -80,7 +82,7 @@ def training(rows: Iterable[Row], has_torch: bool) -> list[Row]:
         peer = f"{torch['median'] / 1e3:8.1f} {row['of_torch']:6.2f}  {torch['variant']}" if torch else ""
         return (
             f"{row['name'].removeprefix('train '):34} {row['median'] / 1e3:8.1f} {_spread(row, 1e3):>16} "
-            f"{_percent(row, 'of_gemm'):>8} {_percent(row, 'of_memory'):>9} {peer}"
+            f"{_percent(row, 'of_gemm'):>8} {_percent(row, 'of_memory'):>9} {_percent(row, 'of_fp32'):>8} {peer}"
         )
 
     return _printed(rows, line)

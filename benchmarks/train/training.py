@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,27 +123,38 @@ def row(case: Case, what: str, rates: list[float], flops_per_s: float | None, **
 def rows(
     case: Case, formats: list[str], seconds: float, ceiling: float | None, torch_python: str | None, threads: int
 ) -> Iterator[dict[str, Any]]:
-    """From memory, beside PyTorch if there is one; then from each of the formats, beside memory again."""
+    """From memory, beside fp32 if it is not that and PyTorch if there is one; then from each of the formats, beside
+    memory again."""
     batches = case.data()
     with folder_in_memory() as folder:
         for i, format in enumerate(formats or ["Norm"]):
             report.doing(f"{case} {format}")
-            ours = Contestant(case, *sources.write(format, folder / format, batches))
+            data_set = sources.write(format, folder / format, batches)
+            ours = Contestant(case, *data_set)
             peer = TorchPeer(torch_python, case, threads) if torch_python and i == 0 else None
-            turns = [ours.from_memory, *([ours.from_files] if formats else []), *([peer] if peer else [])]
-            rates = measure.in_turn(turns, seconds)
+            turns: dict[str, measure.SecondsOf] = {"memory": ours.from_memory}
+            if formats:
+                turns["files"] = ours.from_files
+            if peer:
+                turns["torch"] = peer
+            if i == 0 and case.precision != "fp32":
+                turns["fp32"] = Contestant(replace(case, precision="fp32"), *data_set).from_memory
+            rates = dict(zip(turns, measure.in_turn(list(turns.values()), seconds)))
             if i == 0:
-                torch = {}
+                more: dict[str, Any] = {}
                 if peer:
                     peer.close()
-                    speed = measure.spread([rate * case.batch for rate in rates[-1]])
-                    torch = {
-                        "torch": {**speed, "version": peer.version, "variant": peer.variant, "trials": peer.trials},
-                        "of_torch": measure.ratio(rates[0], rates[-1]),
-                    }
-                yield row(case, "memory", rates[0], ceiling, **torch)
+                    speed = measure.spread([rate * case.batch for rate in rates["torch"]])
+                    torch = {**speed, "version": peer.version, "variant": peer.variant, "trials": peer.trials}
+                    more = {"torch": torch, "of_torch": measure.ratio(rates["memory"], rates["torch"])}
+                if "fp32" in rates:
+                    more["of_fp32"] = measure.ratio(rates["memory"], rates["fp32"])
+                yield row(case, "memory", rates["memory"], ceiling, **more)
             if formats:
-                yield row(case, format, rates[1], ceiling, of_memory=measure.ratio(rates[1], rates[0]))
+                yield row(
+                    case, format, rates["files"], ceiling, of_memory=measure.ratio(rates["files"], rates["memory"])
+                )
+            turns.clear()
             del ours
 
 

@@ -23,14 +23,17 @@ def run(script: str, *arguments: str) -> str:
 def test_train(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     quick = ["--models", "deepfm", "--batches", "128", "--samples", "512", "--seconds", "0.01"]
+    mixed = [*(["bf16"] if bf16_instructions() else []), "mixed"]
+    quick += ["--precisions", "fp32", *mixed]
     printed = run("train/bench.py", *quick, "--sections", "train", "ranks", "--write", str(results))
     rows = json.loads(results.read_text())["rows"]
-    cases = ["fp32 memory", "fp32 Norm", "fp32 Raw", "fp32 Parquet", *(["bf16 memory"] if bf16_instructions() else [])]
+    cases = ["fp32 memory", "fp32 Norm", "fp32 Raw", "fp32 Parquet", *(f"{precision} memory" for precision in mixed)]
     trained = [f"train deepfm 128 SGD {case}" for case in cases]
     ranks = [f"train dcn 128 SGD fp32 {n}" for n in ("1 rank", "2 ranks")]
     assert [row["name"] for row in rows] == trained + ranks
     assert all(0 < row["p10"] <= row["median"] <= row["p90"] and row["runs"] >= 5 for row in rows)
     assert all(row["name"].removeprefix("train ") in printed for row in rows)
+    assert all(row["of_fp32"] > 0 for row in rows[4 : len(trained)])
     lines = run("compare.py", str(results), str(results)).splitlines()
     assert sum(" 1.00  [" in line for line in lines) == len(rows)
     assert lines[-1] == f"0 faster, 0 slower, {len(rows)} within noise"
