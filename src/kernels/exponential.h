@@ -16,13 +16,13 @@ CTR_HOST_DEVICE inline float exponential(float x) {
 #ifdef __CUDA_ARCH__
   return expf(x);
 #else
-  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kRounding = 12582912.0f;  // 1.5 * 2^23: what is added to it ends up in its last bits
-  x = x > 89.0f ? 89.0f : x;                // gives inf
-  x = x < -105.0f ? -105.0f : x;            // gives 0
+  constexpr float log2_e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  constexpr float rounding = 12582912.0f;  // 1.5 * 2^23: what is added to it ends up in its last bits
+  x = x > 89.0f ? 89.0f : x;               // gives inf
+  x = x < -105.0f ? -105.0f : x;           // gives 0
   // x = n ln 2 + r, |r| <= ln 2 / 2
-  const float shifted = x * kLog2E + kRounding, n = shifted - kRounding;
-  const float r = x - n * kLn2High - n * kLn2Low;
+  const float shifted = x * log2_e + rounding, n = shifted - rounding;
+  const float r = x - n * ln2_high - n * ln2_low;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -31,7 +31,7 @@ CTR_HOST_DEVICE inline float exponential(float x) {
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
   // 2^n as two factors, since it need not be a normal number itself
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRounding);
+  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(rounding);
   const int32_t half = exponent >> 1;
   const auto power = [](int32_t e) { return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23); };
   return p * power(half) * power(exponent - half);
