@@ -18,13 +18,13 @@ endif()
 find_path(FMT_INCLUDE_DIR fmt/format-inl.h REQUIRED)  # compiled in: src/base/format.cc
 find_package(nlohmann_json REQUIRED)
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(dnnl CONFIG QUIET)
+find_package(OpenMP QUIET COMPONENTS CXX)  # oneDNN's
 
 # Flags every target of ours is compiled with.
 add_library(hugectr_flags INTERFACE)
 target_compile_options(hugectr_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fno-math-errno -fno-trapping-math>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fno-math-errno -fno-trapping-math -fopenmp-simd>)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(hugectr_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=${HUGECTR_ARCH}>)
 endif()
@@ -32,7 +32,4 @@ if(HUGECTR_SANITIZE)
   target_compile_options(hugectr_flags INTERFACE -fsanitize=${HUGECTR_SANITIZE} -fno-sanitize-recover=all
                          -fno-omit-frame-pointer -g)
   target_link_options(hugectr_flags INTERFACE -fsanitize=${HUGECTR_SANITIZE})
-  if(HUGECTR_SANITIZE MATCHES "thread")  # built without OpenMP, but its vector loops stay
-    target_compile_options(hugectr_flags INTERFACE -fopenmp-simd)
-  endif()
 endif()

@@ -40,7 +40,7 @@ CUDA_FILES = ["*.cu", "*.cuh", "src/device/*"]
 # Header pattern -> the files that may include it. The first matching pattern decides.
 VENDORS = {
     "fmt/*": ["src/base/*", "benchmarks/*"],
-    "omp.h": ["src/base/parallel.*", "src/kernels/serial_gemm.cc"],
+    "omp.h": ["src/kernels/serial_gemm.cc"],
     "nlohmann/json_fwd.hpp": ["src/base/json.h"],
     "nlohmann/*": ["*.cc"],
     "dnnl*": ["src/kernels/serial_gemm.cc", "benchmarks/kernels/gemm.cc"],
@@ -61,7 +61,7 @@ VENDORS = {
     "benchmark/*": ["benchmarks/*"],
 }
 STANDARD = re.compile(r"[a-z_0-9]+")  # <vector>: a C++ standard header has no suffix
-SYSTEM = ["sys/*.h", "linux/*.h", "stdio.h", "fcntl.h", "unistd.h", "sched.h", "dlfcn.h", "*mmintrin.h"]
+SYSTEM = ["sys/*.h", "linux/*.h", "stdio.h", "fcntl.h", "unistd.h", "sched.h", "pthread.h", "dlfcn.h", "*mmintrin.h"]
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 SUFFIXES = {".h", ".cc", ".cu", ".cuh"}

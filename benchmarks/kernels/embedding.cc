@@ -23,7 +23,7 @@ CsrKeys skewed_keys(uint64_t seed) {
   const double last = std::pow(static_cast<double>(kKeysPerSlot), kPower) - 1;
   CsrKeys input{kSlots, {0}, {}};
   for (int64_t bag = 0; bag < kBatch * kSlots; ++bag) {
-    const uint64_t bits = hash_key(static_cast<int64_t>(seed << 32) + bag);
+    const uint64_t bits = hash_key(static_cast<int64_t>(seed << 32) + bag, {});
     const double unit = static_cast<double>(bits >> 11) * 0x1p-53;
     const auto rank = static_cast<int64_t>(std::pow(last * unit + 1, 1 / kPower)) - 1;
     input.keys.push_back(bag % kSlots * kKeysPerSlot + rank);

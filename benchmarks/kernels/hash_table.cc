@@ -16,12 +16,12 @@ constexpr int64_t kLookups = 1 << 20;
 constexpr double kMillions = 1e-6 * kLookups;
 
 // Keys of no pattern, each row's own.
-int64_t key_of(uint64_t row) { return static_cast<int64_t>(hash_key(static_cast<int64_t>(row))); }
+int64_t key_of(uint64_t row) { return static_cast<int64_t>(hash_key(static_cast<int64_t>(row), {})); }
 
 std::vector<int64_t> random_keys(uint64_t first_row, uint64_t rows) {
   std::vector<int64_t> keys(kLookups);
   for (uint64_t i = 0; i < keys.size(); ++i)
-    keys[i] = key_of(first_row + hash_key(static_cast<int64_t>(i + 1)) % rows);
+    keys[i] = key_of(first_row + hash_key(static_cast<int64_t>(i + 1), {}) % rows);
   return keys;
 }
 
@@ -31,7 +31,7 @@ std::vector<int64_t> skewed_keys(int64_t rows) {
   const double last = std::pow(static_cast<double>(rows), kPower) - 1;
   std::vector<int64_t> keys(kLookups);
   for (size_t i = 0; i < keys.size(); ++i) {
-    const double unit = static_cast<double>(hash_key(static_cast<int64_t>(i + 1)) >> 11) * 0x1p-53;
+    const double unit = static_cast<double>(hash_key(static_cast<int64_t>(i + 1), {}) >> 11) * 0x1p-53;
     keys[i] = key_of(static_cast<uint64_t>(std::pow(last * unit + 1, 1 / kPower) - 1));
   }
   return keys;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "data/arrow_abi.h"
+#include "gil.h"
 
 namespace {
 
@@ -31,11 +32,11 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
   if (open.is_none()) return {};
   // The last copy may die on a thread without the GIL.
   const std::shared_ptr<nb::object> held(new nb::object(std::move(open)), [](nb::object* object) {
-    nb::gil_scoped_acquire gil;
+    const WithGil gil;
     delete object;
   });
   return [held](const std::string& path, const std::vector<int64_t>& columns, ArrowArrayStream* stream) {
-    nb::gil_scoped_acquire gil;
+    const WithGil gil;
     try {
       take_stream(*held, path, columns, stream);
     } catch (nb::python_error& e) {

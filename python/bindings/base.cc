@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "bind.h"
 #include "device/plugin.h"
+#include "shared_engine.h"
 
 namespace {
 
@@ -40,8 +41,9 @@ void bind_base(nb::module_& m) {
   });
 
   ctr::set_interrupt_check([] {
-    const nb::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    const WithGil gil;
+    if (is_closing()) PyErr_SetNone(PyExc_SystemExit);  // ends a thread without a word
+    if (PyErr_Occurred() || PyErr_CheckSignals() != 0) throw nb::python_error();
   });
 
   m.def(
@@ -51,7 +53,7 @@ void bind_base(nb::module_& m) {
         // Leaked on purpose: a reader thread may log while the interpreter is shutting down.
         auto* callback = new nb::object(std::move(sink));
         ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
-          nb::gil_scoped_acquire gil;
+          const WithGil gil;
           (*callback)(level == ctr::log::Level::error, text_of(line));
         });
       },

@@ -66,7 +66,7 @@ class FitObserver {
     last_ = now;
     ctr::check_interrupt();
     if (progress_.is_none()) return;
-    const nb::gil_scoped_acquire gil;
+    const WithGil gil;
     progress_(to_dict(engine_, p));
   }
 
@@ -77,15 +77,19 @@ class FitObserver {
 };
 
 // Joins the reader threads without the interpreter's lock: one of them may be waiting for it to open a file.
+// Where threads cannot be joined, because they are another process's or stand still, the engine stays.
 void destroy(SharedEngine* engine) {
-  const nb::gil_scoped_release release;
+  if (engine->is_foreign() || is_finalizing()) return;
+  const WithoutGil released;
   delete engine;
 }
 
 std::shared_ptr<SharedEngine> make_engine(const std::string& spec, nb::object open_arrow) {
   ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
-  const nb::gil_scoped_release release;
-  return {new SharedEngine(ctr::spec_from_json(spec), std::move(opener)), destroy};
+  const Work work;
+  const WithoutGil released;
+  auto engine = std::make_unique<ctr::Engine>(ctr::spec_from_json(spec), std::move(opener));
+  return {new SharedEngine(std::move(engine)), destroy};
 }
 
 void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t display, int64_t eval_interval,
@@ -102,7 +106,7 @@ ctr::Reader& reader(Engine& engine, bool train) {
 
 // Weights of the dense network as (layer, name, array): for tests and inspection.
 nb::list dense_weights(Engine& engine) {
-  const nb::gil_scoped_acquire gil;
+  const WithGil gil;
   nb::list result;
   ctr::Rank& rank = engine.ranks()[0];
   for (size_t i = 0; i < rank.graph().nodes.size(); ++i) {
@@ -240,6 +244,8 @@ void bind_model(nb::module_& m) {
   bind_graph(m);
   Class engine(m, "Engine", "A compiled model. Driven by hugectr.Model; threads may call it.");
   engine.def(nb::new_(&make_engine), nb::arg("spec"), nb::arg("open_arrow").none() = nb::none());
+  m.def("close_engines", &close_engines, nb::arg("engines"),
+        "Ends the work of all threads on engines, and these. For the end of the interpreter.");
   bind_loop(engine);
   bind_schedule(engine);
   bind_readers(engine);

@@ -1,37 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <unistd.h>
+
+#include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
+#include "base/fork.h"
 #include "base/interrupt.h"
 #include "bind.h"
+#include "gil.h"
 #include "model/engine.h"
+
+// A stretch of work on an engine without the interpreter's lock, which close_engines() waits for. Starts and
+// ends with the lock held.
+class Work {
+ public:
+  Work();  // throws once close_engines() was called
+  ~Work();
+  Work(const Work&) = delete;
+  Work& operator=(const Work&) = delete;
+};
+
+// True once close_engines() was called: all work is to end.
+bool is_closing();
 
 // An engine that several Python threads may call: their calls follow each other. A callback of a call, as of
 // fit's progress, may call again.
 class SharedEngine {
  public:
-  SharedEngine(ctr::ModelSpec spec, ctr::ArrowOpener open_arrow)
-      : engine_(std::move(spec), std::move(open_arrow)) {}
+  explicit SharedEngine(std::unique_ptr<ctr::Engine> engine) : engine_(std::move(engine)) {}
 
   // Runs body(engine) without the interpreter's lock. Ctrl-C ends the wait for another thread's call.
   template <class Body>
   decltype(auto) call(Body&& body) {
-    const nb::gil_scoped_release release;
+    require_usable();
+    const Work work;
+    const WithoutGil released;
     wait();
     const std::unique_lock lock(mutex_, std::adopt_lock);
-    return std::forward<Body>(body)(engine_);
+    return std::forward<Body>(body)(*engine_);
   }
 
   // What no call changes.
-  const ctr::Engine& constant() const { return engine_; }
+  const ctr::Engine& constant() const {
+    require_usable();
+    return *engine_;
+  }
+
+  // Made by the process that this one was forked from: its threads are there.
+  bool is_foreign() const { return process_ != ctr::fork_count(); }
+  // Leaves nothing to call.
+  std::unique_ptr<ctr::Engine> take() { return std::move(engine_); }
 
  private:
+  void require_usable() const;
   void wait() {
     while (!mutex_.try_lock_for(ctr::kInterruptInterval)) ctr::check_interrupt();
   }
 
-  ctr::Engine engine_;
+  std::unique_ptr<ctr::Engine> engine_;
   std::recursive_timed_mutex mutex_;
+  int process_ = ctr::fork_count();
+  pid_t owner_ = getpid();
 };
+
+// For the end of the interpreter: asks all work to end, waits for it a few seconds, and then frees the
+// engines, so that no thread of theirs runs on.
+void close_engines(const std::vector<std::shared_ptr<SharedEngine>>& engines);

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train and serve click-through-rate models."""
 
-import os
+from hugectr import machine as machine  # first: code built for a newer processor does not even load
 
-# Threads of the OpenMP runtime wait for their next loop by spinning for milliseconds, which starves everybody else on a
-# busy machine. Loops of a training step follow each other within microseconds. Read when the runtime is loaded.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-from hugectr import _core as _core  # noqa: E402
+# isort: split
+from hugectr import _core as _core
 from hugectr import data as data
 from hugectr import enums as enums
 from hugectr import inference as inference

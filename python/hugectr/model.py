@@ -28,9 +28,9 @@ _live: weakref.WeakSet[Model] = weakref.WeakSet()
 
 
 @atexit.register
-def _stop_readers() -> None:
-    for model in list(_live):
-        model._engine = None
+def _close_engines() -> None:
+    """Ends what other threads do with models, and the models' own threads: none may outlive the interpreter."""
+    _core.close_engines([model._engine for model in list(_live) if model._engine is not None])
 
 
 def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:

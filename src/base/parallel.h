@@ -3,9 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
-#include <thread>
-#include <vector>
 
 namespace ctr {
 
@@ -15,28 +12,14 @@ int available_threads();
 
 namespace detail {
 
-// Runs body(t) for t in [0, threads) at the same time and rethrows the first exception.
+// Calls part(body, t) for every t in [0, parts), at the same time as far as there are threads, and rethrows
+// the exception of the lowest t. The helpers of a thread start when first needed and stay; where the system
+// has no more threads, fewer do the same work. Within a part, parts follow each other.
+void run_team(int parts, const void* body, void (*part)(const void* body, int t));
+
 template <class Body>
-void run_team(int threads, const Body& body) {
-  std::vector<std::exception_ptr> errors(static_cast<size_t>(threads));
-  auto guarded = [&](int t) {
-    try {
-      body(t);
-    } catch (...) {
-      errors[static_cast<size_t>(t)] = std::current_exception();
-    }
-  };
-#ifdef _OPENMP  // the same runtime as oneDNN's, so the two never fight over cores
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; ++t) guarded(t);
-#else  // thread sanitizer builds: it cannot see libgomp's barriers
-  std::vector<std::thread> team;
-  for (int t = 1; t < threads; ++t) team.emplace_back(guarded, t);
-  guarded(0);
-  for (auto& member : team) member.join();
-#endif
-  for (auto& e : errors)
-    if (e) std::rethrow_exception(e);
+void run_team(int parts, const Body& body) {
+  run_team(parts, &body, [](const void* erased, int t) { (*static_cast<const Body*>(erased))(t); });
 }
 
 }  // namespace detail

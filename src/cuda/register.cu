@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 // The table of contents of the CUDA back end: one line for each .cu file that fills slots. The file adds
 // `void register_<name>_cuda()`, which sets them.
 #define CUDA_PARTS(X)     \
@@ -36,8 +38,16 @@ CUDA_PARTS(DECLARE)
 
 }  // namespace ctr
 
-// Called once by whoever loads this library (device/plugin.h).
-extern "C" void hugectr_register() {
+// What whoever loads this library (device/plugin.cc) asks for: its build, the oldest GPU it has code for
+// (compute capability times ten), and, once, its registration.
+extern "C" {
+extern const char hugectr_build[];
+extern const int hugectr_oldest_gpu;
+const char hugectr_build[] = CTR_BUILD;
+const int hugectr_oldest_gpu = std::min({__CUDA_ARCH_LIST__}) / 10;
+
+void hugectr_register() {
 #define REGISTER(part) ctr::register_##part##_cuda();
   CUDA_PARTS(REGISTER)
+}
 }

@@ -36,6 +36,14 @@ namespace {
 
 int chosen(int device) {
   check(cudaSetDevice(device), "choosing a device");
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "reading the device");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "reading the device");
+  constexpr int kOldest = std::min({__CUDA_ARCH_LIST__}) / 10;
+  if (10 * major + minor < kOldest)
+    fail(ErrorKind::device,
+         "GPU {} has compute capability {}.{}, but the CUDA back end is built for {}.{} and newer", device,
+         major, minor, kOldest / 10, kOldest % 10);
   return device;
 }
 

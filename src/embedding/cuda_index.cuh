@@ -13,7 +13,7 @@ inline constexpr uint64_t kNoEntry = ~uint64_t{0};
 template <class AtEmpty>
 __device__ inline uint64_t probe(const TableView& t, int64_t key, const AtEmpty& at_empty) {
   if (key == kEmptyKey) return t.num_entries;
-  uint64_t i = __umul64hi(hash_key(key), t.num_entries);
+  uint64_t i = __umul64hi(hash_key(key, t.salt), t.num_entries);
   for (uint64_t tries = 0; tries < t.num_entries; ++tries) {
     const int64_t there = *static_cast<volatile int64_t*>(&t.entries[i].key);
     if (there == key) return i;

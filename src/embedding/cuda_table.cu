@@ -93,7 +93,7 @@ void CudaTable::describe(TableView& view) const {
   view.bound = initial_bound(spec_, 0), view.initial_state = initial_state(spec_.optimizer, 0);
   view.number = number_;
   view.size = pointer<uint32_t>(size_);
-  view.entries = pointer<Entry>(entries_), view.num_entries = num_entries_;
+  view.entries = pointer<Entry>(entries_), view.num_entries = num_entries_, view.salt = hash_salt();
   view.keys = pointer<int64_t>(keys_), view.slot_ids = pointer<uint32_t>(slot_ids_);
   view.slots = static_cast<uint32_t>(spec_.slots);
 }

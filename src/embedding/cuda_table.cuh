@@ -37,6 +37,7 @@ struct TableView {
 
   Entry* entries;  // null for one-hot tables, whose rows the host computes
   uint64_t num_entries;
+  HashSalt salt;
   int64_t* keys;       // by row
   uint32_t* slot_ids;  // by row; null for distributed tables
 

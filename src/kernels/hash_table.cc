@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <random>
 
 #include "base/error.h"
 #include "kernels/prefetch.h"
@@ -26,8 +27,18 @@ uint64_t buckets_for(int64_t rows) {
 
 }  // namespace
 
-HashTable::HashTable(int64_t max_rows)
+HashSalt hash_salt() {
+  static const HashSalt salt = [] {
+    std::random_device device;
+    const auto draw = [&] { return uint64_t{device()} << 32 | device(); };
+    return HashSalt{draw(), draw() | 1};
+  }();
+  return salt;
+}
+
+HashTable::HashTable(int64_t max_rows, HashSalt salt)
     : max_rows_(max_rows),
+      salt_(salt),
       keys_(Device{}, static_cast<size_t>(max_rows) * sizeof(int64_t), "hash table keys"),
       buckets_(Device{}, buckets_for(max_rows) * sizeof(Bucket), "hash table buckets") {
   require(max_rows >= 0 && max_rows < kNoRow, "a hash table holds at most {} rows, got {}", kNoRow - 1,
@@ -66,10 +77,11 @@ inline uint32_t HashTable::search(int64_t key, uint64_t hash, Bucket** free_buck
 
 // Three passes, each of which asks for the memory the next one needs.
 void HashTable::find_block(const int64_t* keys, int n, uint32_t* rows) const {
+  const HashSalt salt = salt_;
   uint64_t hashes[kBlock];
   bool ends[kBlock];  // nothing beyond the candidate: neither a second match nor a full bucket
   for (int i = 0; i < n; ++i) {
-    hashes[i] = hash_key(keys[i]);
+    hashes[i] = hash_key(keys[i], salt);
     prefetch(bucket(home(hashes[i])));
   }
   const int64_t* stored = this->keys(size_).data();
@@ -93,12 +105,13 @@ void HashTable::find(std::span<const int64_t> keys, std::span<uint32_t> rows) co
 }
 
 void HashTable::insert_missing(std::span<const int64_t> keys, std::span<uint32_t> rows) {
+  const HashSalt salt = salt_;
   uint64_t hashes[kBlock];
   for (size_t first = 0; first < keys.size(); first += kBlock) {
     const size_t n = std::min<size_t>(kBlock, keys.size() - first);
     for (size_t i = 0; i < n; ++i) {
       if (rows[first + i] != kNoRow) continue;
-      hashes[i] = hash_key(keys[first + i]);
+      hashes[i] = hash_key(keys[first + i], salt);
       prefetch(bucket(home(hashes[i])));
     }
     for (size_t i = 0; i < n; ++i) {
@@ -138,12 +151,13 @@ inline void HashTable::place(uint64_t hash, uint32_t row) {
 void HashTable::grow(uint64_t num_buckets) {
   std::memset(buckets_.data(), 0, num_buckets_ * sizeof(Bucket));
   num_buckets_ = num_buckets;
+  const HashSalt salt = salt_;
   uint64_t hashes[kBlock];
   const auto stored = keys(size_);
   for (int64_t first = 0; first < size_; first += kBlock) {
     const int64_t n = std::min<int64_t>(kBlock, size_ - first);
     for (int64_t i = 0; i < n; ++i) {
-      hashes[i] = hash_key(stored[first + i]);
+      hashes[i] = hash_key(stored[first + i], salt);
       prefetch(bucket(home(hashes[i])));
     }
     for (int64_t i = 0; i < n; ++i) place(hashes[i], static_cast<uint32_t>(first + i));

@@ -11,16 +11,24 @@ namespace ctr {
 
 inline constexpr uint32_t kNoRow = 0xffffffffu;
 
-// Mixes a key so that every bit counts (the finaliser of MurmurHash3). Shared by host and device tables.
-CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key) {
-  auto h = static_cast<uint64_t>(key);
+struct HashSalt {
+  uint64_t mask = 0;
+  uint64_t factor = 0xc4ceb9fe1a85ec53ull;  // odd
+};
+// Drawn once per process, so that nobody can choose keys that all meet in one bucket.
+HashSalt hash_salt();
+
+// Mixes a key so that every bit counts (the finaliser of MurmurHash3, whose last factor the salt chooses).
+// Shared by host and device tables.
+CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key, HashSalt salt) {
+  auto h = static_cast<uint64_t>(key) ^ salt.mask;
   h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdull;
-  h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53ull;
+  h = (h ^ (h >> 33)) * salt.factor;
   return h ^ (h >> 33);
 }
 
-// Maps 64-bit keys (any value) to rows 0, 1, 2, ... in the order of their first insertion. Batched: many keys
-// are in flight at once, so that their cache misses overlap. Host memory.
+// Maps 64-bit keys (any value) to rows 0, 1, 2, ... in the order of their first insertion, whatever the salt.
+// Batched: many keys are in flight at once, so that their cache misses overlap. Host memory.
 //
 // A bucket is one cache line of twelve entries, each a one-byte tag and a row number; the keys themselves are
 // kept once, in row order. A miss usually reads one line, a hit one more. Nothing is ever erased, so the
@@ -29,7 +37,7 @@ CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key) {
 class HashTable {
  public:
   // `max_rows` is a limit, not an allocation: memory grows with the rows in use.
-  explicit HashTable(int64_t max_rows);
+  explicit HashTable(int64_t max_rows, HashSalt salt = hash_salt());
 
   int64_t size() const { return size_; }
   int64_t max_size() const { return max_rows_; }
@@ -67,6 +75,7 @@ class HashTable {
   void grow(uint64_t num_buckets);
 
   int64_t max_rows_;
+  HashSalt salt_;
   int64_t size_ = 0;
   uint64_t num_buckets_ = 0;
   Buffer keys_;     // room for max_rows_

@@ -20,8 +20,7 @@ namespace {
 
 #ifdef CTR_WITH_ONEDNN
 
-// oneDNN takes its team from OpenMP. Its own threading splits long sums by thread count; ours never does, and
-// is as fast.
+// oneDNN would take a team from OpenMP and split long sums by thread count; ours never does, and is as fast.
 class OneThread {
  public:
   OneThread() { omp_set_num_threads(1); }

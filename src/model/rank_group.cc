@@ -2,6 +2,8 @@
 #include "model/rank_group.h"
 
 #include <algorithm>
+#include <system_error>
+#include <utility>
 
 #include "base/parallel.h"
 #include "device/plugin.h"
@@ -39,16 +41,34 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
   for (size_t r = 0; r < comms.size(); ++r)
     ranks_.push_back(std::make_unique<Rank>(spec, seed, devices[r], compute, std::move(comms[r]), threads));
   errors_.resize(ranks_.size());
-  for (size_t r = 1; r < ranks_.size(); ++r) threads_.emplace_back([this, r] { serve(r); });
+  start_threads();
 }
 
-RankGroup::~RankGroup() {
+RankGroup::~RankGroup() { stop_threads(); }
+
+void RankGroup::start_threads() {
+  threads_.reserve(ranks_.size());
+  try {
+    for (size_t r = 1; r < ranks_.size(); ++r) threads_.emplace_back([this, r] { serve(r); });
+  } catch (const std::system_error&) {
+    const size_t started = threads_.size() + 1;
+    stop_threads();
+    fail(
+        ErrorKind::out_of_memory,
+        "vvgpu has {} devices, each a thread of its own, but the system starts only {}: the limit on threads "
+        "is reached (ulimit -u, or the pids limit of a container)",
+        size(), started);
+  }
+}
+
+void RankGroup::stop_threads() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
   for (auto& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void RankGroup::attempt(size_t rank) {

@@ -30,6 +30,8 @@ class RankGroup {
   int size() const { return static_cast<int>(ranks_.size()); }
 
  private:
+  void start_threads();
+  void stop_threads();
   void serve(size_t rank);
   void attempt(size_t rank);
 

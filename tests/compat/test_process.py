@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a whole script behaves: threads, signals, output, and leaving while readers run."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,74 +10,12 @@ from pathlib import Path
 import hugectr
 import pandas as pd
 import pytest
-from hugectr.tools import DataGenerator, DataGeneratorParams
-
-PACKAGE = str(Path(hugectr.__file__).absolute().parents[1])
-PRELUDE = """
-import hugectr
-
-def build(repeat=True, format=hugectr.Parquet):
-    folder = "parquet" if format is hugectr.Parquet else "norm"
-    model = hugectr.Model(
-        hugectr.CreateSolver(batchsize=32, batchsize_eval=32, max_eval_batches=2, repeat_dataset=repeat,
-                             i64_input_key=True, seed=3),
-        hugectr.DataReaderParams(format, f"{folder}/train.txt", eval_source=f"{folder}/test.txt",
-                                 check_type=hugectr.Check_t.Sum, num_workers=2,
-                                 slot_size_array=[10] * 3 if format is hugectr.Parquet else []),
-        hugectr.CreateOptimizer())
-    model.add(hugectr.Input(1, "label", 2, "dense", [hugectr.DataReaderSparseParam("data", 1, True, 3)]))
-    model.add(hugectr.SparseEmbedding(hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash, 1, 4, "sum", "e", "data"))
-    model.add(hugectr.DenseLayer(hugectr.Layer_t.Reshape, ["e"], ["r"], leading_dim=12))
-    model.add(hugectr.DenseLayer(hugectr.Layer_t.Concat, ["r", "dense"], ["c"]))
-    model.add(hugectr.DenseLayer(hugectr.Layer_t.InnerProduct, ["c"], ["fc"], num_output=1))
-    model.add(hugectr.DenseLayer(hugectr.Layer_t.BinaryCrossEntropyLoss, ["fc", "label"], ["loss"]))
-    model.compile()
-    return model
-"""
+from harness.scripts import PRELUDE, make_data, run, start
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("process")
-    for format, name in ((hugectr.Parquet, "parquet"), (hugectr.Norm, "norm")):
-        DataGenerator(
-            DataGeneratorParams(
-                format=format,
-                label_dim=1,
-                dense_dim=2,
-                num_slot=3,
-                i64_input_key=True,
-                source=str(path / name / "train.txt"),
-                eval_source=str(path / name / "test.txt"),
-                slot_size_array=[10] * 3,
-                num_files=4,
-                eval_num_files=2,
-                num_samples_per_file=256,
-            )
-        ).generate()
-    return path
-
-
-def start(folder: Path, script: str, **environment: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", PRELUDE + script],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": PACKAGE, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(folder: Path, script: str, **environment: str) -> tuple[str, str]:
-    process = start(folder, script, **environment)
-    try:
-        out, err = process.communicate(timeout=100)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    assert process.returncode == 0, err
-    return out, err
+    return make_data(tmp_path_factory.mktemp("process"))
 
 
 def test_models_may_be_dropped_while_their_readers_run(folder: Path) -> None:

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <random>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -138,6 +141,51 @@ TEST(HashTable, ServesSeveralReaders) {
   std::vector<std::thread> readers;
   for (int t = 0; t < 4; ++t) readers.emplace_back([&] { EXPECT_EQ(find(table, keys), rows); });
   for (auto& reader : readers) reader.join();
+}
+
+// Keys that the finaliser of MurmurHash3, as it is without a salt, maps to neighbouring numbers with one last
+// byte.
+std::vector<int64_t> flood(uint64_t count) {
+  const auto inverse = [](uint64_t odd) {  // modulo 2^64, by Newton's method
+    uint64_t x = odd;
+    for (int i = 0; i < 6; ++i) x *= 2 - odd * x;
+    return x;
+  };
+  const auto unshift = [](uint64_t h) { return h ^ (h >> 33); };
+  std::vector<int64_t> keys;
+  for (uint64_t k = 0; k < count; ++k) {
+    uint64_t h = unshift(k << 8 | 0x42) * inverse(HashSalt{}.factor);
+    h = unshift(unshift(h) * inverse(0xff51afd7ed558ccdull));
+    keys.push_back(static_cast<int64_t>(h));
+  }
+  return keys;
+}
+
+TEST(HashTable, ChosenKeysSpreadOverTheBuckets) {
+  const std::vector<int64_t> keys = flood(1 << 16);
+  std::set<uint64_t> without_salt, buckets;
+  for (const int64_t key : keys) {
+    without_salt.insert(hash_key(key, {}) >> 48);
+    buckets.insert(hash_key(key, hash_salt()) >> 48);
+  }
+  EXPECT_EQ(without_salt.size(), 1);  // or the keys are no flood
+  EXPECT_NEAR(static_cast<double>(buckets.size()), 65536 * (1 - std::exp(-1)), 1000);
+  HashTable table(1 << 16);
+  const auto rows = insert(table, keys);
+  for (size_t i = 0; i < rows.size(); ++i) ASSERT_EQ(rows[i], i);
+}
+
+TEST(HashTable, RowsDoNotDependOnTheSalt) {
+  std::mt19937_64 random(3);
+  HashTable a(30000), b(30000, {random(), random() | 1}), c(30000, {});
+  for (int i = 0; i < 100; ++i) {
+    std::vector<int64_t> keys(500);
+    for (auto& key : keys) key = static_cast<int64_t>(random() % 40000);
+    const auto rows = insert(a, keys);
+    ASSERT_EQ(insert(b, keys), rows);
+    ASSERT_EQ(insert(c, keys), rows);
+  }
+  EXPECT_TRUE(std::ranges::equal(a.keys(), b.keys()) && std::ranges::equal(a.keys(), c.keys()));
 }
 
 }  // namespace ctr
