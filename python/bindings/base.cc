@@ -54,7 +54,7 @@ void bind_base(nb::module_& m) {
         auto* callback = new nb::object(std::move(sink));
         ctr::log::set_sink([callback](ctr::log::Level level, std::string_view line) {
           const WithGil gil;
-          (*callback)(level == ctr::log::Level::error, text_of(line));
+          if (!is_closing()) (*callback)(level == ctr::log::Level::error, text_of(line));
         });
       },
       nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");

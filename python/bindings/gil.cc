@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gil.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
+
 namespace {
+
+std::atomic<int> busy = 0;
+[[maybe_unused]] const int counting = pthread_atfork(nullptr, nullptr, [] { busy = 0; });
 
 // Stops the thread when it is unwound.
 struct StandStill {
@@ -29,7 +35,16 @@ struct StandStill {
 
 }  // namespace
 
+Busy::Busy() { ++busy; }
+Busy::~Busy() { --busy; }
+bool Busy::anyone() { return busy > 0; }
+
 WithGil::WithGil() : state_(acquire()) {}
+
+WithGil::~WithGil() {
+  if (!PyGILState_Check()) const StandStill unwound;  // out of Python code that this scope called
+  PyGILState_Release(state_);
+}
 
 WithoutGil::~WithoutGil() { restore(state_); }
 

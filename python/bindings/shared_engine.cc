@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shared_engine.h"
 
-#include <pthread.h>
-
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -15,10 +13,13 @@ using namespace std::chrono_literals;
 constexpr auto kPatience = 5s;  // with work that does not look for interrupts
 
 std::atomic<bool> closing = false;
-std::atomic<int> works = 0;
-[[maybe_unused]] const int counting = pthread_atfork(nullptr, nullptr, [] { works = 0; });
 
+// A thread ends without a word, as by sys.exit().
 [[noreturn]] void fail_closed() {
+  if (gettid() != getpid()) {
+    PyErr_SetNone(PyExc_SystemExit);
+    throw nb::python_error();
+  }
   ctr::fail(ctr::ErrorKind::unsupported, "the interpreter is ending, and models cannot be used any more");
 }
 
@@ -28,9 +29,7 @@ bool is_closing() { return closing; }
 
 Work::Work() {
   if (closing) fail_closed();
-  ++works;
 }
-Work::~Work() { --works; }
 
 void SharedEngine::require_usable() const {
   if (is_foreign())
@@ -47,9 +46,9 @@ void close_engines(const std::vector<std::shared_ptr<SharedEngine>>& engines) {
   {
     const WithoutGil released;
     const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (works > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+    while (Busy::anyone() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
   }
-  if (works > 0) return;  // it goes on with what it has until the process ends
+  if (Busy::anyone()) return;  // it goes on with what it has until the process ends
   std::vector<std::unique_ptr<ctr::Engine>> ended;
   for (const auto& engine : engines)
     if (!engine->is_foreign()) ended.push_back(engine->take());

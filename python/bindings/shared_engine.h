@@ -14,14 +14,14 @@
 #include "gil.h"
 #include "model/engine.h"
 
-// A stretch of work on an engine without the interpreter's lock, which close_engines() waits for. Starts and
-// ends with the lock held.
+// A stretch of work on an engine. Starts and ends with the interpreter's lock held, which it may give up
+// meanwhile.
 class Work {
  public:
   Work();  // throws once close_engines() was called
-  ~Work();
-  Work(const Work&) = delete;
-  Work& operator=(const Work&) = delete;
+
+ private:
+  Busy busy_;
 };
 
 // True once close_engines() was called: all work is to end.

@@ -38,7 +38,7 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 @pytest.mark.parametrize("options", ["", "repeat=False", "format=hugectr.Norm"])
 def test_fit_in_a_daemon_thread(folder: Path, options: str) -> None:
     out, err = run(folder, DAEMON + f"in_daemon(lambda: build({options}).fit({FIT}))")
-    assert out.endswith("leaving\n") and err == ""
+    assert "leaving\n" in out and err == ""
 
 
 def test_a_loop_in_a_daemon_thread(folder: Path) -> None:
@@ -54,19 +54,19 @@ in_daemon(loop)
 sys.exit(5)
 """
     code, out, err = finish(start(folder, DAEMON + script))
-    assert (code, err) == (5, "") and out.endswith("leaving\n")
+    assert (code, err) == (5, "") and "leaving\n" in out
 
 
 def test_models_made_in_a_daemon_thread(folder: Path) -> None:
     script = """
 def loop():
     while True:
-        build().summary()
+        build()
 
 in_daemon(loop)
 """
     code, _, err = finish(start(folder, DAEMON + script))
-    assert code == 0 and "terminate" not in err
+    assert (code, err) == (0, "")
 
 
 def test_a_thread_that_keeps_going_after_its_call_was_ended(folder: Path) -> None:

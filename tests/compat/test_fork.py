@@ -11,6 +11,9 @@ FORK = """
 import gc, multiprocessing, os, queue, sys
 fork = multiprocessing.get_context("fork")
 
+def say(line):  # at once, whoever else writes
+    sys.stdout.write(line + "\\n")
+
 def in_child(function):
     answers = fork.Queue()
 
@@ -23,12 +26,12 @@ def in_child(function):
     child = fork.Process(target=job)
     child.start()
     try:
-        print("child:", answers.get(timeout=60))
+        say(f"child: {answers.get(timeout=60)}")
     except queue.Empty:
-        print("child: hangs")
+        say("child: hangs")
         child.kill()
     child.join(10)
-    print("exit:", child.exitcode)
+    say(f"exit: {child.exitcode}")
 
 def train(**options):
     model = build(**options)
