@@ -3,8 +3,10 @@
 
 from hugectr import machine as machine  # first: code built for a newer processor does not even load
 
+with machine.interrupts_held_back():
+    from hugectr import _core as _core
+
 # isort: split
-from hugectr import _core as _core
 from hugectr import data as data
 from hugectr import enums as enums
 from hugectr import inference as inference

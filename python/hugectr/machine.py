@@ -1,9 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether this processor can run the build. Imported before the native core, which may not even load elsewhere."""
+"""What has to hold before the native core is loaded. Imported first."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from hugectr import build
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C meanwhile comes at the end: a native module that it meets while loading ends the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    received: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if received:
+            handler(*received[0])
 
 
 def _flags() -> set[str]:

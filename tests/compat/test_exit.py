@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of the interpreter while threads work, and interrupts at bad moments: a clean stop, the right exit status."""
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from harness.scripts import make_data, run, start
+from harness.scripts import PACKAGE, make_data, run, start
 
 FIT = "max_iter=10**9, num_epochs=10**9, display=0, eval_interval=0, snapshot=0"
 DAEMON = """
@@ -119,6 +121,27 @@ model.fit({FIT})
     code, _, err = finish(process)
     assert code == -signal.SIGINT, err
     assert "KeyboardInterrupt" in err and "terminate" not in err
+
+
+def test_ctrl_c_while_the_native_module_loads(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "hugectr._core":
+            sys.modules.pop("enum")
+        if name == "enum":  # which the module imports
+            os.kill(os.getpid(), signal.SIGINT)
+
+import signal
+sys.meta_path.insert(0, Finder())
+import hugectr
+print("not reached")
+"""
+    environment = {**os.environ, "PYTHONPATH": PACKAGE}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT and done.stdout == "" and "KeyboardInterrupt" in done.stderr
 
 
 @pytest.mark.parametrize("after", [0.05, 0.15, 0.3, 0.5, 0.7])
