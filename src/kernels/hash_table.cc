@@ -31,7 +31,7 @@ HashSalt hash_salt() {
   static const HashSalt salt = [] {
     std::random_device device;
     const auto draw = [&] { return uint64_t{device()} << 32 | device(); };
-    return HashSalt{draw(), draw() | 1};
+    return HashSalt{draw() | 1, draw() | 1};
   }();
   return salt;
 }

@@ -11,19 +11,19 @@ namespace ctr {
 
 inline constexpr uint32_t kNoRow = 0xffffffffu;
 
+// Two odd factors.
 struct HashSalt {
-  uint64_t mask = 0;
-  uint64_t factor = 0xc4ceb9fe1a85ec53ull;  // odd
+  uint64_t first = 0xff51afd7ed558ccdull, second = 0xc4ceb9fe1a85ec53ull;
 };
 // Drawn once per process, so that nobody can choose keys that all meet in one bucket.
 HashSalt hash_salt();
 
-// Mixes a key so that every bit counts (the finaliser of MurmurHash3, whose last factor the salt chooses).
-// Shared by host and device tables.
+// Mixes a key so that every bit counts: the finaliser of MurmurHash3, with factors of the salt. Two keys meet
+// in the high bits by chance, as multiplying by a random odd number has it. Shared by host and device tables.
 CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key, HashSalt salt) {
-  auto h = static_cast<uint64_t>(key) ^ salt.mask;
-  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdull;
-  h = (h ^ (h >> 33)) * salt.factor;
+  auto h = static_cast<uint64_t>(key);
+  h = (h ^ (h >> 33)) * salt.first;
+  h = (h ^ (h >> 33)) * salt.second;
   return h ^ (h >> 33);
 }
 

@@ -154,8 +154,8 @@ std::vector<int64_t> flood(uint64_t count) {
   const auto unshift = [](uint64_t h) { return h ^ (h >> 33); };
   std::vector<int64_t> keys;
   for (uint64_t k = 0; k < count; ++k) {
-    uint64_t h = unshift(k << 8 | 0x42) * inverse(HashSalt{}.factor);
-    h = unshift(unshift(h) * inverse(0xff51afd7ed558ccdull));
+    uint64_t h = unshift(k << 8 | 0x42) * inverse(HashSalt{}.second);
+    h = unshift(unshift(h) * inverse(HashSalt{}.first));
     keys.push_back(static_cast<int64_t>(h));
   }
   return keys;
@@ -177,7 +177,7 @@ TEST(HashTable, ChosenKeysSpreadOverTheBuckets) {
 
 TEST(HashTable, RowsDoNotDependOnTheSalt) {
   std::mt19937_64 random(3);
-  HashTable a(30000), b(30000, {random(), random() | 1}), c(30000, {});
+  HashTable a(30000), b(30000, {random() | 1, random() | 1}), c(30000, {});
   for (int i = 0; i < 100; ++i) {
     std::vector<int64_t> keys(500);
     for (auto& key : keys) key = static_cast<int64_t>(random() % 40000);
