@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "io/file.h"
+#include "io/lock.h"
 #include "io/system_calls.h"
 
 namespace ctr {
@@ -21,6 +21,15 @@ namespace fs = std::filesystem;
 // same target finds and removes what a crash left.
 std::string sibling(const fs::path& target, const char* suffix) {
   return (target.parent_path() / fmt::format(".{}{}", target.filename().string(), suffix)).string();
+}
+
+// What symbolic links lead to; it may not exist yet.
+fs::path behind_links(fs::path path) {
+  constexpr int kMaxLinks = 40;
+  std::error_code ignored;
+  for (int i = 0; i < kMaxLinks && fs::is_symlink(path, ignored); ++i)
+    path = path.parent_path() / fs::read_symlink(path, ignored);
+  return path;
 }
 
 // Runs `work`; when it throws, removes `temporary` first.
@@ -46,13 +55,23 @@ void sync_directory(const std::string& directory) {
 }
 
 void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill) {
-  const fs::path target(path);
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::is_character_file(status)) {
+    OutputFile device(path);
+    fill(device);
+    return device.close();
+  }
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    fail(ErrorKind::io, "cannot write \"{}\": not a regular file", path);
+  const fs::path target = behind_links(path);
   const std::string temporary = sibling(target, ".tmp");
+  const FileDescriptor lock = lock_file(temporary, true, path);
   or_remove(temporary, [&] {
     OutputFile file(temporary, path);
     fill(file);
     file.close();
-    rename_or_fail(temporary, path, path);
+    rename_or_fail(temporary, target, path);
   });
   sync_directory(target.parent_path().string());
 }

@@ -15,22 +15,34 @@
 #include "io/system_calls.h"
 
 namespace ctr {
-namespace {
 
 namespace fs = std::filesystem;
 
-int open_or_fail(const std::string& path, int flags, const std::string& shown, const char* verb) {
-  int fd;
-  do fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  while (fd < 0 && errno == EINTR);
-  if (fd < 0) fail_system(verb, shown);
-  return fd;
-}
-
-}  // namespace
-
 void fail_system(const char* verb, const std::string& path) {
   fail(ErrorKind::io, "cannot {} \"{}\": {}", verb, path, std::generic_category().message(errno));
+}
+
+FileDescriptor open_if_there(const std::string& path, int flags, const std::string& shown, const char* verb) {
+  int fd;
+  do fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+  while (fd < 0 && errno == EINTR);
+  FileDescriptor file(fd);
+  if (fd < 0 && errno == ENOENT) return file;
+  const bool no_reader_or_socket = fd < 0 && errno == ENXIO;
+  if (fd < 0 && !no_reader_or_socket) fail_system(verb, shown);
+  struct stat status {};
+  if (fd >= 0 && ::fstat(fd, &status) != 0) fail_system("examine", shown);
+  const bool device = S_ISCHR(status.st_mode) && (flags & O_ACCMODE) != O_RDONLY;
+  if (!S_ISREG(status.st_mode) && !device)
+    fail(ErrorKind::io, "cannot {} \"{}\": not a regular file", verb, shown);
+  if (device) ::fcntl(fd, F_SETFL, flags & O_APPEND);  // writes wait again
+  return file;
+}
+
+FileDescriptor open_file(const std::string& path, int flags, const std::string& shown, const char* verb) {
+  FileDescriptor file = open_if_there(path, flags, shown, verb);
+  if (file.get() < 0) fail_system(verb, shown);
+  return file;
 }
 
 void write_or_fail(int fd, const void* data, size_t bytes, const std::string& shown) {
@@ -57,10 +69,9 @@ bool FileDescriptor::close() {
 }
 
 RandomAccessFile::RandomAccessFile(std::string path)
-    : path_(std::move(path)), fd_(open_or_fail(path_, O_RDONLY, path_, "open")) {
+    : path_(std::move(path)), fd_(open_file(path_, O_RDONLY, path_, "open")) {
   struct stat status;
   if (::fstat(fd_.get(), &status) != 0) fail_system("examine", path_);
-  if (!S_ISREG(status.st_mode)) fail(ErrorKind::io, "cannot read \"{}\": not a regular file", path_);
   size_ = status.st_size;
 }
 
@@ -88,7 +99,7 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
 
 OutputFile::OutputFile(const std::string& path, std::string shown)
     : shown_(shown.empty() ? path : std::move(shown)),
-      fd_(open_or_fail(path, O_WRONLY | O_CREAT | O_TRUNC, shown_, "create")) {
+      fd_(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, shown_, "create")) {
   buffer_.reserve(size_t{1} << 20);
 }
 
@@ -132,6 +143,11 @@ bool exists(const std::string& path) {
 bool is_directory(const std::string& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
+}
+
+bool is_regular_file(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
 }
 
 void make_directories(const std::string& path) {

@@ -46,7 +46,8 @@ class RandomAccessFile {
 // The whole file. Refuses more than `max_bytes`.
 std::string read_file(const std::string& path, int64_t max_bytes);
 
-// A new file written front to back through a buffer. Nothing is promised before close() returns.
+// A new file, or a character device, written front to back through a buffer. Nothing is promised before
+// close() returns.
 class OutputFile {
  public:
   // `shown` is the name in error messages, `path` when empty.
@@ -68,14 +69,16 @@ class OutputFile {
 void append_to_file(const std::string& path, std::string_view text);
 
 // Replaces or creates `path`: `fill` writes under a temporary name in the same directory, which is fsynced
-// and then renamed. Whatever goes wrong, `path` holds the old content or the new one, complete. One writer at
-// a time for a path.
+// and then renamed. Whatever goes wrong, `path` holds the old content or the new one, complete. Writers of
+// one path follow each other. A link stays one; /dev/null and its like, which nothing can replace, are
+// written as they are.
 void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill);
 
 void sync_directory(const std::string& directory);  // makes names created or renamed in it durable; "" is "."
 
 bool exists(const std::string& path);
 bool is_directory(const std::string& path);
+bool is_regular_file(const std::string& path);
 void make_directories(const std::string& path);
 void make_parents(const std::string& path);  // the directories above `path`
 void remove_all(const std::string& path);    // no error when there is nothing

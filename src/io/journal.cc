@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -22,34 +19,26 @@ constexpr std::string_view kHeader = "hugectr transaction 1";
 constexpr std::string_view kEnd = "end";
 constexpr int64_t kMaxJournalBytes = 1 << 20;
 
-bool is_still_there(const FileDescriptor& fd, const std::string& path) {
-  struct stat opened, named;
-  return ::fstat(fd.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
-}
-
 // A directory cannot be renamed over another: the old one goes aside first, under this hidden name.
 std::string aside(const fs::path& path) {
   return (path.parent_path() / fmt::format(".{}.replaced", path.filename().string())).string();
 }
 
-}  // namespace
-
-FileDescriptor lock_journal(const std::string& path, bool create) {
-  for (;;) {
-    const int flags = create ? O_RDWR | O_CREAT : O_RDONLY;
-    FileDescriptor fd(::open(path.c_str(), flags | O_CLOEXEC, 0666));
-    if (fd.get() < 0 && errno == EINTR) continue;
-    if (fd.get() < 0 && errno == ENOENT && !create) return fd;
-    if (fd.get() < 0) fail_system(create ? "create" : "open", path);
-    if (::flock(fd.get(), LOCK_EX) != 0) {
-      if (errno == EINTR) continue;
-      fail_system("lock", path);
-    }
-    if (is_still_there(fd, path)) return fd;
-    if (!create) return FileDescriptor(-1);  // its owner finished and removed it
-  }
+// Ends the replacement of a directory: what else was in the old one moves into the new one.
+void settle(const std::string& replaced, const std::string& path) {
+  if (!is_directory(path)) return;
+  std::error_code ignored;
+  std::vector<fs::path> others;
+  if (!fs::is_symlink(replaced, ignored))  // what a link led to stays where it is
+    for (const auto& entry : fs::directory_iterator(replaced, ignored))
+      if (!fs::exists(fs::symlink_status(fs::path(path) / entry.path().filename(), ignored)))
+        others.push_back(entry.path());
+  for (const fs::path& other : others) rename_or_fail(other, fs::path(path) / other.filename(), path);
+  if (!others.empty()) sync_directory(path);
+  remove_all(replaced);
 }
+
+}  // namespace
 
 Renames read_journal(const std::string& path) {
   std::istringstream text;
@@ -87,15 +76,15 @@ void carry_out(const Renames& renames) {
   for (const auto& [temporary, path] : renames) {
     const std::string replaced = aside(path);
     if (exists(temporary)) {
-      if (is_directory(path)) {
-        remove_all(replaced);
-        rename_or_fail(path, replaced, path);
-      }
+      settle(replaced, path);
+      if (is_directory(path)) rename_or_fail(path, replaced, path);
       rename_or_fail(temporary, path, path);
     }
-    if (is_directory(path)) remove_all(replaced);
+    settle(replaced, path);
   }
-  for (const auto& [temporary, path] : renames) sync_directory(fs::path(path).parent_path().string());
+  std::set<std::string> directories;
+  for (const auto& [temporary, path] : renames) directories.insert(fs::path(path).parent_path().string());
+  for (const std::string& directory : directories) sync_directory(directory);
 }
 
 }  // namespace ctr

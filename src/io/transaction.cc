@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/journal.h"
+#include "io/lock.h"
 #include "io/system_calls.h"
 
 namespace ctr {
@@ -19,14 +20,14 @@ namespace fs = std::filesystem;
 // The lock of a new transaction, after what an interrupted one of the same name left is completed.
 FileDescriptor start(const std::string& journal) {
   make_parents(journal);
-  FileDescriptor fd = lock_journal(journal, true);
+  FileDescriptor fd = lock_file(journal, true, journal);
   carry_out(read_journal(journal));
   if (::ftruncate(fd.get(), 0) != 0) fail_system("write", journal);
   return fd;
 }
 
 void recover(const std::string& journal) {
-  const FileDescriptor lock = lock_journal(journal, false);
+  const FileDescriptor lock = lock_file(journal, false, journal);
   if (lock.get() < 0) return;
   const Renames renames = read_journal(journal);  // again: another owner may have begun meanwhile
   if (renames.empty()) return;
@@ -53,6 +54,8 @@ std::string Transaction::stage(const std::string& path, bool directory) {
   if (exists(path) && is_directory(path) != directory)
     fail(ErrorKind::io, "cannot write \"{}\": a {} of that name exists", path,
          directory ? "file" : "directory");
+  if (exists(path) && !directory && !is_regular_file(path))
+    fail(ErrorKind::io, "cannot write \"{}\": not a regular file", path);
   const std::string temporary = path + kTemporarySuffix;
   remove_all(temporary);
   renames_.emplace_back(temporary, path);

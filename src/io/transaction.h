@@ -15,8 +15,8 @@ using Renames = std::vector<std::pair<std::string, std::string>>;  // temporary,
 // Replaces several files and directories together: all of them or none. Each is written and fsynced under a
 // temporary name; commit() then records the renames in a journal, carries them out and removes the journal. A
 // crash before the journal is complete leaves the old content, a crash after it is completed by
-// recover_transactions(). The journal is locked while the transaction lives: a second one of the same name
-// waits, and nobody recovers what is still running.
+// recover_transactions(). Other files in a directory that is replaced stay in it. The journal is locked while
+// the transaction lives: a second one of the same name waits, and nobody recovers what is still running.
 class Transaction {
  public:
   explicit Transaction(const std::string& name);  // the journal is "<name>.journal"

@@ -3,9 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include "base/error.h"
 #include "in_folder.h"
@@ -74,6 +79,53 @@ TEST_F(File, ErrorsNamePathAndReason) {
   EXPECT_NE(message_of([&] { make_parents(at("file/below/more")); }).find("cannot create"),
             std::string::npos);
   EXPECT_NE(message_of([&] { read_file(at("file"), 0); }).find("has 1 bytes"), std::string::npos);
+}
+
+TEST_F(File, PipesAndSocketsAreRefusedAtOnce) {
+  ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0666), 0);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{AF_UNIX, ""};
+  ASSERT_LT(at("socket").size(), sizeof address.sun_path);
+  at("socket").copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const std::string reason = "not a regular file";
+  for (const char* name : {"pipe", "socket"}) {
+    EXPECT_NE(message_of([&] { get(name); }).find(reason), std::string::npos) << name;
+    EXPECT_NE(message_of([&] { OutputFile f(at(name)); }).find(reason), std::string::npos) << name;
+    EXPECT_NE(message_of([&] { put(name, "x"); }).find(reason), std::string::npos) << name;
+  }
+  ::close(fd);
+  EXPECT_NE(message_of([&] { read_file("/dev/zero", 1); }).find(reason), std::string::npos);
+  EXPECT_EQ(entries(), (Names{"pipe", "socket"}));
+}
+
+TEST_F(File, DevicesAreWrittenAndStay) {
+  write_atomically("/dev/null", [](OutputFile& f) { f.write("x", 1); });
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST_F(File, ALinkStaysALink) {
+  put("a", "old");
+  fs::create_symlink("a", at("link"));
+  fs::create_symlink("link", at("second"));
+  fs::create_symlink("missing", at("dangling"));
+  put("second", "new");
+  put("dangling", "made");
+  EXPECT_EQ(get("a"), "new");
+  EXPECT_EQ(get("missing"), "made");
+  EXPECT_TRUE(fs::is_symlink(at("second")) && fs::is_symlink(at("link")) && fs::is_symlink(at("dangling")));
+}
+
+TEST_F(File, WritersOfOneFileFollowEachOther) {
+  const std::string texts[] = {std::string(1 << 16, 'a'), std::string(1 << 16, 'b')};
+  std::vector<std::thread> writers;
+  for (const std::string& text : texts)
+    writers.emplace_back([&] {
+      for (int i = 0; i < 30; ++i) put("x", text);
+    });
+  for (auto& writer : writers) writer.join();
+  EXPECT_TRUE(get("x") == texts[0] || get("x") == texts[1]);
+  EXPECT_EQ(entries(), Names{"x"});
 }
 
 TEST_F(File, AFailedWriteLeavesTheOldContent) {

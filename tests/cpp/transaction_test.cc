@@ -2,14 +2,17 @@
 #include "io/transaction.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "in_folder.h"
 
 namespace ctr {
@@ -150,6 +153,67 @@ TEST_F(TransactionTest, KindOfTheTargetMustNotChange) {
   fs::create_directories(at("a"));
   Transaction t(at("save"));
   EXPECT_THROW(t.add_file(at("a"), [](OutputFile&) {}), Error);
+  ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0666), 0);
+  EXPECT_THROW(t.add_file(at("pipe"), [](OutputFile&) {}), Error);
+}
+
+TEST_F(TransactionTest, OtherFilesInADirectoryStay) {
+  fs::create_directories(at("d/notes"));
+  create(at("d/notes/day"), "fine");
+  create(at("d/readme"), "mine");
+  create(at("d/x"), "old");
+  Transaction t(at("save"));
+  add_both(t, "new");
+  t.commit();
+  EXPECT_EQ(content(at("d/x")), "new");
+  EXPECT_EQ(content(at("d/readme")), "mine");
+  EXPECT_EQ(content(at("d/notes/day")), "fine");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
+}
+
+// What a crash after each rename of a commit leaves.
+TEST_F(TransactionTest, RecoveryKeepsOtherFilesWhereverTheCommitStopped) {
+  for (int stop = 0; stop < 4; ++stop) {
+    fs::create_directories(at("d"));
+    for (const char* name : {"x", "readme", "notes"}) create(at("d/") + name, "old");
+    fs::create_directories(at("d.tmp"));
+    create(at("d.tmp/x"), "new");
+    create(at("save.journal"), "hugectr transaction 1\nd.tmp\td\nend\n");
+    if (stop > 0) fs::rename(at("d"), at(".d.replaced"));
+    if (stop > 1) fs::rename(at("d.tmp"), at("d"));
+    if (stop > 2) fs::rename(at(".d.replaced/readme"), at("d/readme"));
+    recover_transactions(at("d"));
+    EXPECT_EQ(content(at("d/x")), "new") << stop;
+    EXPECT_EQ(content(at("d/readme")), "old") << stop;
+    EXPECT_EQ(content(at("d/notes")), "old") << stop;
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1) << stop;
+    fs::remove_all(at("d"));
+  }
+}
+
+TEST_F(TransactionTest, JournalsThatArePipesAreNone) {
+  create(at("a"), "old");
+  ASSERT_EQ(::mkfifo(at("other.journal").c_str(), 0666), 0);
+  recover_transactions(at("a"));
+  EXPECT_EQ(content(at("a")), "old");
+  EXPECT_THROW(Transaction(at("other")), Error);
+}
+
+TEST_F(TransactionTest, AWaitForALockCanBeInterrupted) {
+  std::optional<Transaction> first(at("save"));
+  set_interrupt_check([] { throw std::runtime_error("interrupted"); });
+  EXPECT_THROW(Transaction(at("save")), std::runtime_error);
+  set_interrupt_check({});
+  std::thread second([&] {
+    Transaction t(at("save"));
+    add_both(t, "second");
+    t.commit();
+  });
+  add_both(*first, "first");
+  first->commit();
+  first.reset();
+  second.join();
+  EXPECT_EQ(content(at("a")), "second");
 }
 
 }  // namespace

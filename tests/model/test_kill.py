@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 while a snapshot is written over an older one: it loads as one version, never as a mix."""
+"""kill -9 while a snapshot is written over an older one: it loads as one version, never as a mix, and what else is in
+its folders stays.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +34,7 @@ def kill_while_saving(folder):
     context.set_forkserver_preload(["model.saver"])
     moments = random.Random(1)
     versions = []
+    notes = folder / "snapshot0_sparse_0.model" / "notes"
     for kill in range(KILLS):
         ready, send = context.Pipe(duplex=False)
         victim = context.Process(target=save_for_ever, args=(folder, source, 1000 * kill, send))
@@ -41,6 +44,9 @@ def kill_while_saving(folder):
         victim.kill()
         victim.join()
         versions.append(load(model, folder))
+        if kill:
+            assert notes.read_text() == f"about version {versions[-2]}"
+        notes.write_text(f"about version {versions[-1]}")
     assert all(1000 * kill < version for kill, version in enumerate(versions)), "a finished save was lost"
     assert len({version % 1000 for version in versions}) > 1, "the kills always met the same save"
 
@@ -58,4 +64,5 @@ def load(model, folder):
     np.testing.assert_array_equal(dense, np.full(3, version))
     np.testing.assert_array_equal(keys, np.arange(ROWS))
     np.testing.assert_array_equal(vectors, np.full((ROWS, 2), version))
+    assert {p.name for p in files["0_sparse"].iterdir()} - {"notes"} == {"key", "emb_vector"}
     return int(version)
