@@ -123,7 +123,7 @@ void OutputFile::close() {
 }
 
 void append_to_file(const std::string& path, std::string_view text) {
-  FileDescriptor fd(open_or_fail(path, O_WRONLY | O_CREAT | O_APPEND, path, "open"));
+  FileDescriptor fd(open_file(path, O_WRONLY | O_CREAT | O_APPEND, path, "open"));
   struct stat before;
   if (::fstat(fd.get(), &before) != 0) fail_system("examine", path);
   try {

@@ -3,18 +3,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/log.h"
 #include "device/memory.h"
+#include "embedding/placement.h"
 #include "io/transaction.h"
 #include "model/formats/arrays.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
+#include "model/formats/sparse_states.h"
 #include "model/formats/state_files.h"
 
 namespace ctr {
 namespace {
+
+constexpr int64_t kDenseSteps = 3;  // the optimizer's, of training, of the schedule
 
 RankDumps dump_ranks(Engine& engine, int e, bool with_states) {
   RankDumps dumps(static_cast<size_t>(engine.ranks().size()));
@@ -85,16 +90,32 @@ void require_finite(const EmbeddingSpec& spec, const RankDumps& ranks) {
   }
 }
 
+std::string sparse_directory(const std::string& prefix, int e, int64_t iteration) {
+  return fmt::format("{}{}_sparse_{}.model", prefix, e, iteration);
+}
+
+// Files of ours that a directory may have kept from an embedding of another type.
+std::vector<std::string> outdated_slot_ids(Engine& engine, const std::string& prefix, int64_t iteration) {
+  std::vector<std::string> files;
+  for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
+    if (!is_localized(engine.spec().embeddings[static_cast<size_t>(e)]))
+      files.push_back(sparse_directory(prefix, e, iteration) + "/slot_id");
+  return files;
+}
+
 void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
                     int64_t iteration) {
   const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
   const RankDumps dumps = dump_ranks(engine, e, true);
   require_finite(spec, dumps);
-  transaction.add_directory(
-      fmt::format("{}{}_sparse_{}.model", prefix, e, iteration),
-      [&](const std::string& directory) { write_sparse_directory(directory, spec, dumps); });
+  transaction.add_directory(sparse_directory(prefix, e, iteration), [&](const std::string& directory) {
+    write_sparse_directory(directory, spec, dumps);
+  });
   const std::string optimizer = fmt::format("{}{}_opt_sparse_{}.model", prefix, e, iteration);
   transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, dumps); });
+  transaction.add_file(optimizer + ".json", [&](OutputFile& file) {
+    write_description(file, describe_sparse_states(spec, concatenate_keys(dumps), engine.ranks().size()));
+  });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
     std::vector<int64_t> last_steps;
     for (const TableDump& dump : dumps)
@@ -116,6 +137,9 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
     });
   const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
   transaction.add_file(optimizer, [&](OutputFile& file) { write_array(file, states); });
+  transaction.add_file(optimizer + ".json", [&](OutputFile& file) {
+    write_description(file, describe_dense_states(engine.spec().optimizer, rank.graph()));
+  });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
     write_steps(file, rank.dense_step(), {rank.training_step(), engine.schedule().step()});
   });
@@ -130,6 +154,7 @@ void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteratio
     save_embedding(engine, transaction, e, prefix, iteration);
   save_dense(engine, transaction, prefix, iteration);
   transaction.commit();
+  for (const std::string& file : outdated_slot_ids(engine, prefix, iteration)) remove_all(file);
   log::info("Dumping sparse weights to files, successful");
   log::info("Dumping sparse optimzer states to files, successful");
   log::info("Dumping dense weights to file, successful");
@@ -151,16 +176,15 @@ void load_dense_weights(Engine& engine, const std::string& path) {
 
 void load_dense_optimizer(Engine& engine, const std::string& path) {
   recover_transactions(path);
-  const auto values =
-      read_dense_optimizer(path, engine.spec().optimizer, engine.ranks()[0].parameters().count());
-  const auto steps = read_steps(path + ".step");
+  const auto values = read_dense_optimizer(path, engine.spec().optimizer, engine.ranks()[0].graph());
+  const auto steps = read_steps(path + ".step", {kDenseSteps});
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
     copy_to_device(rank.context(), rank.parameters().optimizer_states(), values.data());
     rank.set_dense_step(steps.empty() ? 0 : steps[0]);
-    rank.set_training_step(steps.size() < 2 ? 0 : steps[1]);
+    rank.set_training_step(steps.empty() ? 0 : steps[1]);
   }
-  if (steps.size() > 2) engine.schedule().set_step(steps[2]);
+  if (!steps.empty()) engine.schedule().set_step(steps[2]);
 }
 
 void load_sparse_weights(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
@@ -179,12 +203,7 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
 }
 
 void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
-  struct Loaded {
-    int e;
-    TableDump dump;
-    int64_t optimizer_step;
-  };
-  std::vector<Loaded> loaded;
+  std::vector<std::pair<int, SparseStates>> loaded;
   for (const auto& [name, path] : path_by_embedding) {
     const int e = engine.embedding_index(name);
     const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
@@ -195,15 +214,12 @@ void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::stri
           "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "
           "first",
           path, name);
-    TableDump dump = read_sparse_optimizer(path, spec, order, engine.ranks().size());
-    const auto steps = read_steps(path + ".step");
-    if (steps.size() == order.keys.size() + 1) dump.last_steps.assign(steps.begin() + 1, steps.end());
-    loaded.push_back({e, std::move(dump), steps.empty() ? 0 : steps[0]});
+    loaded.emplace_back(e, read_sparse_optimizer(path, spec, order, engine.ranks().size()));
   }
-  for (const Loaded& l : loaded)
-    engine.ranks().run([&](Rank& rank) {
-      rank.embeddings().import_states(l.e, l.dump);
-      rank.embeddings().set_optimizer_step(l.e, l.optimizer_step);
+  for (const auto& [e, states] : loaded)
+    engine.ranks().run([e = e, &states = states](Rank& rank) {
+      rank.embeddings().import_states(e, states.dump);
+      rank.embeddings().set_optimizer_step(e, states.optimizer_step);
     });
 }
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
+#include "model/formats/sparse_states.h"
 #include "model/formats/spec_json.h"
 #include "model/formats/state_files.h"
 #include "reading.h"
@@ -56,8 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const ctr::fuzz::MemoryFile file(data.ConsumeRemainingBytesAsString());
   const std::string path = file.path();
   attempt([&] { ctr::read_dense_weights(path, count); });
-  attempt([&] { ctr::read_dense_optimizer(path, e.optimizer, count); });
-  attempt([&] { ctr::read_steps(path); });
+  attempt([&] { ctr::read_dense_optimizer(path, e.optimizer, graph); });
+  attempt([&] { ctr::read_steps(path, {count}); });
   attempt([&] { ctr::read_statistics(path, ctx, graph, parameters); });
   attempt([&] {
     const ctr::TableDump order = ctr::read_sparse(path, e, i64_keys, 1);

@@ -33,6 +33,7 @@ class Embedding:
     type: str = "DistributedSlotSparseEmbeddingHash"
     workspace_mb: int = 1
     optimizer: Optimizer | None = None  # the model's when None
+    sized: bool = False  # told the sizes of its slots; one-hot ones always are
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def create_model(
         model.add(_input(declaration))
     for e in declaration.embeddings:
         more: dict[str, Any] = {"optimizer": create_optimizer(e.optimizer)} if e.optimizer else {}
-        if e.type == ONE_HOT:
+        if e.sized or e.type == ONE_HOT:
             more["slot_size_array"] = list(declaration.input_of(e).slot_sizes)
         model.add(
             hugectr.SparseEmbedding(

@@ -174,7 +174,7 @@ def test_file_names(tmp_path, monkeypatch):
         (tmp_path / "here").mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / "here" if prefix == "./" else tmp_path)
         model.save_params_to_files(prefix, 7)
-        found = {p.name for p in (tmp_path / folder).iterdir() if not p.name.endswith(".step")}
+        found = {p.name for p in (tmp_path / folder).iterdir() if p.name.endswith(".model")}
         assert found == {start + name for name in names}
     model.save_params_to_files(str(tmp_path / "zero"))
     assert (tmp_path / "zero_dense_0.model").exists()
@@ -196,7 +196,8 @@ def batch_norm_model(folder):
     return training.create_model(declaration, SGD, source, batch_size=4)
 
 
-# Running mean and unbiased variance of the columns above; then of the normalised columns, halfway from 0 and 1.
+# Running mean and unbiased variance of the columns above; then of the normalised columns, halfway from 0 and 1. With
+# six decimals, as earlier releases wrote them.
 STATISTICS = """{
   "layers": [
     {
@@ -219,13 +220,33 @@ def test_batch_norm_statistics(tmp_path):
     model.start_data_reading()
     training.train(model, 1)
     model.save_params_to_files(str(tmp_path / "out"), 1)
-    text = (tmp_path / "out_dense_1.model.ntp.json").read_text().replace("-0.000000", "0.000000")
-    assert text == STATISTICS
+    file = tmp_path / "out_dense_1.model.ntp.json"
+    text = file.read_text()
+    number = r"-?\d+\.?\d*(?:e-?\d+)?"
+    assert re.sub(number, "#", text) == re.sub(number, "#", STATISTICS)
+    got, want = (np.array(re.findall(number, t), np.float64) for t in (text, STATISTICS))
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    np.testing.assert_array_equal(got, [float(f"{v:.9g}") for v in got.astype(np.float32)])  # nine digits
+    assert any(f"{v:.6f}" not in text for v in got)
 
     fresh = batch_norm_model(tmp_path / "again")
-    fresh.load_dense_weights(str(tmp_path / "out_dense_1.model"))
-    fresh.save_params_to_files(str(tmp_path / "loaded"), 1)
-    assert (tmp_path / "loaded_dense_1.model.ntp.json").read_text().replace("-0.000000", "0.000000") == STATISTICS
+    for written, found in ((text, got), (STATISTICS, want)):
+        file.write_text(written)
+        fresh.load_dense_weights(str(tmp_path / "out_dense_1.model"))
+        fresh.save_params_to_files(str(tmp_path / "loaded"), 1)
+        loaded = re.findall(number, (tmp_path / "loaded_dense_1.model.ntp.json").read_text())
+        np.testing.assert_array_equal(np.array(loaded, np.float32), found.astype(np.float32))
+
+
+def test_statistics_keep_the_sign_of_zero(tmp_path):
+    model = batch_norm_model(tmp_path)
+    model.save_params_to_files(str(tmp_path / "a"))
+    file = tmp_path / "a_dense_0.model.ntp.json"
+    text = file.read_text().replace('"mean": [0.0, 0.0]', '"mean": [-0.0, 1e-45]')
+    file.write_text(text)
+    model.load_dense_weights(str(tmp_path / "a_dense_0.model"))
+    model.save_params_to_files(str(tmp_path / "b"))
+    assert (tmp_path / "b_dense_0.model.ntp.json").read_text() == text.replace("1e-45", "1.40129846e-45")
 
 
 @pytest.mark.parametrize(
@@ -418,9 +439,10 @@ def test_statistics_of_another_layer_type_are_rejected(tmp_path):
 
 
 def as_16_bit(path):
-    """What an older release with mixed precision left: half the size, no step counters."""
+    """What an older release with mixed precision left: half the size, no files beside it."""
     np.fromfile(path, "<f4").astype("<f2").tofile(path)
-    path.with_name(path.name + ".step").unlink()
+    for side_file in (".step", ".json"):
+        path.with_name(path.name + side_file).unlink()
 
 
 def test_16_bit_states_of_older_releases(tmp_path):

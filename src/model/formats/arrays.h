@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,6 @@ void write_array(OutputFile& file, const std::vector<T>& values) {
   file.write(values.data(), values.size() * sizeof(T));
 }
 
-void warn_if_not_finite(const std::string& path, const std::vector<float>& values);
+void warn_if_not_finite(const std::string& path, std::span<const float> values);
 
 }  // namespace ctr

@@ -12,11 +12,15 @@
 namespace ctr {
 namespace {
 
-constexpr int64_t kMaxJsonBytes = int64_t{1} << 30;
+// Nine digits tell floats apart; a number looks like a real one also to readers that keep the types apart.
+std::string to_text(float v) {
+  std::string text = fmt::format("{:.9g}", v);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
 
-std::string fixed_list(const std::vector<float>& values) {
+std::string to_list(const std::vector<float>& values) {
   std::string text;
-  for (const float v : values) text += fmt::format("{}{:.6f}", text.empty() ? "" : ", ", v);
+  for (const float v : values) text += (text.empty() ? "" : ", ") + to_text(v);
   return text;
 }
 
@@ -25,6 +29,33 @@ std::vector<size_t> nodes_with_statistics(const Graph& graph) {
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     if (!graph.nodes[i].shapes.states.empty()) nodes.push_back(i);
   return nodes;
+}
+
+// No writer of statistics takes more.
+int64_t max_statistics_bytes(const Graph& graph) {
+  constexpr int64_t kPerLayer = 4096, kPerValue = 128;
+  int64_t bytes = kPerLayer;
+  for (const size_t i : nodes_with_statistics(graph)) {
+    bytes += kPerLayer;
+    for (const StateDef& state : graph.nodes[i].shapes.states) bytes += kPerValue * state.shape.numel();
+  }
+  return bytes;
+}
+
+int64_t weight_count(const Graph& graph) {
+  int64_t count = 0;
+  for (const Node& node : graph.nodes)
+    for (const WeightDef& weight : node.shapes.weights) count += weight.shape.numel();
+  return count;
+}
+
+std::vector<float> read_16_bit(const RandomAccessFile& file, int64_t count) {
+  log::info("\"{}\": read as 16-bit values", file.path());
+  const std::vector<f16> values = read_array<f16>(file, count);
+  std::vector<float> wide;
+  wide.reserve(values.size());
+  std::transform(values.begin(), values.end(), std::back_inserter(wide), [](f16 v) { return to_float(v); });
+  return wide;
 }
 
 }  // namespace
@@ -39,30 +70,39 @@ std::vector<float> read_dense_weights(const std::string& path, int64_t count) {
   return values;
 }
 
+Json describe_dense_states(const OptimizerSpec& optimizer, const Graph& graph) {
+  Json description = describe_optimizer(optimizer);
+  Json& weights = description["weights"] = Json::array();
+  for (const Node& node : graph.nodes)
+    for (const WeightDef& weight : node.shapes.weights) {
+      Json shape = Json::array();
+      for (int i = 0; i < weight.shape.rank(); ++i) shape.push_back(weight.shape[i]);
+      weights.push_back(std::move(shape));
+    }
+  return description;
+}
+
 std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
-                                        int64_t count) {
+                                        const Graph& graph) {
+  const int64_t count = weight_count(graph), wanted = state_count(optimizer.type) * count;
+  const bool described =
+      !read_description("dense optimizer states", path, describe_dense_states(optimizer, graph)).is_null();
   const RandomAccessFile file(path);
-  const int64_t wanted = state_count(optimizer.type) * count;
-  if (file.size() == 4 * wanted) return read_array<float>(file, wanted);
-  if (file.size() == 2 * wanted && may_be_16_bit(path)) {
-    std::vector<std::vector<float>> states;
-    const std::vector<f16> values = read_array<f16>(file, wanted);
-    for (auto first = values.begin(); first != values.end(); first += count)
-      std::transform(first, first + count, std::back_inserter(states.emplace_back()),
-                     [](f16 v) { return to_float(v); });
-    accept_16_bit_states(path, optimizer, states);
-    std::vector<float> all;
-    for (const auto& state : states) all.insert(all.end(), state.begin(), state.end());
-    return all;
-  }
-  if (optimizer.type == OptimizerType::adagrad && file.size() == 8 * count) {
-    log::warning("\"{}\": twice the size of AdaGrad's state; using its first half", path);
-    return read_array<float>(file, wanted);
-  }
-  fail(ErrorKind::io,
-       "dense optimizer states \"{}\": {} bytes, {} with {} weights needs {}; were they saved by another "
-       "model or optimizer?",
-       path, file.size(), name_of(optimizer.type), count, 4 * wanted);
+  const bool exact = file.size() == 4 * wanted, others = !exact && !is_ours(path);
+  const bool half = others && file.size() == 2 * wanted;
+  const bool twice = others && optimizer.type == OptimizerType::adagrad && file.size() == 8 * count;
+  if (!exact && !half && !twice)
+    fail(ErrorKind::io,
+         "dense optimizer states \"{}\": {} bytes, {} with {} weights needs {}; were they saved by another "
+         "model or optimizer?",
+         path, file.size(), name_of(optimizer.type), count, 4 * wanted);
+  if (twice) log::warning("\"{}\": twice the size of AdaGrad's state; using its first half", path);
+  auto values = half ? read_16_bit(file, wanted) : read_array<float>(file, wanted);
+  for (int s = 0; s < state_count(optimizer.type); ++s)
+    check_states(path, optimizer, s,
+                 std::span(values).subspan(static_cast<size_t>(s * count), static_cast<size_t>(count)),
+                 described);
+  return values;
 }
 
 bool has_statistics(const Graph& graph) { return !nodes_with_statistics(graph).empty(); }
@@ -75,7 +115,7 @@ void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
     text += fmt::format("    {{\n      \"type\": \"{}\"", graph.nodes[i].spec.type);
     for (size_t k = 0; k < graph.nodes[i].shapes.states.size(); ++k)
       text += fmt::format(",\n      \"{}\": [{}]", graph.nodes[i].shapes.states[k].name,
-                          fixed_list(to_host(ctx, parameters.states_of(i)[k])));
+                          to_list(to_host(ctx, parameters.states_of(i)[k])));
     text += fmt::format("\n    }}{}\n", i == nodes.back() ? "" : ",");
   }
   text += "  ]\n}\n";
@@ -90,7 +130,7 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
     log::info("no \"{}\": running statistics keep their current values", path);
     return;
   }
-  const Json document = Json::parse(read_file(path, kMaxJsonBytes), nullptr, false);
+  const Json document = Json::parse(read_file(path, max_statistics_bytes(graph)), nullptr, false);
   const bool usable = document.is_object() && document.contains("layers") && document["layers"].is_array();
   if (!usable) fail(ErrorKind::io, "\"{}\": not a statistics file (an object with a list \"layers\")", path);
   const Json& layers = document["layers"];

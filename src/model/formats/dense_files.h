@@ -12,12 +12,14 @@ namespace ctr {
 
 // Flat little-endian f32 arrays without header, in layer order.
 std::vector<float> read_dense_weights(const std::string& path, int64_t count);
-// `states` tensors of `count` values each. Accepts AdaGrad's doubled files and the f16 files of older mixed
-// precision, which have no step counters beside them.
+// What the dense optimizer's states belong to: the optimizer and the shape of each weight.
+Json describe_dense_states(const OptimizerSpec& optimizer, const Graph& graph);
+// State tensors of one value a weight each. Of others accepts AdaGrad's doubled files and the f16 files of
+// older mixed precision too.
 std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
-                                        int64_t count);
+                                        const Graph& graph);
 
-// Running statistics, 6 decimals: {"layers": [{"type", "mean", "var"}]}.
+// Running statistics, in as many digits as they have: {"layers": [{"type", "mean", "var"}]}.
 void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
                       const DenseParameters& parameters);
 // Overwrites the statistics when the file exists; tells so in the log when it does not.

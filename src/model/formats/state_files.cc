@@ -3,27 +3,70 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "model/formats/arrays.h"
 
 namespace ctr {
+namespace {
 
-bool may_be_16_bit(const std::string& path) { return !exists(path + ".step"); }
+constexpr const char* kFormat = "hugectr optimizer states 1";
+constexpr int64_t kMaxDescriptionBytes = int64_t{16} << 20;
 
-void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
-                          const std::vector<std::vector<float>>& states) {
-  const auto possible = [&](size_t s) {
-    const bool sum_of_squares = optimizer.type == OptimizerType::adagrad || s == 1;
-    return std::all_of(states[s].begin(), states[s].end(),
-                       [&](float v) { return std::isfinite(v) && (!sum_of_squares || v >= 0); });
-  };
-  for (size_t s = 0; s < states.size(); ++s)
-    if (!possible(s))
-      fail(ErrorKind::io, "\"{}\" has the size of {}'s states in 16 bit, but holds something else", path,
-           name_of(optimizer.type));
-  log::info("\"{}\": read as 16-bit values", path);
+std::string description_of(const std::string& path) { return path + ".json"; }
+
+bool is_sum_of_squares(OptimizerType type, int s) {
+  return type == OptimizerType::adagrad || (type == OptimizerType::adam && s == 1);
+}
+
+}  // namespace
+
+Json describe_optimizer(const OptimizerSpec& optimizer) {
+  return {{"format", kFormat},
+          {"optimizer", name_of(optimizer.type)},
+          {"state_tensors", state_count(optimizer.type)}};
+}
+
+void write_description(OutputFile& file, const Json& description) {
+  const std::string text = description.dump() + "\n";
+  file.write(text.data(), text.size());
+}
+
+Json read_description(const std::string& what, const std::string& path, const Json& expected) {
+  const std::string name = description_of(path);
+  if (!exists(name)) {
+    if (expected["state_tensors"] != 0)
+      log::warning(
+          "{} \"{}\": no \"{}\" says what they belong to (first releases wrote none); taken as {}'s, whose "
+          "size "
+          "they must have",
+          what, path, name, expected["optimizer"].get<std::string>());
+    return nullptr;
+  }
+  Json description = Json::parse(read_file(name, kMaxDescriptionBytes), nullptr, false);
+  if (!description.is_object() || !description.contains("format"))
+    fail(ErrorKind::io, "\"{}\": not a description of optimizer states", name);
+  for (const auto& [key, ours] : expected.items())
+    if (const Json theirs = description.value(key, Json()); theirs != ours)
+      fail(ErrorKind::io, "{} \"{}\": saved by another model or optimizer: {} is {} in \"{}\", here {}", what,
+           path, key, theirs.dump(), name, ours.dump());
+  return description;
+}
+
+bool is_ours(const std::string& path) { return exists(path + ".step") || exists(description_of(path)); }
+
+void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
+                  std::span<const float> values, bool described) {
+  const bool squares = is_sum_of_squares(optimizer.type, s);
+  const auto impossible = [&](float v) { return (squares && v < 0) || (!described && !std::isfinite(v)); };
+  const auto found = std::find_if(values.begin(), values.end(), impossible);
+  if (found != values.end())
+    fail(ErrorKind::io,
+         "\"{}\" has the size of {}'s states, but holds something else: value {} of state tensor {} is {}",
+         path, name_of(optimizer.type), found - values.begin(), s, *found);
+  if (described) warn_if_not_finite(path, values);
 }
 
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {
@@ -31,11 +74,13 @@ void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& row
   write_array(file, rows);
 }
 
-std::vector<int64_t> read_steps(const std::string& path) {
+std::vector<int64_t> read_steps(const std::string& path, const std::vector<int64_t>& counts) {
   if (!exists(path)) return {};
   const RandomAccessFile file(path);
-  if (file.size() == 0 || file.size() % 8 != 0)
-    fail(ErrorKind::io, "step counters \"{}\": {} bytes, expected a multiple of 8", path, file.size());
+  if (std::find(counts.begin(), counts.end(), file.size() / 8) == counts.end() || file.size() % 8 != 0)
+    fail(ErrorKind::io,
+         "step counters \"{}\": {} bytes, expected {}; were they saved by another model or optimizer?", path,
+         file.size(), 8 * counts.back());
   auto steps = read_array<int64_t>(file, file.size() / 8);
   constexpr int64_t kMaxStep = int64_t{1} << 48;
   for (size_t i = 0; i < steps.size(); ++i)

@@ -2,24 +2,37 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "io/file.h"
 #include "optim/rules.h"
 
 namespace ctr {
 
-// What the files of optimizer states have in common, dense and sparse ones.
+// What the files of optimizer states have in common, dense and sparse ones. The states have no header: what
+// they belong to is said by "<path>.json" beside them, an object that starts with describe_optimizer(). Files
+// of others and of our first release have none, and prove by size and values what they can.
 
-// True when `path` may hold the f16 states of an older release: it has no step counters beside it.
-bool may_be_16_bit(const std::string& path);
-// Refuses values that no state of this optimizer can have; says in the log that 16-bit values were read.
-void accept_16_bit_states(const std::string& path, const OptimizerSpec& optimizer,
-                          const std::vector<std::vector<float>>& states);
+Json describe_optimizer(const OptimizerSpec& optimizer);
+void write_description(OutputFile& file, const Json& description);
+// The description beside `path`; null, with a warning, where there is none. Throws unless it agrees with all
+// that `expected` says. `what` begins the error.
+Json read_description(const std::string& what, const std::string& path, const Json& expected);
 
-// Step counters beside an optimizer file: i64, the optimizer's step first. Missing: all zero.
+// True when a side file says that a release of ours wrote `path`. Others wrote 16-bit states and longer ones.
+bool is_ours(const std::string& path);
+
+// Refuses values that tensor `s` of this optimizer's states cannot have; where the file is `described` as the
+// optimizer's, only warns of those that are not finite.
+void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
+                  std::span<const float> values, bool described);
+
+// Step counters beside an optimizer file: i64, the optimizer's step first. Missing: none. Their number must
+// be one of `counts`.
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows);
-std::vector<int64_t> read_steps(const std::string& path);
+std::vector<int64_t> read_steps(const std::string& path, const std::vector<int64_t>& counts);
 
 }  // namespace ctr
