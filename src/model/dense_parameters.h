@@ -22,6 +22,8 @@ class DenseParameters {
   Tensor gradients() const { return gradients_.whole(DType::f32); }
   Tensor optimizer_states() const { return optimizer_states_.whole(DType::f32); }  // [state_count * count]
 
+  Tensor running_statistics() const { return states_.whole(DType::f32); }
+
   DType compute_type() const { return compute_; }
   // Copies of weights in the compute type, ascending; dense_update() writes them with the weights.
   const std::vector<WeightCopy>& copies() const { return copies_; }

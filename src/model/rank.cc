@@ -238,6 +238,7 @@ double Rank::loss() const {
 
 void Rank::train(const Batch& batch, float lr) {
   step_.learning_rate = lr;
+  trained_since_evaluation_ = true;
   if (!dense_frozen) ++step_.dense_step;
   load(batch, train_);
   trained_rows_ = step_.rows;
@@ -277,7 +278,14 @@ void Rank::update_dense() {
                parameters_.copies());
 }
 
+// Ranks see different rows: all evaluate with the statistics of rank 0, which are the ones that are saved.
+void Rank::share_statistics() {
+  if (const Tensor statistics = parameters_.running_statistics(); statistics.numel() > 0)
+    comm_->broadcast(ctx_, statistics, 0);
+}
+
 void Rank::evaluate(const Batch& batch) {
+  if (std::exchange(trained_since_evaluation_, false)) share_statistics();
   load(batch, evaluate_);
   evaluated_rows_ = step_.rows;
   forward(evaluate_, false);

@@ -61,6 +61,7 @@ class Rank {
  private:
   enum ProfileRow : size_t { kLookup, kEmbeddings, kDenseUpdate };
   void start_profile();
+  void share_statistics();
   void load(const Batch& batch, const Network& network);
   void forward(const Network& network, bool training);
   void train_step();
@@ -73,6 +74,7 @@ class Rank {
   void watch();
 
   ModelSpec spec_;
+  bool trained_since_evaluation_ = false;
   Stream stream_;
   StepState step_;  // as kernels see it once load() has copied it
   Buffer device_step_;
