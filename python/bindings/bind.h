@@ -7,6 +7,7 @@ namespace nb = nanobind;
 
 // One function per core folder; module.cc is the table of contents.
 void bind_base(nb::module_& m);
+void bind_io(nb::module_& m);
 void bind_layers(nb::module_& m);
 void bind_optim(nb::module_& m);
 void bind_data(nb::module_& m);

@@ -5,6 +5,7 @@ NB_MODULE(_core, m) {
   m.doc() = "Native core of hugectr. Use the classes of the hugectr package instead.";
   m.attr("version") = HUGECTR_VERSION;
   bind_base(m);
+  bind_io(m);
   bind_layers(m);
   bind_optim(m);
   bind_data(m);

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.files import require_regular
 
 _BATCH_ROWS = 65536
 
@@ -26,9 +27,10 @@ def open_stream(path: str, columns: Sequence[int]) -> pa.RecordBatchReader:
         An object with ``__arrow_c_stream__``. Pulling record batches from that stream runs without the interpreter.
 
     Raises:
-        FileError: The file is missing or is not a Parquet file.
+        FileError: The file is missing, no regular file or not a Parquet file.
         InvalidArgumentError: A position is out of range, or its column's name is not unique.
     """
+    require_regular(path)
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:

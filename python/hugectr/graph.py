@@ -9,7 +9,10 @@ from typing import Union
 
 from hugectr import _core, spec
 from hugectr.errors import FileError, HugectrError, InvalidArgumentError
+from hugectr.files import read_file, replace_file
 from hugectr.layers import DenseLayer, GroupDenseLayer, Input, SparseEmbedding
+
+MAX_FILE_BYTES = 1 << 28
 
 Layer = Union[Input, SparseEmbedding, DenseLayer, GroupDenseLayer]
 
@@ -57,25 +60,25 @@ class Graph:
         if self._document["input"]:
             raise HugectrError("Model.construct_from_json(): the model already has parts")
         try:
-            with open(path, encoding="utf-8") as file:
-                parts = json.loads(_core.graph_from_json(file.read()))
+            text = read_file(path, MAX_FILE_BYTES)
+        except FileError as error:
+            raise FileError(f"Model.construct_from_json(): {error}") from error
+        try:
+            parts = json.loads(_core.graph_from_json(text.decode()))
         except (UnicodeDecodeError, HugectrError) as error:
             kind = type(error) if isinstance(error, HugectrError) else InvalidArgumentError
             raise kind(f"Model.construct_from_json(): {path}: {error}") from error
-        except OSError as error:
-            raise FileError(f"Model.construct_from_json(): cannot read {path}: {error.strerror}") from error
         if not include_dense_network:
             parts["layers"] = []
         self._extend(parts)
 
     def write(self, path: str) -> None:
-        """Saves the graph file."""
+        """Saves the graph file, as a whole or not at all."""
         text = _core.graph_to_json(self.text())
         try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise FileError(f"Model.graph_to_json(): cannot write {path}: {error.strerror}") from error
+            replace_file(path, text.encode())
+        except FileError as error:
+            raise FileError(f"Model.graph_to_json(): {error}") from error
 
     def weigh_losses(self, names: Sequence[str], weights: Sequence[float]) -> None:
         """Sets the factor of each label's loss."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hugectr.errors import InvalidArgumentError
+from hugectr.files import PathLike, open_output
 
 Words = NDArray[np.uint32]
 Bytes = NDArray[np.uint8]
 Counts = NDArray[np.int64]
-PathLike = Union[str, "os.PathLike[str]"]
 
 _HEADER_BYTES = 64
 _RESERVED_U32 = 0xFFFFFFFF
@@ -36,7 +35,8 @@ def write_file_list(path: PathLike, files: Sequence[PathLike]) -> None:
     if not paths:
         raise InvalidArgumentError("a file list needs at least one file")
     lines = [str(len(paths)), *paths]
-    Path(path).write_text("".join(f"{line}\n" for line in lines))
+    with open_output(path) as out:
+        out.write(os.fsencode("".join(f"{line}\n" for line in lines)))
 
 
 def write_norm(
@@ -74,7 +74,7 @@ def write_norm(
     if check_sum:
         lengths = np.concatenate([[_HEADER_BYTES], lengths])
         body = _framed(np.concatenate([header.view(np.uint8), body]), lengths)
-    with open(path, "wb") as file:
+    with open_output(path) as file:
         if not check_sum:
             file.write(header.tobytes())
         file.write(body.tobytes())
@@ -115,7 +115,12 @@ def write_raw(
         _check_int32(label, -(2**31), "labels")
         _check_int32(features, 0, "dense")
     columns = [label.astype(dtype).view("<u4"), features.astype(dtype).view("<u4"), table.astype("<u4")]
-    np.hstack(columns).tofile(path)
+    words = np.hstack(columns)
+    if isinstance(path, (str, os.PathLike)):
+        with open_output(path) as file:
+            words.tofile(file)
+    else:
+        words.tofile(path)
 
 
 def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from hugectr import _core
 from hugectr.enums import Check_t, DataReaderType_t, Distribution_t, PowerLaw_t
 from hugectr.errors import InvalidArgumentError
+from hugectr.files import open_output
 from hugectr.tools.formats import write_file_list, write_norm, write_raw
 
 _ALPHA = {PowerLaw_t.Long: 0.9, PowerLaw_t.Medium: 1.1, PowerLaw_t.Short: 1.3}
@@ -231,7 +232,8 @@ def _generate_parquet(
         labels, dense = _draw_floats(p, rng)
         columns = [pa.array(np.ascontiguousarray(column)) for column in (*labels.T, *dense.T)]
         columns += [_parquet_slot(p, rng, slot) for slot in range(p.num_slot)]
-        pq.write_table(pa.table(columns, names=names), file)
+        with open_output(file) as out:
+            pq.write_table(pa.table(columns, names=names), out)
 
     files = _write_files(source, part, "parquet", count, seed, write)
     entries = [{"col_name": name, "index": index} for index, name in enumerate(names)]
@@ -241,8 +243,8 @@ def _generate_parquet(
         "conts": entries[labels_end:dense_end],
         "cats": entries[dense_end:],
     }
-    with open(os.path.join(os.path.dirname(files[0]), "_metadata.json"), "w") as out:
-        json.dump(metadata, out, indent=1)
+    with open_output(os.path.join(os.path.dirname(files[0]), "_metadata.json")) as out:
+        out.write(json.dumps(metadata, indent=1).encode())
     return files
 
 
@@ -262,7 +264,7 @@ def _write_raw(p: DataGeneratorParams, path: str, samples: int, seed: np.random.
     """Labels alternate and a dense feature is the number of its column, as in all releases."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     rng = np.random.default_rng(seed)
-    with open(path, "wb") as file, tqdm(total=samples, desc=path, unit="sample", disable=None) as progress:
+    with open_output(path) as file, tqdm(total=samples, desc=path, unit="sample", disable=None) as progress:
         for first in range(0, samples, _RAW_BLOCK):
             rows = min(_RAW_BLOCK, samples - first)
             labels = np.repeat(np.arange(first, first + rows)[:, np.newaxis] % 2, p.label_dim, axis=1)

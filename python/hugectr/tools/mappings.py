@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from hugectr.arguments import Mismatch, convert
 from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.files import require_regular
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import KINDS
@@ -86,6 +87,7 @@ class Mappings:
     def load(path: str | os.PathLike[str]) -> Mappings:
         """Reads mappings.json; a folder means the file of that name in it."""
         path = Path(path) / "mappings.json" if Path(path).is_dir() else Path(path)
+        require_regular(path)
         try:
             document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
             if document["version"] != FORMAT_VERSION:

@@ -21,6 +21,7 @@ import pyarrow.interchange
 import pyarrow.ipc
 
 from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
+from hugectr.files import require_regular
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 65536  # the usual size of a batch: all but the last have it, however the source was chunked
@@ -129,6 +130,8 @@ def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Datas
             "open anything else with pyarrow.dataset.dataset() and pass that"
         )
     files = _parquet_files(path) if path.is_dir() else [str(path)]
+    for file in files:
+        require_regular(file)
     with _reading(f'"{path}"'):
         return pa.dataset.dataset(files, format=file_format)
 
