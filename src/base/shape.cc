@@ -10,6 +10,19 @@ namespace ctr {
 Shape::Shape(std::initializer_list<int64_t> extents) : rank_(static_cast<int>(extents.size())) {
   require(extents.size() <= kMaxRank, "a tensor has at most {} dimensions, got {}", kMaxRank, extents.size());
   std::copy(extents.begin(), extents.end(), extents_.begin());
+  check();
+}
+
+void Shape::set(int i, int64_t extent) {
+  extents_[i < 0 ? i + rank_ : i] = extent;
+  check();
+}
+
+void Shape::check() const {
+  int64_t n = 1;
+  bool fits = true;
+  for (int i = 0; i < rank_; ++i) fits &= extents_[i] >= 0 && !__builtin_mul_overflow(n, extents_[i], &n);
+  require(fits && n <= kMaxElements, "a tensor of {} is too large", to_string(*this));
 }
 
 int64_t Shape::numel() const {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/arena.h"
 
+#include "base/checked.h"
+
 namespace ctr {
 
 int Arena::add(DType dtype, const Shape& shape, bool packed) {
   constexpr size_t kLine = 64;
   if (!packed) bytes_ = (bytes_ + kLine - 1) / kLine * kLine;
   entries_.push_back({dtype, shape, bytes_});
-  bytes_ += static_cast<size_t>(shape.numel()) * size_of(dtype);
+  const auto bytes = static_cast<int64_t>(static_cast<size_t>(shape.numel()) * size_of(dtype));
+  bytes_ = static_cast<size_t>(checked_sum(static_cast<int64_t>(bytes_), bytes));
   return static_cast<int>(entries_.size()) - 1;
 }
 
