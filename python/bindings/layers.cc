@@ -132,13 +132,15 @@ class LayerRunner {
     }
   }
 
-  void run(const ctr::StepState& step, uint32_t index, bool training, bool backward) {
+  void run(const ctr::StepState& step, const std::string& name, int64_t samples, bool training,
+           bool backward) {
     const ctr::Buffer device_step(device_, sizeof(step), "step");
     ctr::memory_backend(device_).copy_to_device(ctx_, device_step.data(), &step, sizeof(step));
     ctx_.step = reinterpret_cast<const ctr::StepState*>(device_step.data());
     ctr::LayerRun run;
     run.x = x_, run.y = y_, run.w = w_, run.state = state_, run.saved = saved_, run.scratch = scratch_;
-    run.index = index;
+    run.name = name;
+    run.samples = samples;
     run.training = training;
     if (shapes_.is_view)
       for (const auto& y : y_) put(y, ctr::to_host(ctx_, x_[0]));
@@ -232,8 +234,8 @@ class LayerRunner {
 
 nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays& inputs,
                    const std::optional<Arrays>& weights, const std::optional<Arrays>& d_outputs,
-                   bool training, uint64_t seed, int64_t step, uint32_t layer_index, int threads,
-                   int64_t first_sample, int64_t rows, int64_t global_rows, float loss_scale,
+                   bool training, uint64_t seed, int64_t step, const std::string& name, int threads,
+                   int64_t first_sample, int64_t samples, int64_t rows, int64_t global_rows, float loss_scale,
                    const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes,
                    const std::string& dtype) {
   LayerRunner runner(type, params, dtype, seed, threads);
@@ -251,7 +253,7 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
   const bool backward = training && (runner.is_loss() || d_outputs);
   {
     nb::gil_scoped_release release;
-    runner.run(state, layer_index, training, backward);
+    runner.run(state, name, samples < 0 ? runner.batch() : samples, training, backward);
   }
   return runner.results(backward);
 }
@@ -283,8 +285,8 @@ void bind_layers(nb::module_& m) {
   nb::module_ testing = m.def_submodule("testing", "Entry points of the test suite.");
   testing.def("run_layer", &run_layer, nb::arg("type"), nb::arg("params"), nb::arg("inputs"),
               nb::arg("weights") = nb::none(), nb::arg("d_outputs") = nb::none(), nb::kw_only(),
-              nb::arg("training") = true, nb::arg("seed") = 1, nb::arg("step") = 0,
-              nb::arg("layer_index") = 0, nb::arg("threads") = 1, nb::arg("first_sample") = 0,
+              nb::arg("training") = true, nb::arg("seed") = 1, nb::arg("step") = 0, nb::arg("name") = "layer",
+              nb::arg("threads") = 1, nb::arg("first_sample") = 0, nb::arg("samples") = -1,
               nb::arg("rows") = -1, nb::arg("global_rows") = -1, nb::arg("loss_scale") = 1.0f,
               nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
               nb::arg("dtype") = "f32",

@@ -23,25 +23,26 @@ class Dropout final : public Layer {
     const Shape& x = inputs[0];
     LayerShapes shapes{.outputs = {x}};
     shapes.is_view = rate_ == 0 || rate_ == 1;  // 1 means "nothing is dropped" in the documentation
-    if (!shapes.is_view) {
-      const int64_t groups = (x.numel() / x[0] + DropoutMask::kGroup - 1) / DropoutMask::kGroup;
-      shapes.saved = {{DType::i32, {x[0], 2 * groups}}};
-    }
+    // However many samples the rows belong to, they need no more groups than rows by themselves.
+    if (!shapes.is_view) shapes.saved = {{DType::i32, {x[0], 2 * DropoutLayout(x, x[0]).groups()}}};
     return shapes;
   }
 
   void forward(Context& ctx, const LayerRun& run) const override {
     if (run.training)
-      dropout_forward(ctx, run.x[0], run.y[0], run.saved[0], rate_, run.index);
+      dropout_forward(ctx, run.x[0], run.y[0], run.saved[0], rate_, run.name, layout(run));
     else
       scale_into(ctx, run.x[0], run.y[0], 1.0f, false);
   }
 
   void backward(Context& ctx, const LayerRun& run) const override {
-    if (run.wants(0)) dropout_backward(ctx, run.d_y[0], run.d_x[0], run.saved[0], rate_, run.accumulates(0));
+    if (run.wants(0))
+      dropout_backward(ctx, run.d_y[0], run.d_x[0], run.saved[0], rate_, layout(run), run.accumulates(0));
   }
 
  private:
+  static DropoutLayout layout(const LayerRun& run) { return {run.x[0].shape(), run.samples}; }
+
   float rate_;
 };
 
@@ -75,37 +76,34 @@ CTR_VECTORIZE void apply_bits(const T* x, const uint32_t* bits, float scale, int
   }
 }
 
-int64_t sample_grain(int64_t columns) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, columns)); }
+int64_t sample_grain(int64_t elements) { return std::max<int64_t>(1, 8192 / elements); }
 
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate,
-                 uint32_t layer) {
-  const int64_t samples = bits.shape()[0], columns = samples ? x.numel() / samples : 0;
-  const int64_t words = bits.shape()[1];
+                 std::string_view layer, const DropoutLayout& layout) {
+  const int64_t n = layout.elements, groups = layout.groups();
   const auto mask = DropoutMask::make(ctx.seed, layer, ctx.step->step, rate);
-  const auto first = static_cast<uint32_t>(ctx.step->first_sample);
+  const auto first = static_cast<uint32_t>(layout.first(ctx.step->first_sample));
   auto* out_bits = reinterpret_cast<uint32_t*>(bits.data<int32_t>());
-  parallel_for(ctx.threads, samples, sample_grain(columns), [&](int64_t begin, int64_t end) {
+  parallel_for(ctx.threads, layout.samples, sample_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      uint32_t* row_bits = out_bits + s * words;
-      for (int64_t g = 0; g < words / 2; ++g)
-        group_bits(mask, first + static_cast<uint32_t>(s), static_cast<uint32_t>(g), row_bits + 2 * g);
-      apply_bits<false>(x.data<T>() + s * columns, row_bits, 1 / (1 - rate), columns,
-                        y.data<T>() + s * columns);
+      uint32_t* sample_bits = out_bits + s * 2 * groups;
+      for (int64_t g = 0; g < groups; ++g)
+        group_bits(mask, first + static_cast<uint32_t>(s), static_cast<uint32_t>(g), sample_bits + 2 * g);
+      apply_bits<false>(x.data<T>() + s * n, sample_bits, 1 / (1 - rate), n, y.data<T>() + s * n);
     }
   });
 }
 
 template <class T>
 void backward_cpu(Context& ctx, const Tensor& d_y, const Tensor& d_x, const Tensor& bits, float rate,
-                  bool accumulate) {
-  const int64_t samples = bits.shape()[0], columns = samples ? d_y.numel() / samples : 0;
+                  const DropoutLayout& layout, bool accumulate) {
+  const int64_t n = layout.elements, words = 2 * layout.groups();
   const auto* mask = reinterpret_cast<const uint32_t*>(bits.data<int32_t>());
   const auto apply = accumulate ? apply_bits<true, T> : apply_bits<false, T>;
-  parallel_for(ctx.threads, samples, sample_grain(columns), [&](int64_t begin, int64_t end) {
+  parallel_for(ctx.threads, layout.samples, sample_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s)
-      apply(d_y.data<T>() + s * columns, mask + s * bits.shape()[1], 1 / (1 - rate), columns,
-            d_x.data<T>() + s * columns);
+      apply(d_y.data<T>() + s * n, mask + s * words, 1 / (1 - rate), n, d_x.data<T>() + s * n);
   });
 }
 

@@ -6,13 +6,14 @@
 namespace ctr {
 namespace {
 
-// Half a warp decides one group of columns of one sample: each of its threads four of them.
+// Half a warp decides one group of one sample: each of its threads four elements.
 template <class T>
-__global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, const T* x, T* y,
-                               uint32_t* bits, DropoutMask mask, float scale, const StepState* step) {
+__global__ void forward_kernel(int64_t items, DropoutLayout layout, const T* x, T* y, uint32_t* bits,
+                               DropoutMask mask, float scale, const StepState* step) {
   constexpr int kLanes = DropoutMask::kLanes;
   mask.step = static_cast<uint32_t>(step->step);
-  const auto first = static_cast<uint32_t>(step->first_sample);
+  const int64_t groups = layout.groups();
+  const auto first = static_cast<uint32_t>(layout.first(step->first_sample));
   const uint32_t lane = threadIdx.x % kLanes, half = threadIdx.x / kLanes % 2;
   // Whole warps run: a thread without an item takes part in the votes only.
   for (int64_t base = int64_t{blockIdx.x} * blockDim.x; base < items;
@@ -26,9 +27,9 @@ __global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, c
     for (int w = 0; w < 4; ++w) {
       const bool keep = words.v[w] >= mask.threshold;
       kept[w] = __ballot_sync(0xffffffffu, keep) >> (half * kLanes) & 0xffffu;
-      const int64_t column = group * DropoutMask::kGroup + w * kLanes + lane;
-      if (is_real && column < columns) {
-        const int64_t i = sample * columns + column;
+      const int64_t element = group * DropoutMask::kGroup + w * kLanes + lane;
+      if (is_real && element < layout.elements) {
+        const int64_t i = sample * layout.elements + element;
         y[i] = cuda::rounded<T>(keep ? cuda::load(x[i]) * scale : 0.0f);
       }
     }
@@ -38,29 +39,25 @@ __global__ void forward_kernel(int64_t items, int64_t columns, int64_t groups, c
 
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& bits, float rate,
-                  uint32_t layer) {
-  const int64_t samples = bits.shape()[0], groups = bits.shape()[1] / 2;
-  const int64_t items = samples * groups * DropoutMask::kLanes;
-  if (items == 0) return;
+                  std::string_view layer, const DropoutLayout& layout) {
+  const int64_t items = layout.samples * layout.groups() * DropoutMask::kLanes;
   cuda::launch(ctx, "Dropout.forward", {cuda::grid_for(cuda::stream_of(ctx), items)}, forward_kernel<T>,
-               items, x.numel() / samples, groups, static_cast<const T*>(x.data<T>()), y.data<T>(),
+               items, layout, static_cast<const T*>(x.data<T>()), y.data<T>(),
                reinterpret_cast<uint32_t*>(bits.data<int32_t>()), DropoutMask::make(ctx.seed, layer, 0, rate),
                1 / (1 - rate), ctx.step);
 }
 
 template <class T>
 void backward_cuda(Context& ctx, const Tensor& d_y, const Tensor& d_x, const Tensor& bits, float rate,
-                   bool accumulate) {
-  const int64_t samples = bits.shape()[0], words = bits.shape()[1];
-  if (samples == 0) return;
-  const int64_t columns = d_y.numel() / samples;
+                   const DropoutLayout& layout, bool accumulate) {
+  const int64_t elements = layout.elements, words = 2 * layout.groups();
   const auto* mask = reinterpret_cast<const uint32_t*>(bits.data<int32_t>());
   const T* g = d_y.data<T>();
   T* out = d_x.data<T>();
   const float scale = 1 / (1 - rate);
   cuda::for_each(ctx, "Dropout.backward", d_y.numel(), [=] __device__(int64_t i) {
-    const int64_t column = i % columns;
-    const bool keep = mask[i / columns * words + column / 32] >> (column % 32) & 1;
+    const int64_t element = i % elements;
+    const bool keep = mask[i / elements * words + element / 32] >> (element % 32) & 1;
     cuda::store(out[i], keep ? cuda::load(g[i]) * scale : 0.0f, accumulate);
   });
 }

@@ -55,7 +55,8 @@ struct LayerRun {
   std::span<const Tensor> x, y, w, state, saved, scratch;
   std::span<const Tensor> d_x, d_y, d_w;  // empty in forward; d_x[i] is null where d_x_mode[i] is skip
   std::span<const GradMode> d_x_mode;
-  uint32_t index = 0;  // of the layer in its graph: keys the dropout mask
+  std::string_view name;  // of the layer as the user wrote it, its first top: keys the dropout mask
+  int64_t samples = 1;    // of this rank's part of the batch, padding included
   bool training = false;
 
   bool wants(size_t i) const { return d_x_mode[i] != GradMode::skip; }

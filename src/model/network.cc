@@ -32,7 +32,8 @@ Network::Network(Graph graph, const DenseParameters& parameters, Device device, 
     run.w = parameters.compute_weights_of(i), run.d_w = parameters.gradients_of(i),
     run.state = parameters.states_of(i);
     run.d_x_mode = plan_.nodes[i].d_x_mode;
-    run.index = static_cast<uint32_t>(i);
+    run.name = graph_.nodes[i].spec.tops[0];
+    run.samples = graph_.batch;
     run.training = training;
   }
 }

@@ -16,6 +16,7 @@ struct LayerCase {
   Json params;
   std::vector<Shape> inputs;
   int64_t valid = -1;  // samples of the batch; all of them where negative
+  int64_t samples = 0;  // 0: one a row
 };
 
 // Everything a layer computes in one training step, and then in evaluation.
@@ -53,7 +54,8 @@ std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backen
   if (def.is_loss) modes[1] = GradMode::skip;
   LayerRun run;
   run.x = x, run.y = y, run.w = w, run.state = state, run.saved = saved, run.scratch = scratch;
-  run.index = 2;
+  run.name = "layer";
+  run.samples = c.samples ? c.samples : x[0].shape()[0];
   run.training = true;
   layer->forward(d.ctx, run);
   std::vector<std::pair<std::string, std::vector<float>>> results;
@@ -95,6 +97,8 @@ const LayerCase kCases[] = {
     {"CrossEntropyLoss", {}, {{64, 2}, {64, 1}}},
     {"Dropout", {{"dropout_rate", 0.3}}, {{33, 100}}},
     {"Dropout", {{"dropout_rate", 0.5}}, {{64, 64}}},
+    {"Dropout", {{"dropout_rate", 0.5}}, {{60, 30}}, -1, 12},  // five rows a sample
+    {"Dropout", {{"dropout_rate", 0.5}}, {{6, 300}}, -1, 12},  // two samples a row
     {"ELU", {{"elu_alpha", 0.7}}, {{6, 11}}},
     {"ElementwiseMultiply", {}, {{5, 8}, {5, 8}, {5, 8}}},
     {"FmOrder2", {{"out_dim", 10}}, {{21, 260}}},

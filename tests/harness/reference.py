@@ -81,6 +81,8 @@ class Model:
         """``dense_weights``: the flat vector of the dense model file; ``tables``: keys and vectors by embedding."""
         self.declaration, self.rank_rows = declaration, batch_size // ranks
         self.layers: list[Layer] = [LAYERS[n.type](**n.args) for n in declaration.nodes]
+        for layer, n in zip(self.layers, declaration.nodes):
+            layer.name, layer.batch = n.tops[0], batch_size
         self.weights: list[list[Array]] = []
         rest = np.asarray(dense_weights, np.float64)
         for shapes in weight_shapes(declaration):
@@ -141,6 +143,8 @@ class Model:
         d_weights, rows = self.backward()
         flat = self.flat_weights()
         self.dense_update(flat, d_weights, lr)
+        for layer in self.layers:
+            layer.step += 1
         for layer in self.weights:
             layer[:] = [flat.pop(0) for _ in layer]
         for table, (hit, grads) in zip(self.tables, rows):

@@ -10,12 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from harness.philox import kept
 
 Array = np.ndarray
 Shape = tuple[int, ...]
 
 
 class Layer:
+    name = ""  # its first top
+    seed, step, batch = 1, 0, 1  # of the run, and samples in a batch
+
     def __init__(self, **args: Any) -> None:
         self.args = args
         self.training = True
@@ -56,14 +60,18 @@ class Sigmoid(Layer):
 
 
 class Dropout(Layer):
-    """Only the two rates without randomness (0 and 1) and evaluation can have a reference."""
-
     def forward(self, w: list[Array], x: list[Array]) -> list[Array]:
-        assert not self.training or self.args.get("dropout_rate", 0.5) in (0.0, 1.0)
-        return [x[0]]
+        rate, shape = self.args.get("dropout_rate", 0.5), x[0].shape
+        self.factor: Any = 1.0
+        if self.training and rate not in (0.0, 1.0):
+            # Where a row holds several samples, it counts as one.
+            samples = self.batch if shape[0] % self.batch == 0 else shape[0]
+            mask = kept((samples, x[0].size // samples), rate, seed=self.seed, name=self.name, step=self.step)
+            self.factor = mask.reshape(shape) / (1 - rate)
+        return [x[0] * self.factor]
 
     def backward(self, g: list[Array]) -> tuple[list[Array], list[Array]]:
-        return [g[0]], []
+        return [g[0] * self.factor], []
 
 
 class BatchNorm(Layer):
