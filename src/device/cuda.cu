@@ -78,6 +78,19 @@ Stream::~Stream() {
   }
 }
 
+cudaStream_t Stream::get() {
+  check(cudaSetDevice(device_), "choosing a device");  // the calling thread may have used another one
+  LaneState& main = lanes_[kMain];
+  if (uploads_.is_pending()) {
+    uploads_.flush(main.stream);
+    if (lane_ != kMain) {
+      check(cudaEventRecord(main.forked, main.stream), "copying to the device");
+      check(cudaStreamWaitEvent(lanes_[lane_].stream, main.forked), "copying to the device");
+    }
+  }
+  return lanes_[lane_].stream;
+}
+
 Stream::Lane Stream::step_aside(Lane lane) {
   check(cudaEventRecord(lanes_[lane].forked, get()), "forking a stream");
   check(cudaStreamWaitEvent(lanes_[lane].stream, lanes_[lane].forked), "forking a stream");
@@ -117,6 +130,15 @@ cudaGraphExec_t Stream::end_recording() {
   return executable;
 }
 
+// Whatever state the recording is in, the streams leave it.
+void Stream::abandon_recording() noexcept {
+  cudaGraph_t graph = nullptr;
+  static_cast<void>(cudaStreamEndCapture(lanes_[kMain].stream, &graph));
+  if (graph) static_cast<void>(cudaGraphDestroy(graph));
+  static_cast<void>(cudaGetLastError());
+  for (LaneState& lane : lanes_) lane.is_forked = false;
+}
+
 void Stream::launched(std::string_view kernel) {
   check(cudaGetLastError(), kernel);
   if (synchronous_) check(cudaStreamSynchronize(get()), kernel);
@@ -152,11 +174,18 @@ void fill_zero(const Context& ctx, void* data, size_t bytes) {
   check(cudaMemsetAsync(data, 0, bytes, stream_of(ctx).get()), "clearing memory");
 }
 void synchronize(const Context& ctx) { stream_of(ctx).synchronize(); }
+int64_t available(int index) {
+  check(cudaSetDevice(index), "choosing a device");
+  size_t left = 0, total = 0;
+  check(cudaMemGetInfo(&left, &total), "reading the memory that is free");
+  return static_cast<int64_t>(left);
+}
 
 void* create_stream(int index) { return new Stream(index); }
 void release_stream(void* stream) { delete static_cast<Stream*>(stream); }
 bool begin_recording(const Context& ctx) { return stream_of(ctx).begin_recording(); }
 void* end_recording(const Context& ctx) { return stream_of(ctx).end_recording(); }
+void abandon_recording(const Context& ctx) noexcept { stream_of(ctx).abandon_recording(); }
 void replay(const Context& ctx, void* graph) {
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(ctx).get()), "replaying a step");
 }
@@ -171,11 +200,13 @@ void release_graph(void* graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec
 }  // namespace cuda
 
 void register_device_cuda() {
-  register_memory_backend(Backend::cuda, {cuda::allocate, cuda::release, cuda::copy_to_device,
-                                          cuda::copy_to_host, cuda::fill_zero, cuda::synchronize});
-  register_stream_backend(Backend::cuda, {cuda::create_stream, cuda::release_stream, cuda::begin_recording,
-                                          cuda::end_recording, cuda::replay, cuda::release_graph,
-                                          cuda::step_aside, cuda::step_back, cuda::join_aside});
+  register_memory_backend(Backend::cuda,
+                          {cuda::allocate, cuda::release, cuda::copy_to_device, cuda::copy_to_host,
+                           cuda::fill_zero, cuda::synchronize, cuda::available});
+  register_stream_backend(
+      Backend::cuda, {cuda::create_stream, cuda::release_stream, cuda::begin_recording, cuda::end_recording,
+                      cuda::abandon_recording, cuda::replay, cuda::release_graph, cuda::step_aside,
+                      cuda::step_back, cuda::join_aside});
 }
 
 }  // namespace ctr

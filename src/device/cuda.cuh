@@ -32,11 +32,7 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   // The stream that work goes to now. Uploads so far come before it.
-  cudaStream_t get() {
-    cudaSetDevice(device_);  // the calling thread may have used another one
-    if (uploads_.is_pending()) uploads_.flush(lanes_[kMain].stream);
-    return lanes_[lane_].stream;
-  }
+  cudaStream_t get();
 
   // Those of device/stream.h, and one for what embeddings prepare for their update.
   enum Lane { kMain, kBranch, kGradients, kSort };
@@ -70,6 +66,7 @@ class Stream {
 
   bool begin_recording();
   cudaGraphExec_t end_recording();
+  void abandon_recording() noexcept;
   // Called after every launch. With HUGECTR_CUDA_SYNC=1 waits for the kernel, so that its errors carry its
   // name.
   void launched(std::string_view kernel);
@@ -95,6 +92,19 @@ class Stream {
 };
 
 inline Stream& stream_of(const Context& ctx) { return *static_cast<Stream*>(ctx.stream); }
+
+// Work goes to `lane` as long as this lives.
+class OnLane {
+ public:
+  OnLane(Stream& stream, Stream::Lane lane) : stream_(stream), before_(stream.step_aside(lane)) {}
+  ~OnLane() { stream_.step_back(before_); }
+  OnLane(const OnLane&) = delete;
+  OnLane& operator=(const OnLane&) = delete;
+
+ private:
+  Stream& stream_;
+  Stream::Lane before_;
+};
 
 inline constexpr int kBlock = 256;
 

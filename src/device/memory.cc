@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "device/host_memory.h"
+
 namespace ctr {
 namespace {
 
@@ -40,8 +42,9 @@ void zero_host(const Context&, void* to, size_t bytes) {
 }
 
 MemoryBackend& backend(Backend b) {
-  static MemoryBackend backends[kNumBackends] = {
-      {allocate_host, release_host, copy_host, copy_host, zero_host, [](const Context&) {}}};
+  static MemoryBackend backends[kNumBackends] = {{allocate_host, release_host, copy_host, copy_host,
+                                                  zero_host, [](const Context&) {},
+                                                  [](int) { return available_host_memory(); }}};
   return backends[static_cast<int>(b)];
 }
 

@@ -20,6 +20,7 @@ struct MemoryBackend {
   void (*copy_to_host)(const Context& ctx, void* host, const void* from, size_t bytes);  // waits for the data
   void (*fill_zero)(const Context& ctx, void* data, size_t bytes);
   void (*synchronize)(const Context& ctx);
+  int64_t (*available)(int index);  // bytes that can still be taken
 };
 
 void register_memory_backend(Backend backend, const MemoryBackend& functions);

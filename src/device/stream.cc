@@ -39,12 +39,16 @@ void StepGraph::run(const Context& ctx, const std::function<void()>& step) {
   backend_ = ctx.device.backend;
   const StreamBackend& f = functions(backend_);
   if (graph_) return f.replay(ctx, graph_);
-  // The first run loads kernels and fills caches, which a recording must not do.
-  if (!std::exchange(warm_, true) || !f.begin_recording || !f.begin_recording(ctx)) return step();
+  // The first whole run loads kernels and fills caches, which a recording must not do.
+  if (!warm_ || !f.begin_recording || !f.begin_recording(ctx)) {
+    step();
+    warm_ = true;
+    return;
+  }
   try {
     step();
   } catch (...) {
-    if (void* broken = f.end_recording(ctx)) f.release_graph(broken);
+    f.abandon_recording(ctx);
     throw;
   }
   graph_ = f.end_recording(ctx);

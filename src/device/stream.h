@@ -20,6 +20,7 @@ struct StreamBackend {
   // recording is switched off.
   bool (*begin_recording)(const Context& ctx);
   void* (*end_recording)(const Context& ctx);  // a graph
+  void (*abandon_recording)(const Context& ctx) noexcept;
   void (*replay)(const Context& ctx, void* graph);
   void (*release_graph)(void* graph);
   Lane (*step_aside)(const Context& ctx, Lane lane);  // returns the lane so far

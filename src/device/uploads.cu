@@ -132,6 +132,7 @@ void Uploads::flush(cudaStream_t main) {
   move_kernel<<<dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pending_.size())), kBlock, 0,
                 main>>>(moves);
   check(cudaGetLastError(), "copying to the device");
+  if (in_use_.size() == kMaxInUse) recycle_oldest();
   in_use_.push_back({begin_, position_, take_event()});
   check(cudaEventRecord(in_use_.back().free, main), "copying to the device");
   pending_.clear();

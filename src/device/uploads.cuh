@@ -33,6 +33,7 @@ class Uploads {
 
  private:
   static constexpr size_t kRingBytes = size_t{64} << 20, kPieceBytes = kRingBytes / 8;
+  static constexpr size_t kMaxInUse = 128;  // parts: their events take host memory
   struct Piece {
     std::byte* to;
     size_t at, bytes;  // place in the rings
