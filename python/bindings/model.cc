@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "arrow_opener.h"
+#include "base/checked.h"
 #include "base/interrupt.h"
 #include "bind.h"
 #include "device/memory.h"
@@ -196,8 +197,13 @@ void bind_schedule(Class& c) {
       .def("set_learning_rate", method(&Engine::set_learning_rate), nb::arg("lr"))
       .def("learning_rate", in_turn([](Engine& e) { return e.learning_rate(); }))
       .def("reset_schedule",
-           in_turn<float, int64_t, int64_t, int64_t, float, float>(
-               [](Engine& e, auto... values) { e.reset_schedule({values...}); }),
+           in_turn<double, int64_t, int64_t, int64_t, double, double>(
+               [](Engine& e, double base_lr, int64_t warmup_steps, int64_t decay_start, int64_t decay_steps,
+                  double decay_power, double end_lr) {
+                 e.reset_schedule({ctr::checked_float("base_lr", base_lr), warmup_steps, decay_start,
+                                   decay_steps, ctr::checked_float("decay_power", decay_power),
+                                   ctr::checked_float("end_lr", end_lr)});
+               }),
            nb::arg("base_lr"), nb::arg("warmup_steps"), nb::arg("decay_start"), nb::arg("decay_steps"),
            nb::arg("decay_power"), nb::arg("end_lr"));
 }

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include "base/checked.h"
 #include "bind.h"
 #include "optim/dense_update.h"
 #include "optim/schedule.h"
@@ -47,10 +48,28 @@ void dense_update(const Array& weights, const Array& grads, const Array& states,
                     {});
 }
 
+// Raises when a value is out of range.
+void check_optimizer(double beta1, double beta2, double epsilon, double initial_accu_value,
+                     double momentum_factor) {
+  ctr::in_context("CreateOptimizer()", [&] {
+    ctr::validate(ctr::OptimizerSpec{.beta1 = beta1,
+                                     .beta2 = beta2,
+                                     .epsilon = epsilon,
+                                     .initial_accumulator = initial_accu_value,
+                                     .momentum = momentum_factor});
+  });
+}
+
 }  // namespace
 
 void bind_optim(nb::module_& m) {
   bind_schedule(m);
+  m.def("check_optimizer", &check_optimizer, nb::arg("beta1"), nb::arg("beta2"), nb::arg("epsilon"),
+        nb::arg("initial_accu_value"), nb::arg("momentum_factor"), "Raises when a value is out of range.");
+  m.def("checked_float", &ctr::checked_float, nb::arg("name"), nb::arg("value"),
+        "`value` as a 32-bit float; raises unless it is finite.");
+  m.def("checked_nonnegative", &ctr::checked_nonnegative, nb::arg("name"), nb::arg("value"),
+        "`value` as a 32-bit float; raises unless it is finite and not negative.");
 
   nb::module_ testing = m.def_submodule("testing");
   testing.def("dense_update", &dense_update, nb::call_guard<nb::gil_scoped_release>(), nb::arg("weights"),

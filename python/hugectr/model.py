@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import atexit
-import math
 import weakref
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -157,7 +156,8 @@ class Model:
         """Takes the graph from a file, instead of the first calls of :meth:`add`.
 
         Args:
-            graph_config_file: A file of :meth:`graph_to_json` or of an older release; unknown keys are ignored.
+            graph_config_file: A file of :meth:`graph_to_json` or of an older release; keys that have no
+                meaning get a warning.
             include_dense_network: Whether to take the dense layers too; otherwise only input and embeddings.
 
         Raises:
@@ -289,9 +289,8 @@ class Model:
     @converted()
     def set_learning_rate(self, lr: float) -> Error_t:
         """Sets the rate of the next :meth:`train`."""
-        if not 0 <= lr < math.inf:
-            raise InvalidArgumentError(f"Model.set_learning_rate(): lr must be finite and not negative, got {lr}")
-        self._compiled("set_learning_rate").set_learning_rate(lr)
+        engine = self._compiled("set_learning_rate")
+        engine.set_learning_rate(_core.checked_nonnegative("Model.set_learning_rate(): lr", lr))
         return Error_t.Success
 
     @converted()

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import math
-
+from hugectr import _core
 from hugectr.arguments import Record, converted
 from hugectr.enums import Optimizer_t, Update_t
-from hugectr.errors import InvalidArgumentError
 
 
 class OptParamsPy(Record):
@@ -47,12 +45,5 @@ def CreateOptimizer(
         InvalidArgumentError: A value is out of range.
     """
     optimizer = OptParamsPy.of(locals())
-    for name in ("beta1", "beta2", "momentum_factor"):
-        if not 0 <= getattr(optimizer, name) < 1:
-            raise InvalidArgumentError(f"CreateOptimizer(): {name} must be in [0, 1), got {getattr(optimizer, name)}")
-    for name in ("epsilon", "initial_accu_value"):
-        if not 0 <= getattr(optimizer, name) < math.inf:
-            raise InvalidArgumentError(
-                f"CreateOptimizer(): {name} must be finite and not negative, got {getattr(optimizer, name)}"
-            )
+    _core.check_optimizer(beta1, beta2, epsilon, initial_accu_value, momentum_factor)
     return optimizer

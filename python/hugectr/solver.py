@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -76,10 +75,12 @@ def _check(solver: Solver) -> None:
     )
     for name in ("batchsize", "batchsize_eval", "warmup_steps", "decay_steps"):
         _require(getattr(solver, name) >= 1, f"{name} must be at least 1, got {getattr(solver, name)}")
+    for name in ("batchsize", "batchsize_eval"):
+        _require(getattr(solver, name) < 2**31, f"{name} must be below 2**31, got {getattr(solver, name)}")
     for name in ("seed", "lr", "end_lr", "decay_start", "max_eval_batches"):
         _require(getattr(solver, name) >= 0, f"{name} must not be negative, got {getattr(solver, name)}")
     for name in ("lr", "end_lr", "decay_power", "scaler"):
-        _require(math.isfinite(getattr(solver, name)), f"{name} must be finite, got {getattr(solver, name)}")
+        _core.checked_float(f"CreateSolver(): {name}", getattr(solver, name))
     _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power:g}")
     _require(bool(solver.vvgpu) and all(solver.vvgpu), f"vvgpu needs a device in every row, got {solver.vvgpu}")
     for row in solver.vvgpu:

@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "base/checked.h"
 #include "base/log.h"
 #include "io/file.h"
 #include "model/graph.h"
@@ -155,6 +156,10 @@ void Engine::set_source(const std::string& source, const std::string& eval_sourc
   require(!spec_.solver.repeat_dataset, "set_source() needs epoch mode: CreateSolver(repeat_dataset=False)");
   spec_.data.sources = {source};
   spec_.data.eval_source = eval_source;
+}
+
+void Engine::set_learning_rate(double lr) {
+  learning_rate_ = checked_nonnegative("Model.set_learning_rate(): lr", lr);
 }
 
 void Engine::freeze_dense(bool frozen) {

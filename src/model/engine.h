@@ -52,7 +52,7 @@ class Engine {
 
   LearningRateSchedule& schedule() { return schedule_; }
   void reset_schedule(const ScheduleSpec& schedule) { schedule_ = LearningRateSchedule(schedule); }
-  void set_learning_rate(float lr) { learning_rate_ = lr; }
+  void set_learning_rate(double lr);
   float learning_rate() const { return learning_rate_; }
 
   Reader& train_reader() { return *train_reader_; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "optim/rules.h"
 
+#include "base/checked.h"
 #include "base/error.h"
 
 namespace ctr {
@@ -17,6 +18,18 @@ Enum parse(std::string_view what, std::string_view name, const std::string_view 
 }
 
 }  // namespace
+
+void validate(const OptimizerSpec& spec) {
+  const std::pair<const char*, double> shares[] = {
+      {"beta1", spec.beta1}, {"beta2", spec.beta2}, {"momentum_factor", spec.momentum}};
+  for (const auto& [name, value] : shares) {
+    const auto narrow = static_cast<float>(value);
+    require(narrow >= 0 && narrow < 1, "{} must be in [0, 1), got {}", name, value);
+  }
+  const std::pair<const char*, double> sums[] = {{"epsilon", spec.epsilon},
+                                                 {"initial_accu_value", spec.initial_accumulator}};
+  for (const auto& [name, value] : sums) checked_nonnegative(name, value);
+}
 
 int state_count(OptimizerType type) {
   return with_rule(type, [](auto rule) { return rule.kStates; });

@@ -24,6 +24,8 @@ struct OptimizerSpec {
   bool atomic_update = true;  // SGD: kept for graph files; updates are deterministic either way
 };
 
+// Throws invalid_argument, naming the argument, when a value is out of range.
+void validate(const OptimizerSpec& spec);
 int state_count(OptimizerType type);                        // state tensors per weight, as saved
 float initial_state(const OptimizerSpec& spec, int state);  // value of an untouched state
 std::string_view name_of(OptimizerType type);

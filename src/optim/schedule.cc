@@ -32,8 +32,9 @@ float LearningRateSchedule::at(int64_t n) const {
   if (n <= warmup)
     return static_cast<float>(double{base} * static_cast<double>(n) / static_cast<double>(warmup));
   if (start == 0 || n <= start) return base;
-  if (n > start + steps) return end;
-  const double left = static_cast<double>(start + steps - n) / static_cast<double>(steps);
+  const int64_t decayed = n - start;
+  if (decayed > steps) return end;
+  const double left = static_cast<double>(steps - decayed) / static_cast<double>(steps);
   return std::max(static_cast<float>(base * std::pow(left, power)), end);
 }
 
