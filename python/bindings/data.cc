@@ -121,6 +121,7 @@ void bind_spec(nb::module_& m) {
 }  // namespace
 
 void bind_data(nb::module_& m) {
+  m.attr("MAX_SLOTS") = ctr::kMaxSlots;
   nb::module_ testing = m.def_submodule("testing");
   bind_spec(testing);
   nb::class_<TestReader>(testing, "Reader")

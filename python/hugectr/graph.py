@@ -23,7 +23,7 @@ class Graph:
     def __init__(self, solver: spec.Plain, reader: spec.Plain, optimizer: spec.Plain) -> None:
         self._document: spec.Plain = {
             "model_name": solver["model_name"],
-            "solver": solver,
+            "solver": {name: value for name, value in solver.items() if name != "model_name"},
             "reader": reader,
             "optimizer": optimizer,
             "input": None,

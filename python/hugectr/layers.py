@@ -179,7 +179,7 @@ class DenseLayerSwitchs(Record):
 
 
 class DenseLayer(Record):
-    """A dense layer or a loss. Keywords that a layer does not use are ignored.
+    """A dense layer or a loss. Keywords that a layer does not take have no effect and get a warning.
 
     Args:
         layer_type: Kind of layer.

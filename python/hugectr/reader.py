@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
+from hugectr import _core
 from hugectr.arguments import REQUIRED, Arguments, Record, converted
 from hugectr.data import DataSourceParams
 from hugectr.enums import Alignment_t, Check_t, DataReaderSparse_t, DataReaderType_t
@@ -64,7 +65,7 @@ class DataReaderParams(Record):
         keyset: Key sets of the sources, for the embedding training cache.
         eval_source: Evaluation data, like `source`.
         check_type: Whether Norm files carry check bytes (``Sum``) or not (``Non``).
-        cache_eval_data: Evaluation batches to keep in memory; 0 reads them every time.
+        cache_eval_data: Accepted; evaluation data are read every time.
         num_samples: Samples in the training file (Raw); 0 derives it from the file's size.
         eval_num_samples: The same of the evaluation file.
         float_label_dense: Raw: labels and dense values are floats. Otherwise they are integers and a dense value v
@@ -149,8 +150,8 @@ class DataReaderSparseParam(Record):
         self, top_name: str, nnz_per_slot: Union[int, Sequence[int]], is_fixed_length: bool, slot_num: int
     ) -> None:
         where = f'DataReaderSparseParam "{top_name}"'
-        if slot_num < 1:
-            raise InvalidArgumentError(f"{where}: slot_num must be at least 1, got {slot_num}")
+        if not 1 <= slot_num <= _core.MAX_SLOTS:
+            raise InvalidArgumentError(f"{where}: slot_num must be 1 to {_core.MAX_SLOTS}, got {slot_num}")
         nnz = [nnz_per_slot] * slot_num if isinstance(nnz_per_slot, int) else list(nnz_per_slot)
         if len(nnz) != slot_num:
             raise InvalidArgumentError(f"{where}: nnz_per_slot has {len(nnz)} entries for {slot_num} slots")

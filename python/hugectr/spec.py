@@ -13,9 +13,20 @@ from hugectr.errors import InvalidArgumentError, UnsupportedError
 from hugectr.layers import DenseLayer, Input, SparseEmbedding
 from hugectr.optimizer import OptParamsPy
 from hugectr.reader import DataReaderParams
-from hugectr.solver import Solver
+from hugectr.solver import GPU_OPTIONS, TUNING_OPTIONS, Solver
 
 Plain = dict[str, Any]
+# Arguments of CreateSolver that the core does not take with the solver: checked here, warned about or refused.
+_NOT_FOR_THE_CORE = {
+    "lr_policy",
+    "is_dlrm",
+    "kafka_brockers",
+    "use_embedding_collection",
+    "data_source_params",
+    "training_callbacks",
+    "drop_incomplete_batch",
+    *TUNING_OPTIONS,
+} - {*GPU_OPTIONS}
 
 
 def plain(value: Any) -> Any:
@@ -32,7 +43,7 @@ def plain(value: Any) -> Any:
 
 
 def solver_spec(solver: Solver) -> Plain:
-    """Arguments of CreateSolver by name; refuses what no back end can do yet."""
+    """Arguments of CreateSolver by name, as far as the core takes them; refuses what no back end can do yet."""
     if not solver.values():
         raise InvalidArgumentError("Model(): the solver is empty; make it with CreateSolver()")
     if solver.data_source_params is not None:
@@ -50,8 +61,7 @@ def solver_spec(solver: Solver) -> Plain:
             raise InvalidArgumentError(
                 f"Model(): {name} {getattr(solver, name)} is not divisible by the {devices} devices of vvgpu"
             )
-    skipped = ("data_source_params", "training_callbacks", "drop_incomplete_batch")
-    return {name: plain(value) for name, value in solver.values().items() if name not in skipped}
+    return {name: plain(value) for name, value in solver.values().items() if name not in _NOT_FOR_THE_CORE}
 
 
 def _drop_incomplete_batch(of_reader: Optional[bool], of_solver: Optional[bool]) -> Optional[bool]:
@@ -66,7 +76,7 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
     """Arguments of DataReaderParams by name, what the solver says of reading, and what RawAsync files always are."""
     if reader.data_source_params is not None:
         reader.data_source_params.require_local()
-    spec: Plain = plain({k: v for k, v in reader.values().items() if k not in ("data_source_params", "async_param")})
+    spec: Plain = plain(reader)
     spec["drop_incomplete_batch"] = _drop_incomplete_batch(
         reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
     )
@@ -86,6 +96,10 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
             _core.warn_once("DataReaderParams(): float_label_dense has no effect: RawAsync always holds integers")
         spec["float_label_dense"] = False
         spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
+    if reader.cache_eval_data:
+        _core.warn_once("DataReaderParams(): cache_eval_data has no effect: evaluation data are read every time")
+    for name in ("data_source_params", "async_param", "keyset", "cache_eval_data", "read_file_sequentially"):
+        del spec[name]
     return spec
 
 
@@ -110,7 +124,6 @@ def input_spec(layer: Input) -> Plain:
                 "name": sparse.top_name,
                 "nnz_per_slot": list(sparse.nnz_per_slot),
                 "is_fixed_length": sparse.is_fixed_length,
-                "slot_num": sparse.slot_num,
             }
             for sparse in layer.data_reader_sparse_param_array
         ],

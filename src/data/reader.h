@@ -18,6 +18,9 @@ enum class DataFormat : uint8_t { norm, raw, raw_async, parquet };
 
 inline bool is_raw(DataFormat format) { return format == DataFormat::raw || format == DataFormat::raw_async; }
 
+// Slots of all sparse inputs together: far more than data sets have, and few enough for lists by slot.
+inline constexpr int64_t kMaxSlots = int64_t{1} << 20;
+
 struct SparseInputSpec {
   std::string name;
   std::vector<int64_t> nnz_per_slot;  // maximum keys of each slot; its length is the number of slots

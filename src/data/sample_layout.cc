@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/shape.h"
 
 namespace ctr {
 namespace {
@@ -15,6 +16,8 @@ int64_t largest_key(bool i64_keys) {
 
 void add_input(const SparseInputSpec& input, SampleLayout& layout) {
   require(input.slots() > 0, "sparse input \"{}\": slot_num must be positive, got 0", input.name);
+  require(layout.total_slots() + input.slots() <= kMaxSlots, "sparse input \"{}\": more than {} slots in all",
+          input.name, kMaxSlots);
   layout.inputs.push_back({input.name, layout.total_slots(), input.slots()});
   for (const int64_t nnz : input.nnz_per_slot) {
     require(nnz > 0 && nnz <= std::numeric_limits<int32_t>::max(),
@@ -62,6 +65,8 @@ SampleLayout make_layout(const ReaderSpec& spec) {
   require(spec.batch_size > 0, "the batch size must be positive, got {}", spec.batch_size);
   require(spec.label_dim > 0, "label_dim must be positive, got {}", spec.label_dim);
   require(spec.dense_dim >= 0, "dense_dim must not be negative, got {}", spec.dense_dim);
+  for (const int64_t width : {spec.label_dim, spec.dense_dim})  // throws where a batch is beyond all memory
+    static_cast<void>(Shape{spec.batch_size, width});
   SampleLayout layout{spec.batch_size, spec.label_dim, spec.dense_dim, {}, {}};
   for (const SparseInputSpec& input : spec.sparse) add_input(input, layout);
   add_key_ranges(spec, layout);

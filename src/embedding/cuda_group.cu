@@ -2,8 +2,10 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
+#include "base/checked.h"
 #include "device/memory.h"
 #include "embedding/bags.h"
 #include "embedding/cuda_lookup.cuh"
@@ -134,7 +136,10 @@ CudaEmbeddingGroup::CudaEmbeddingGroup(Context& ctx, const std::vector<Embedding
     tables_.push_back(std::make_unique<CudaTable>(ctx, spec, static_cast<uint32_t>(e)));
     clocks[e].optimizer = spec.optimizer;
     clocks[e].step = 0;
-    const int64_t bags = max_batch * spec.slots, capacity = tables_[e]->capacity();
+    const int64_t bags = checked_product(max_batch, spec.slots), capacity = tables_[e]->capacity();
+    require(bags < std::numeric_limits<uint32_t>::max(),
+            "embedding \"{}\": {} samples of {} slots are too many for a GPU", spec.name, max_batch,
+            spec.slots);
     BatchBuffers& b = batches_[e];
     b.counts = Buffer(ctx.device, sizeof(BatchCounts), spec.name);
     b.offsets = Buffer(ctx.device, static_cast<size_t>(bags + 1) * sizeof(uint32_t), spec.name);
@@ -319,12 +324,12 @@ void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> ou
     return combine_rows(ctx, group_, outputs);
   }
   insert_rows(ctx, group_);
-  Stream& stream = stream_of(ctx);
-  const Stream::Lane before = stream.step_aside(Stream::kSort);  // until backward() needs it
-  launch(ctx, "embedding.constants", {1, static_cast<unsigned>(kMaxTables)}, constants_kernel,
-         pointer<StepClock>(clocks_), ctx.step, count());
-  sort_hits(ctx);
-  stream.step_back(before);
+  {
+    const OnLane aside(stream_of(ctx), Stream::kSort);  // until backward() needs it
+    launch(ctx, "embedding.constants", {1, static_cast<unsigned>(kMaxTables)}, constants_kernel,
+           pointer<StepClock>(clocks_), ctx.step, count());
+    sort_hits(ctx);
+  }
   combine_rows(ctx, group_, outputs);
 }
 

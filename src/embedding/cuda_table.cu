@@ -67,11 +67,11 @@ CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t num
               (layout_.has_last_step ? (layout_.dim % 4 == 0 ? 4 : 1) : 0)),
       capacity_(row_capacity(spec, ctx.rank, ctx.world_size)),
       size_(ctx.device, sizeof(uint32_t), "row count") {
-  constexpr int64_t kMaxRows = int64_t{1} << 30;  // entries of twice as many stay below kPending
+  constexpr int64_t kMaxRows = (int64_t{1} << 30) - 1;  // entries of twice as many stay below kPending
   const std::string what = fmt::format("embedding \"{}\"", spec.name);
-  if (spec.type == EmbeddingType::localized_one_hot)
-    one_hot_ = make_one_hot_index(spec, ctx.rank, ctx.world_size);
-  capacity_ = std::min(capacity_, one_hot_ ? int64_t{kPending} - 1 : kMaxRows - 1);
+  const bool one_hot = spec.type == EmbeddingType::localized_one_hot;
+  require_rows(spec, capacity_, one_hot ? int64_t{kPending} - 1 : kMaxRows);
+  if (one_hot) one_hot_ = make_one_hot_index(spec, ctx.rank, ctx.world_size);
   rows_ = Buffer(ctx.device, static_cast<size_t>(capacity_) * stride_ * sizeof(float), what);
   if (one_hot_) {
     const auto n = static_cast<uint32_t>(capacity_);

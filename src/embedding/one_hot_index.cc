@@ -18,9 +18,7 @@ class OneHotIndex final : public RowIndex {
       local_begin_.push_back(size_);
       size_ += spec.slot_size_array[static_cast<size_t>(slots_[i])];
     }
-    require(size_ < kNoRow,
-            "embedding \"{}\": a rank holds at most {} rows, rank {} needs {}; use more ranks", spec.name,
-            kNoRow - 1, rank, size_);
+    require_rows(spec, size_, kNoRow - 1);
   }
 
   int64_t size() const override { return size_; }

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/checked.h"
 #include "optim/row_update.h"
 #include "optim/row_width.h"
 
 namespace ctr {
 namespace {
+
+constexpr int64_t kMiB = 1 << 20;
 
 // Bytes a row is charged with: its vector and states; LazyGlobal's last step counts as one more state.
 int64_t row_bytes(const EmbeddingSpec& spec) {
@@ -16,10 +19,17 @@ int64_t row_bytes(const EmbeddingSpec& spec) {
   return (1 + layout.states + layout.has_last_step) * spec.dim * static_cast<int64_t>(sizeof(float));
 }
 
+// Whether slot_size_array, not the workspace, tells how many rows there can be.
+bool slots_decide(const EmbeddingSpec& spec) {
+  return spec.type == EmbeddingType::localized_one_hot ||
+         (spec.type == EmbeddingType::localized_hash && !spec.slot_size_array.empty());
+}
+
 int64_t slot_rows(const EmbeddingSpec& spec, int rank, int world_size) {
   const SlotSet slots = slots_of(spec, rank, world_size);
   int64_t rows = 0;
-  for (int64_t i = 0; i < slots.count; ++i) rows += spec.slot_size_array[static_cast<size_t>(slots[i])];
+  for (int64_t i = 0; i < slots.count; ++i)
+    rows = checked_sum(rows, spec.slot_size_array[static_cast<size_t>(slots[i])]);
   return rows;
 }
 
@@ -58,13 +68,21 @@ SlotSet slots_of(const EmbeddingSpec& spec, int rank, int world_size) {
 
 std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec) {
   std::vector<int64_t> offsets{0};
-  for (int64_t size : spec.slot_size_array) offsets.push_back(offsets.back() + size);
+  for (int64_t size : spec.slot_size_array) offsets.push_back(checked_sum(offsets.back(), size));
   return offsets;
 }
 
 int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows) {
-  constexpr int64_t kMiB = 1 << 20;
-  return (rows * row_bytes(spec) + kMiB - 1) / kMiB;
+  return checked_sum(checked_product(rows, row_bytes(spec)), kMiB - 1) / kMiB;
+}
+
+int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit) {
+  if (rows <= limit) return rows;
+  const bool by_slots = slots_decide(spec);
+  fail(ErrorKind::invalid_argument,
+       "embedding \"{}\": {} makes {} rows on a rank, which can hold {}; {} would do", spec.name,
+       by_slots ? "slot_size_array" : fmt::format("workspace_size_per_gpu_in_mb={}", spec.workspace_mb), rows,
+       limit, by_slots ? "more ranks" : fmt::format("{} or less", limit * row_bytes(spec) / kMiB));
 }
 
 float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
@@ -75,10 +93,10 @@ float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
 
 void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added,
                    MoreKeys more) {
-  const bool by_slots = is_localized(spec) && !spec.slot_size_array.empty();
   const std::string remedy =
-      by_slots ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
-               : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec, used + added));
+      slots_decide(spec)
+          ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
+          : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec, used + added));
   fail(ErrorKind::out_of_memory,
        "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
        "enough{}",
@@ -91,8 +109,7 @@ void validate(const EmbeddingSpec& spec) {
           "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxRowWidth,
           spec.dim);
   require(spec.slots >= 1, "embedding \"{}\": the input \"{}\" has no slots", spec.name, spec.bottom);
-  if (spec.type == EmbeddingType::localized_one_hot ||
-      (spec.type == EmbeddingType::localized_hash && !spec.slot_size_array.empty()))
+  if (slots_decide(spec))
     validate_slot_sizes(spec);
   else
     require(
@@ -104,11 +121,18 @@ void validate(const EmbeddingSpec& spec) {
 }
 
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {
-  if (spec.type == EmbeddingType::localized_one_hot) return slot_rows(spec, rank, world_size);
-  if (!is_localized(spec) || spec.slot_size_array.empty()) return (spec.workspace_mb << 20) / row_bytes(spec);
-  int64_t rows = 0;  // the same limit everywhere: that of the fullest rank
-  for (int r = 0; r < world_size; ++r) rows = std::max(rows, slot_rows(spec, r, world_size));
-  return rows;
+  const bool by_slots = slots_decide(spec);
+  if (by_slots) validate_slot_sizes(spec);
+  try {
+    if (!by_slots) return checked_product(spec.workspace_mb, kMiB) / row_bytes(spec);
+    if (spec.type == EmbeddingType::localized_one_hot) return slot_rows(spec, rank, world_size);
+    int64_t most = 0;  // the same limit everywhere: that of the fullest rank
+    for (int r = 0; r < world_size; ++r) most = std::max(most, slot_rows(spec, r, world_size));
+    return most;
+  } catch (const Error& e) {
+    const char* argument = by_slots ? "slot_size_array" : "workspace_size_per_gpu_in_mb";
+    throw Error(e.kind(), fmt::format("embedding \"{}\": {}: {}", spec.name, argument, e.what()));
+  }
 }
 
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size) {

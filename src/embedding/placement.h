@@ -26,6 +26,9 @@ std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec);
 // workspace_size_per_gpu_in_mb that holds this many rows.
 int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows);
 
+// `rows` of a rank; throws invalid_argument where they are more than the numbers that rows go by.
+int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit);
+
 // Fresh elements of a row are uniform in (-bound, bound].
 float initial_bound(const EmbeddingSpec& spec, int64_t slot);
 

@@ -123,11 +123,14 @@ constinit decltype(fm_order2_backward) fm_order2_backward{
     "FmOrder2.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
 LayerDef fm_order2_layer() {
-  return {
-      .name = "FmOrder2",
-      .doc = "second-order factorization machine: ((sum of slots)^2 - sum of squares) / 2",
-      .params = {{"out_dim", "out_dim", int64_t{0}, JsonRule::always, "width of one slot and of the output"}},
-      .create = make_layer<FmOrder2>};
+  return {.name = "FmOrder2",
+          .doc = "second-order factorization machine: ((sum of slots)^2 - sum of squares) / 2",
+          .params = {{.keyword = "out_dim",
+                      .json_path = "out_dim",
+                      .initial = int64_t{0},
+                      .doc = "width of one slot and of the output",
+                      .max = kMaxExtent}},
+          .create = make_layer<FmOrder2>};
 }
 
 }  // namespace ctr

@@ -128,7 +128,11 @@ void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_z, co
 }
 
 std::vector<ParamDef> parameters() {
-  return {{"num_output", "fc_param.num_output", int64_t{1}, JsonRule::always, "output width"},
+  return {{.keyword = "num_output",
+           .json_path = "fc_param.num_output",
+           .initial = int64_t{1},
+           .doc = "output width",
+           .max = kMaxExtent},
           {"weight_init_type", "fc_param.weight_init", std::string("Default"), JsonRule::if_changed,
            "initializer of the weight [k, num_output]"},
           {"bias_init_type", "fc_param.bias_init", std::string("Default"), JsonRule::if_changed,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
 #include "base/parallel.h"
 #include "base/vectorize.h"
 #include "kernels/pair_gemm.h"
@@ -19,6 +20,7 @@ class Interaction final : public Layer {
     const Shape &m = inputs[0], &f = inputs[1];
     require(m.rank() == 2 && f.rank() == 3 && m[0] == f[0] && m[1] == f[2],
             "needs inputs [batch, dim] and [batch, slots, dim], got {} and {}", to_string(m), to_string(f));
+    static_cast<void>(checked_product(f[1], f[1] + 1));  // twice the pairs
     return {.outputs = {{m[0], InteractionShape{f[0], f[1], f[2]}.width()}}};
   }
   void forward(Context& ctx, const LayerRun& run) const override {

@@ -177,8 +177,11 @@ constinit decltype(multi_cross_backward) multi_cross_backward{
 LayerDef multi_cross_layer() {
   return {.name = "MultiCross",
           .doc = "cross network: x_{l+1} = x_0 <x_l, w_l> + x_l + b_l",
-          .params = {{"num_layers", "mc_param.num_layers", int64_t{0}, JsonRule::always,
-                      "number of cross layers"},
+          .params = {{.keyword = "num_layers",
+                      .json_path = "mc_param.num_layers",
+                      .initial = int64_t{0},
+                      .doc = "number of cross layers",
+                      .max = 1024},
                      {"weight_init_type", "mc_param.weight_init", std::string("Default"),
                       JsonRule::if_changed, "initializer of the weights"},
                      {"bias_init_type", "mc_param.bias_init", std::string("Default"), JsonRule::if_changed,

@@ -6,6 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/checked.h"
+#include "base/log.h"
+
 namespace ctr {
 namespace {
 
@@ -33,7 +36,7 @@ template <>
 struct Reader<double> {
   static constexpr std::string_view kName = "a number";
   static std::optional<double> read(const Json& v) {
-    return v.is_number() ? std::optional<double>(v.get<float>()) : std::nullopt;
+    return v.is_number() ? std::optional(v.get<double>()) : std::nullopt;
   }
 };
 template <>
@@ -71,8 +74,19 @@ struct Reader<std::vector<T>> {
 };
 
 std::string range_of(const ParamDef& def) {
-  return std::isinf(def.max) ? fmt::format("at least {:g}", def.min)
-                             : fmt::format("between {:g} and {:g}", def.min, def.max);
+  if (std::isinf(def.max)) return fmt::format("at least {:.10g}", def.min);
+  if (std::isinf(def.min)) return fmt::format("at most {:.10g}", def.max);
+  return fmt::format("between {:.10g} and {:.10g}", def.min, def.max);
+}
+
+// Reals as what the layer computes with.
+template <class T>
+void narrow(T&, const std::string&) {}
+void narrow(double& value, const std::string& what) {
+  value = static_cast<double>(checked_float(what, value));
+}
+void narrow(RealList& values, const std::string& what) {
+  for (double& value : values) narrow(value, what);
 }
 
 template <class T>
@@ -98,8 +112,9 @@ ParamValue convert(const Json& v, const ParamDef& def, const std::string& name, 
       [&](const auto& typed) -> ParamValue {
         using T = std::decay_t<decltype(typed)>;
         const bool unwrap = !is_list<T> && v.is_array() && v.size() == 1;
-        const auto value = Reader<T>::read(unwrap ? v[0] : v);
+        auto value = Reader<T>::read(unwrap ? v[0] : v);
         require(value.has_value(), "{}: {} must be {}, got {}", where, name, Reader<T>::kName, v.dump());
+        narrow(*value, fmt::format("{}: {}", where, name));
         check(*value, def, name, where);
         return *value;
       },
@@ -140,9 +155,22 @@ bool has_key(const ParamDef& def, const Params& params) {
   return def.rule != JsonRule::never && def.rule != JsonRule::presence && gate_open(def, params);
 }
 
+void warn_about_idle(const std::vector<ParamDef>& defs, const Json& given, const std::string& where) {
+  std::string idle, taken;
+  for (const auto& [keyword, value] : given.items())
+    if (std::none_of(defs.begin(), defs.end(), [&](const ParamDef& def) { return def.keyword == keyword; }))
+      idle += (idle.empty() ? "" : ", ") + keyword;
+  if (idle.empty()) return;
+  for (const ParamDef& def : defs)
+    if (def.rule != JsonRule::never) taken += (taken.empty() ? "it takes " : ", ") + def.keyword;
+  log::warn_once(fmt::format("{}: without effect on this layer: {}; {}", where, idle,
+                             taken.empty() ? "it takes no keywords" : taken));
+}
+
 }  // namespace
 
 Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given, const std::string& where) {
+  warn_about_idle(defs, given, where);
   Params params;
   for (const ParamDef& def : defs) {
     const auto it = given.find(def.keyword);

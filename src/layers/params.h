@@ -27,6 +27,9 @@ enum class JsonRule {
   never,       // not part of the graph file
 };
 
+// Largest extent that a keyword may ask for.
+inline constexpr double kMaxExtent = 2147483647;
+
 // One keyword of a layer: everything the JSON reader and writer, the Python front and the reference page
 // need.
 struct ParamDef {
@@ -64,9 +67,10 @@ class Params {
   std::map<std::string, ParamValue> values_;
 };
 
-// Defaults, overwritten by `given` ({keyword: value}; null: none). Keywords the layer does not use are
-// ignored, as every release did. Throws when a value has the wrong type, naming `where` (for example `layer
-// "fc1" (InnerProduct)`). Reals pass through float: they are what the layer computes with.
+// Defaults, overwritten by `given` ({keyword: value}; null: none). Keywords the layer does not take have no
+// effect, as in every release, and get one warning. Throws when a value has the wrong type, naming `where`
+// (for example `layer "fc1" (InnerProduct)`). Reals pass through float: they are what the layer computes
+// with.
 Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given, const std::string& where);
 // The same from a layer's entry in a graph file. Missing required keys are named with their full path.
 Params params_from_graph(const std::vector<ParamDef>& defs, const Json& entry, const std::string& where);

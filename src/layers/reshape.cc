@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/checked.h"
 #include "device/memory.h"
 #include "kernels/columns.h"
 #include "layers/layer.h"
@@ -41,11 +42,11 @@ class Reshape final : public Layer {
  private:
   LayerShapes infer_plain(const Shape& x) const {
     const int64_t width = leading_dim_ > 0 ? leading_dim_ : x.numel() / x[0];
-    const int64_t steps = std::max<int64_t>(time_step_, 1);
-    require(x.numel() % (width * steps) == 0, "{} does not divide into rows of {}", to_string(x),
+    const int64_t steps = std::max<int64_t>(time_step_, 1), wanted = checked_product(width, steps);
+    require(x.numel() % wanted == 0, "{} does not divide into rows of {}", to_string(x),
             time_step_ > 0 ? fmt::format("time_step {} x leading_dim {}", time_step_, width)
                            : fmt::format("leading_dim {}", width));
-    const int64_t rows = x.numel() / (width * steps);
+    const int64_t rows = x.numel() / wanted;
     if (time_step_ > 0) return {.outputs = {{rows, steps, width}}, .is_view = true};
     return {.outputs = {{rows, width}}, .is_view = true};
   }
@@ -56,7 +57,7 @@ class Reshape final : public Layer {
       require(slot >= 0 && slot < x[1], "selected slot {} is outside the {} slots of {}", slot, x[1],
               to_string(x));
     if (slots_.empty()) return {.outputs = {{x[0], x[1] * x[2]}}, .is_view = true};
-    return {.outputs = {{x[0], static_cast<int64_t>(slots_.size()) * x[2]}}};
+    return {.outputs = {{x[0], checked_product(std::ssize(slots_), x[2])}}};
   }
 
   int64_t leading_dim_, time_step_;
@@ -84,6 +85,7 @@ LayerDef reshape_layer() {
                   .rule = JsonRule::optional,
                   .doc = "last dimension of the output; 0: all elements of a row",
                   .min = 0,
+                  .max = kMaxExtent,
                   .gate = "!selected"},
                  {.keyword = "time_step",
                   .json_path = "time_step",
@@ -91,6 +93,7 @@ LayerDef reshape_layer() {
                   .rule = JsonRule::optional,
                   .doc = "middle dimension of the output; 0: none",
                   .min = 0,
+                  .max = kMaxExtent,
                   .gate = "!selected"}},
       .create = make_layer<Reshape>};
 }

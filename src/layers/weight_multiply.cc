@@ -23,10 +23,10 @@ class WeightMultiply final : public Layer {
     const Shape& x = inputs[0];
     require(x.rank() == 2 && x[1] == dims_[0], "weight_dims [{}, {}] need an input [batch, {}], got {}",
             dims_[0], dims_[1], dims_[0], to_string(x));
-    const auto s = static_cast<double>(dims_[0]), sv = static_cast<double>(dims_[0] * dims_[1]);
-    return {.outputs = {{x[0], dims_[0] * dims_[1]}},
-            .weights = {
-                {"weight", {dims_[0], dims_[1]}, choose_initializer(init_, s, sv, xavier_uniform(s, sv))}}};
+    const Shape weight = in_context("weight_dims", [&] { return Shape{dims_[0], dims_[1]}; });
+    const auto s = static_cast<double>(dims_[0]), sv = static_cast<double>(weight.numel());
+    return {.outputs = {{x[0], weight.numel()}},
+            .weights = {{"weight", weight, choose_initializer(init_, s, sv, xavier_uniform(s, sv))}}};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     weight_multiply_forward(ctx, run.x[0], run.w[0], run.y[0]);

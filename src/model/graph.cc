@@ -32,16 +32,22 @@ class GraphBuilder {
     return id;
   }
 
+  Shape batch_of(const char* argument, int64_t width) const {
+    return in_context(fmt::format("Input: {}={}", argument, width), [&] {
+      return Shape{graph_.batch, width};
+    });
+  }
+
   void add_inputs() {
     const InputSpec& input = spec_.input;
     require(!input.labels.empty(), "the model has no Input: add hugectr.Input(...) first");
     for (const auto& label : input.labels) {
       require(label.dim > 0, "label \"{}\": label_dim must be positive, got {}", label.name, label.dim);
-      graph_.labels.push_back(add_value(label.name, {graph_.batch, label.dim}, false));
+      graph_.labels.push_back(add_value(label.name, batch_of("label_dim", label.dim), false));
       graph_.values.back().is_f32 = true;
     }
     if (input.dense_dim > 0)
-      graph_.dense = add_value(input.dense_name, {graph_.batch, input.dense_dim}, false);
+      graph_.dense = add_value(input.dense_name, batch_of("dense_dim", input.dense_dim), false);
     for (size_t i = 0; i < input.sparse.size(); ++i)
       for (size_t j = 0; j < i; ++j)
         require(input.sparse[i].name != input.sparse[j].name, "sparse input \"{}\" is defined twice",
@@ -55,7 +61,10 @@ class GraphBuilder {
       fail_unknown(fmt::format("sparse input of embedding \"{}\":", e.name), e.bottom, known);
     require(e.dim >= 1 && e.dim <= 1024, "embedding \"{}\": embedding_vec_size must be in 1..1024, got {}",
             e.name, e.dim);
-    graph_.embeddings.push_back(add_value(e.name, {graph_.batch, e.slots, e.dim}, true));
+    const Shape shape = in_context(fmt::format("embedding \"{}\" of {} slots", e.name, e.slots), [&] {
+      return Shape{graph_.batch, e.slots, e.dim};
+    });
+    graph_.embeddings.push_back(add_value(e.name, shape, true));
   }
 
   int find_bottom(size_t layer, const std::string& name) {

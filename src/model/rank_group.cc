@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "device/plugin.h"
+#include "model/memory_need.h"
 #include "model/precision.h"
 
 namespace ctr {
@@ -38,6 +39,7 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
     comms = make_local_comms(n);
   const std::vector<Device> devices = devices_of(spec);
   const DType compute = compute_type(spec, devices.front());
+  check_memory(spec, devices, compute);
   for (size_t r = 0; r < comms.size(); ++r)
     ranks_.push_back(std::make_unique<Rank>(spec, seed, devices[r], compute, std::move(comms[r]), threads));
   errors_.resize(ranks_.size());

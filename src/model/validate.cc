@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/validate.h"
 
+#include <limits>
+
 #include "base/log.h"
 #include "device/plugin.h"
+#include "embedding/placement.h"
 #include "model/graph.h"
 
 namespace ctr {
@@ -22,7 +25,8 @@ void validate_devices(const SolverSpec& solver, int ranks) {
 }
 
 void validate_batch(const char* name, int64_t batch, int ranks) {
-  require(batch > 0, "{} must be positive, got {}", name, batch);
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  require(batch > 0 && batch <= kMost, "{} must be positive and at most {}, got {}", name, kMost, batch);
   require(batch % ranks == 0, "{} = {} is not divisible by the {} devices of vvgpu", name, batch, ranks);
 }
 
@@ -40,6 +44,7 @@ void validate(const ModelSpec& spec) {
   require(spec.layers.size() >= 2, "a model needs an Input and at least two dense layers, got {}",
           spec.layers.size());
   build_graph(spec, solver.batch_size / ranks);
+  for (const EmbeddingSpec& embedding : spec.embeddings) validate(embedding);
 }
 
 }  // namespace ctr

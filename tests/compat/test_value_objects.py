@@ -56,6 +56,8 @@ def test_solver_of_3_1_starts_with_the_seed() -> None:
         (dict(lr=float("nan")), "lr must not be negative, got nan"),
         (dict(end_lr=float("inf")), "end_lr must be finite"),
         (dict(decay_power=float("inf")), "decay_power must be finite"),
+        (dict(lr=1e39), r"lr must be finite, got 1e\+39, more than a 32-bit float holds"),
+        (dict(batchsize=2**62), "batchsize must be below 2\\*\\*31, got 4611686018427387904"),
     ],
 )
 def test_solver_checks(arguments: dict[str, Any], message: str) -> None:
@@ -333,8 +335,10 @@ def test_optimizer_checks() -> None:
     for value in ("inf", "nan", "-1"):
         with pytest.raises(InvalidArgumentError, match=f"epsilon must be finite and not negative, got {value}"):
             hugectr.CreateOptimizer(epsilon=float(value))
-    with pytest.raises(InvalidArgumentError, match=r"beta1 must be in \[0, 1\), got 1.0"):
+    with pytest.raises(InvalidArgumentError, match=r"beta1 must be in \[0, 1\), got 1"):
         hugectr.CreateOptimizer(beta1=1)
+    with pytest.raises(InvalidArgumentError, match="initial_accu_value must be .*, got 1e\\+300, more than a 32-bit"):
+        hugectr.CreateOptimizer(initial_accu_value=1e300)
     with pytest.raises(InvalidArgumentError, match="the optimizer is empty"):
         spec.optimizer_spec(hugectr.OptParamsPy())
 

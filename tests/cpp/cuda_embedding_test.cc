@@ -188,6 +188,20 @@ TEST(CudaEmbeddingTest, OverflowIsAnErrorThatChangesNothing) {
   EXPECT_THROW(stage(77777, 1), Error);
 }
 
+TEST(CudaEmbeddingTest, MoreRowsThanItCanNumberAreAnError) {
+  OnDevice d(Backend::cuda);
+  const auto make = [&](EmbeddingSpec spec) { return make_embedding_group(d.ctx, {spec}, kBatch); };
+  EmbeddingSpec hash =
+      make_spec(EmbeddingType::distributed_hash, Combiner::sum, 1, {.type = OptimizerType::sgd});
+  hash.workspace_mb = 4096;  // 2^30 rows
+  EXPECT_THROW(make(hash), Error);
+  EmbeddingSpec one_hot =
+      make_spec(EmbeddingType::localized_one_hot, Combiner::sum, 1, {.type = OptimizerType::sgd});
+  one_hot.slots = 2;
+  one_hot.slot_size_array = {int64_t{1} << 30, int64_t{1} << 30};
+  EXPECT_THROW(make(one_hot), Error);
+}
+
 TEST(CudaEmbeddingTest, DumpsTravelBetweenBackEnds) {
   const OptimizerSpec lazy{.type = OptimizerType::adam, .update = UpdateType::lazy_global};
   for (const auto type :

@@ -109,4 +109,14 @@ def test_unknown_names():
         run("Slize", [])
     with pytest.raises(KeyError, match='unknown initializer "Xavier"'):
         run("InnerProduct", [[[1.0]]], weight_init_type="Xavier")
-    assert run("ReLU", [[[1.0]]], num_output="ignored")["outputs"][0] == 1
+
+
+def test_keywords_of_other_layers_have_no_effect_and_are_named_once(capsys):
+    for _ in range(2):
+        assert run("ReLU", [[[1.0]]], num_output="7")["outputs"][0] == 1
+        assert run("Dropout", [[[1.0]]], axis=1, factor=2, dropout_rate=1)["outputs"][0] == 1
+    lines = [line.split("]: ")[-1] for line in capsys.readouterr().out.splitlines() if "without effect" in line]
+    assert lines == [
+        "ReLU: without effect on this layer: num_output; it takes no keywords",
+        "Dropout: without effect on this layer: axis, factor; it takes dropout_rate",
+    ]

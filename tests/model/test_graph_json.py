@@ -207,6 +207,26 @@ def test_older_forms_are_read(case, tmp_path):
     training.train(model, 1)
 
 
+def test_members_of_older_files_are_known_and_others_named_once(tmp_path, capsys):
+    def change(graph):
+        graph.update(solver={"gpu": [0]}, optimizer={}, extra=1)
+        graph["layers"][0].update(name="data", format="Norm", check="Sum", cache_eval_data=0, num_workers=3)
+        of(graph, "embedding").update(name="e", plan_file="plan.json")
+        of(graph, "embedding")["optimizer"]["adam_hparam"].update(learning_rate=0.1, warmup_steps=5, alpha=1)
+        of(graph, "embedding")["sparse_embedding_hparam"].update(default_emb_vec_value=0.0)
+        of(graph, "fc").update(name="fc", activation="Relu")
+        of(graph, "fc")["fc_param"]["use_bias"] = True
+
+    for i in range(2):
+        (tmp_path / str(i)).mkdir()
+        edited(tmp_path / str(i), change).construct_from_json(str(tmp_path / str(i) / "graph.json"), True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "graph file" in line]
+    assert len(lines) == 1 and "WARNING" in lines[0]
+    assert lines[0].endswith(
+        "no effect: extra, layers[1].optimizer.adam_hparam.alpha, layers[2].activation, layers[2].fc_param.use_bias"
+    )
+
+
 def test_older_capacities_and_updates_mean_what_they_say(tmp_path):
     def change(graph):
         capacity(graph, "max_vocabulary_size_global")
@@ -271,11 +291,34 @@ REJECTED = {
         ["embedding_vec_size", "integer", "3.5"],
     ),
     "huge output": (lambda g: of(g, "fc")["fc_param"].update(num_output=2**64 - 1), ["num_output", "integer"]),
+    "decay of 2": (
+        lambda g: of(g, "embedding")["optimizer"]["adam_hparam"].update(beta1=2),
+        ["graph.json", "layers[1].optimizer.adam_hparam", "beta1 must be in [0, 1), got 2"],
+    ),
+    "decay that rounds to 1": (
+        lambda g: of(g, "embedding")["optimizer"]["adam_hparam"].update(beta2=1 - 1e-12),
+        ["beta2 must be in [0, 1)"],
+    ),
+    "infinite accumulator": (
+        lambda g: of(g, "embedding").update(
+            optimizer={"type": "AdaGrad", "adagrad_hparam": {"initial_accu_value": 1e300, "epsilon": 0}}
+        ),
+        ["layers[1].optimizer.adagrad_hparam", "initial_accu_value", "1e+300"],
+    ),
+    "infinite rate": (
+        lambda g: of(g, "fc").update(type="Dropout", rate=1e39),
+        ["layers[2]", "rate must be finite, got 1e+39, more than a 32-bit float holds"],
+    ),
+    "infinite weight": (
+        lambda g: of(g, "loss").update({"type": "MultiCrossEntropyLoss", "target_weight": [1e39]}),
+        ["target_weight", "1e+39"],
+    ),
     "missing key": (lambda g: of(g, "fc").pop("fc_param") and None, ["layers[2]", "fc_param"]),
     "missing inner key": (lambda g: of(g, "fc")["fc_param"].clear(), ["layers[2]", "fc_param.num_output"]),
     "wrong type": (lambda g: of(g, "fc")["fc_param"].update(num_output=[3, 4]), ["num_output"]),
     "bottom of nowhere": (lambda g: of(g, "fc").update(bottom="nowhere"), ["nowhere", "fc"]),
     "duplicate top": (lambda g: of(g, "fc").update(top="flat"), ["flat"]),
+    "no list of inputs": (lambda g: g["layers"][0].update(sparse=3), ["layers[0].sparse must be a list"]),
     "slots": (lambda g: g["layers"][0]["sparse"][0].update(nnz_per_slot=[1, 1, 1]), ["nnz_per_slot", "3", "2"]),
     "vector size": (
         lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(embedding_vec_size=2000),

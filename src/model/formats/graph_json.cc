@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/checked.h"
+#include "model/formats/graph_members.h"
 #include "model/formats/json_fit.h"
 #include "model/graph.h"
 #include "optim/row_width.h"
@@ -64,7 +66,7 @@ Json optimizer_entry(const OptimizerSpec& o) {
 
 Json embedding_entry(const EmbeddingSpec& e, int ranks) {
   Json hparam{{"workspace_size_per_gpu_in_mb", e.workspace_mb},
-              {"max_vocabulary_size_global", row_capacity(e, 0, ranks) * ranks},
+              {"max_vocabulary_size_global", checked_product(row_capacity(e, 0, ranks), ranks)},
               {"embedding_vec_size", e.dim},
               {"combiner", name_of(e.combiner)}};
   if (!e.slot_size_array.empty()) hparam["slot_size_array"] = e.slot_size_array;
@@ -152,11 +154,15 @@ Json read_data_entry(const Entry& data) {
           names.size(), dims.size());
   for (size_t i = 0; i < names.size(); ++i) labels.push_back({{"name", names[i]}, {"dim", dims[i]}});
   const Json& list = data.at("sparse");
+  require(list.is_array(), "graph file: {}.sparse must be a list", data.path());
+  int64_t room = kMaxSlots;
   for (size_t i = 0; i < list.size(); ++i) {
     const Entry sparse(list[i], fmt::format("{}.sparse[{}]", data.path(), i));
     const auto slots = sparse.get<int64_t>("slot_num");
-    require(slots > 0 && slots < (1 << 24), "graph file: {}.slot_num must be positive, got {}", sparse.path(),
-            slots);
+    require(slots > 0 && slots <= room,
+            "graph file: {}.slot_num must be positive, and at most {} in all, got {}", sparse.path(),
+            kMaxSlots, slots);
+    room -= slots;
     const Json fixed = sparse.has("is_fixed_length") ? sparse.at("is_fixed_length") : Json(false);
     sparse_inputs.push_back({{"name", sparse.get<std::string>("top")},
                              {"nnz_per_slot", read_nnz(sparse, slots)},
@@ -179,7 +185,9 @@ Json read_optimizer_entry(const Entry& optimizer) {
   const OptimizerKeys keys = keys_of(parse_optimizer(type));
   if (keys.reals.empty() && !optimizer.has(keys.object)) return result;
   const Entry members = optimizer.child(keys.object);
-  for (const auto& [key, value] : keys.reals) result[key] = members.get<double>(key);
+  OptimizerSpec spec;
+  for (const auto& [key, value] : keys.reals) result[key] = spec.*value = members.get<double>(key);
+  in_context("graph file: " + members.path(), [&] { validate(spec); });
   if (members.has("atomic_update")) result["atomic_update"] = members.get<bool>("atomic_update");
   return result;
 }
@@ -199,8 +207,7 @@ void read_capacity(const Entry& hparam, Json& result) {
   for (const char* key : keys) {
     if (!hparam.has(key)) continue;
     const auto size = hparam.get<int64_t>(key);
-    require(size >= 0 && size <= int64_t{1} << 40, "graph file: {}.{} is out of range: {}", hparam.path(),
-            key, size);
+    require(size >= 0, "graph file: {}.{} must not be negative, got {}", hparam.path(), key, size);
     result[key] = size;
     return;
   }
@@ -284,6 +291,7 @@ std::string graph_from_json(const std::string& text) {
     require(result["layers"].empty(), "graph file: {} is an embedding after a dense layer", entry.path());
     result["embeddings"].push_back(read_embedding_entry(entry));
   }
+  warn_about_unknown_members(document);
   return result.dump();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -14,8 +15,8 @@ struct IsVector : std::false_type {};
 template <class T>
 struct IsVector<std::vector<T>> : std::true_type {};
 
-// Whether a JSON value keeps its meaning as a T: Json::get would also cut reals to integers and wrap large
-// integers around.
+// Whether a JSON value keeps its meaning as a T: Json::get would also cut reals to integers, wrap large
+// integers around, and make infinities of reals that no float holds.
 template <class T, class Value>
 bool fits(const Value& value) {
   if constexpr (IsVector<T>::value) {
@@ -23,6 +24,8 @@ bool fits(const Value& value) {
   } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
     if (value.is_number_unsigned()) return std::in_range<T>(value.template get<uint64_t>());
     return value.is_number_integer() && std::in_range<T>(value.template get<int64_t>());
+  } else if constexpr (std::is_same_v<T, float>) {
+    return !value.is_number() || std::isfinite(value.template get<float>());
   } else {
     return true;
   }

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "base/checked.h"
+#include "base/log.h"
 #include "embedding/placement.h"
 #include "layers/layer.h"
 #include "model/formats/json_fit.h"
@@ -11,19 +14,50 @@
 namespace ctr {
 namespace {
 
+// The members of an object, and which of them somebody asked for.
+class Members {
+ public:
+  Members(const Json& object, std::string name) : object_(object), name_(std::move(name)) {}
+  // Null when it is missing or null.
+  const Json* find(const char* key) const {
+    known_.insert(key);
+    const auto it = object_.find(key);
+    return it == object_.end() || it->is_null() ? nullptr : &*it;
+  }
+  // An object or a list; null, which is empty as well, when it is missing.
+  const Json& part(const char* key) const {
+    static const Json nothing;
+    const Json* found = find(key);
+    return found ? *found : nothing;
+  }
+  // Call it when everything has been asked for.
+  void warn_about_others() const {
+    std::string others;
+    for (const auto& [key, value] : object_.items())
+      if (!known_.count(key)) others += (others.empty() ? "" : ", ") + key;
+    if (!others.empty()) log::warn_once(fmt::format("{}: unknown members have no effect: {}", name_, others));
+  }
+
+ private:
+  const Json& object_;
+  std::string name_;
+  mutable std::set<std::string, std::less<>> known_;
+};
+
 template <class T>
-void read(const Json& object, const char* key, T& value) {
-  const auto it = object.find(key);
-  if (it == object.end() || it->is_null()) return;
+void read(const Members& object, const char* key, T& value) {
+  const Json* found = object.find(key);
+  if (!found) return;
   try {
-    require(fits<T>(*it), "\"{}\" is out of range: {}", key, it->dump());
-    value = it->get<T>();
+    require(fits<T>(*found), "\"{}\" is out of range: {}", key, found->dump());
+    value = found->get<T>();
   } catch (const Json::exception&) {
-    fail(ErrorKind::invalid_argument, "\"{}\" has the wrong type: {}", key, it->dump());
+    fail(ErrorKind::invalid_argument, "\"{}\" has the wrong type: {}", key, found->dump());
   }
 }
 
-SolverSpec read_solver(const Json& j) {
+SolverSpec read_solver(const Json& json) {
+  const Members j(json, "solver");
   SolverSpec s;
   read(j, "seed", s.seed);
   read(j, "lr", s.schedule.base_lr);
@@ -44,6 +78,7 @@ SolverSpec read_solver(const Json& j) {
   read(j, "scaler", s.scaler);
   read(j, "metrics_spec", s.metrics);
   read(j, "i64_input_key", s.i64_input_key);
+  j.warn_about_others();
   return s;
 }
 
@@ -55,7 +90,8 @@ DataFormat parse_format(const std::string& name) {
   fail_unknown("data format", name, {"Norm", "Raw", "RawAsync", "Parquet"});
 }
 
-DataSpec read_data(const Json& j) {
+DataSpec read_data(const Json& json) {
+  const Members j(json, "reader");
   DataSpec d;
   std::string format = "Norm", check = "Non";
   read(j, "data_reader_type", format);
@@ -72,18 +108,20 @@ DataSpec read_data(const Json& j) {
   read(j, "shuffle", d.shuffle);
   read(j, "drop_incomplete_batch", d.drop_incomplete_train);
   read(j, "drop_incomplete_batch", d.drop_incomplete_eval);
+  j.warn_about_others();
   return d;
 }
 
 // A float's worth of digits, which is what graph files hold: a model declared in Python and one read back
 // compute the same.
-void read_float(const Json& object, const char* key, double& value) {
+void read_float(const Members& object, const char* key, double& value) {
   auto narrow = static_cast<float>(value);
   read(object, key, narrow);
   value = static_cast<double>(narrow);
 }
 
-OptimizerSpec read_optimizer(const Json& j) {
+OptimizerSpec read_optimizer(const Json& json) {
+  const Members j(json, "optimizer");
   OptimizerSpec o;
   std::string type(name_of(o.type)), update(name_of(o.update));
   read(j, "type", type);
@@ -96,39 +134,52 @@ OptimizerSpec read_optimizer(const Json& j) {
   read_float(j, "initial_accu_value", o.initial_accumulator);
   read_float(j, "momentum_factor", o.momentum);
   read(j, "atomic_update", o.atomic_update);
+  j.warn_about_others();
+  in_context("optimizer", [&] { validate(o); });
   return o;
 }
 
-InputSpec read_input(const Json& j) {
+LabelSpec read_label(const Json& json) {
+  const Members j(json, "label");
+  LabelSpec l;
+  read(j, "name", l.name);
+  read(j, "dim", l.dim);
+  read(j, "weight", l.weight);
+  j.warn_about_others();
+  return l;
+}
+
+SparseInputSpec read_sparse_input(const Json& json) {
+  const Members j(json, "sparse input");
+  SparseInputSpec s;
+  read(j, "name", s.name);
+  read(j, "nnz_per_slot", s.nnz_per_slot);
+  read(j, "is_fixed_length", s.is_fixed_length);
+  j.warn_about_others();
+  return s;
+}
+
+InputSpec read_input(const Json& json) {
+  const Members j(json, "input");
   InputSpec input;
-  for (const Json& label : j.value("labels", Json::array())) {
-    LabelSpec l;
-    read(label, "name", l.name);
-    read(label, "dim", l.dim);
-    read(label, "weight", l.weight);
-    input.labels.push_back(l);
-  }
+  for (const Json& label : j.part("labels")) input.labels.push_back(read_label(label));
   read(j, "dense_name", input.dense_name);
   read(j, "dense_dim", input.dense_dim);
-  for (const Json& sparse : j.value("sparse", Json::array())) {
-    SparseInputSpec s;
-    read(sparse, "name", s.name);
-    read(sparse, "nnz_per_slot", s.nnz_per_slot);
-    read(sparse, "is_fixed_length", s.is_fixed_length);
-    input.sparse.push_back(s);
-  }
+  for (const Json& sparse : j.part("sparse")) input.sparse.push_back(read_sparse_input(sparse));
+  j.warn_about_others();
   return input;
 }
 
 // Older graph files give rows, of one device or of all, instead of megabytes.
-int64_t read_rows(const Json& j, int ranks) {
+int64_t read_rows(const Members& j, int ranks) {
   int64_t per_rank = 0, global = 0;
   read(j, "max_vocabulary_size_per_gpu", per_rank);
   read(j, "max_vocabulary_size_global", global);
-  return std::max(per_rank, (global + ranks - 1) / std::max(1, ranks));
+  return std::max(per_rank, checked_sum(global, ranks - 1) / std::max(1, ranks));
 }
 
-EmbeddingSpec read_embedding(const Json& j, const ModelSpec& model) {
+EmbeddingSpec read_embedding(const Json& json, const ModelSpec& model) {
+  const Members j(json, "embedding");
   EmbeddingSpec e;
   std::string type, combiner = "sum";
   read(j, "type", type);
@@ -138,54 +189,57 @@ EmbeddingSpec read_embedding(const Json& j, const ModelSpec& model) {
   read(j, "embedding_vec_size", e.dim);
   read(j, "combiner", combiner);
   read(j, "slot_size_array", e.slot_size_array);
-  e.type = in_context(fmt::format("embedding \"{}\"", e.name), [&] { return parse_embedding_type(type); });
-  e.combiner = parse_combiner(combiner);
-  const auto optimizer = j.find("optimizer");
-  const bool own = optimizer != j.end() && !optimizer->is_null();
-  e.optimizer = own ? read_optimizer(*optimizer) : model.optimizer;
-  if (const int64_t rows = read_rows(j, model.ranks())) e.workspace_mb = workspace_mb_for(e, rows);
+  in_context(fmt::format("embedding \"{}\"", e.name), [&] {
+    e.type = parse_embedding_type(type);
+    e.combiner = parse_combiner(combiner);
+    const Json* optimizer = j.find("optimizer");
+    e.optimizer = optimizer ? read_optimizer(*optimizer) : model.optimizer;
+    if (const int64_t rows = read_rows(j, model.ranks())) e.workspace_mb = workspace_mb_for(e, rows);
+  });
+  j.warn_about_others();
   for (const auto& sparse : model.input.sparse)
     if (sparse.name == e.bottom) e.slots = sparse.slots(), e.nnz_per_slot = sparse.nnz_per_slot;
   return e;
 }
 
-LayerSpec read_layer(const Json& j) {
+LayerSpec read_layer(const Json& json) {
+  const Members j(json, "layer");
   LayerSpec l;
   read(j, "type", l.type);
   read(j, "bottoms", l.bottoms);
   read(j, "tops", l.tops);
   const LayerDef& def = in_context(describe(l), [&]() -> const LayerDef& { return find_layer(l.type); });
   l.type = def.name;
-  l.params = params_from_keywords(def.params, j.value("params", Json::object()), describe(l));
+  l.params = params_from_keywords(def.params, j.part("params"), describe(l));
+  j.warn_about_others();
   return l;
+}
+
+void read_loss_weights(const Json& json, std::vector<LabelSpec>& labels) {
+  const Members j(json, "loss_weights");
+  for (LabelSpec& label : labels) read(j, label.name.c_str(), label.weight);
+  std::vector<std::string> names;
+  for (const LabelSpec& label : labels) names.push_back(label.name);
+  for (const auto& [name, weight] : json.items())
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      fail_unknown("label in loss_names", name, names);
 }
 
 }  // namespace
 
 ModelSpec spec_from_json(const std::string& text) {
-  const Json j = Json::parse(text);
+  const Json json = Json::parse(text);
+  const Members j(json, "model");
   ModelSpec m;
   read(j, "model_name", m.name);
-  m.solver = read_solver(j.value("solver", Json::object()));
-  m.data = read_data(j.value("reader", Json::object()));
-  m.optimizer = read_optimizer(j.value("optimizer", Json::object()));
-  m.input = read_input(j.value("input", Json::object()));
-  for (const Json& e : j.value("embeddings", Json::array())) m.embeddings.push_back(read_embedding(e, m));
-  for (const Json& l : j.value("layers", Json::array())) m.layers.push_back(read_layer(l));
-  const Json weights = j.value("loss_weights", Json::object());
-  for (const auto& [name, weight] : weights.items()) {
-    bool known = false;
-    for (auto& label : m.input.labels)
-      if (label.name == name) {
-        label.weight = weight.get<float>();
-        known = true;
-      }
-    if (!known) {
-      std::vector<std::string> names;
-      for (const auto& label : m.input.labels) names.push_back(label.name);
-      fail_unknown("label in loss_names", name, names);
-    }
-  }
+  m.solver = read_solver(j.part("solver"));
+  m.data = read_data(j.part("reader"));
+  m.optimizer = read_optimizer(j.part("optimizer"));
+  m.input = read_input(j.part("input"));
+  for (const Json& e : j.part("embeddings")) m.embeddings.push_back(read_embedding(e, m));
+  for (const Json& l : j.part("layers")) m.layers.push_back(read_layer(l));
+  read_loss_weights(j.part("loss_weights"), m.input.labels);
+  j.warn_about_others();
   return m;
 }
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/dtype.h"
+#include "device/device.h"
+#include "model/spec.h"
+
+namespace ctr {
+
+// Throws out_of_memory, naming the largest tensors, when the ranks of a model on `devices` need more memory
+// than there is. Nothing has been allocated then. Embedding rows that a CPU takes as keys come do not count.
+void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DType compute);
+
+}  // namespace ctr

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Python hands to the core is what the core takes; anything else gets one warning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hugectr
+import pytest
+from harness import training
+from harness.declaration import node
+from harness.reference_optimizers import Optimizer
+from hugectr import _core
+from model.test_errors import changed
+from model.tiny import tiny, tiny_data
+
+
+def warnings(output: str) -> list[str]:
+    return [line.split("]: ", 1)[1] for line in output.splitlines() if "[WARNING]" in line]
+
+
+def test_the_core_takes_all_that_python_hands_over(tmp_path, capsys):
+    reader = {"async_param": hugectr.AsyncParam(1, 1, 512, 1, 512, False, hugectr.Alignment_t.Non)}
+    model = training.create_model(
+        tiny(), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=4, model_name="m", reader=reader
+    )
+    model.summary()
+    assert not [w for w in warnings(capsys.readouterr().out) if "unknown" in w]
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [([], "model"), (["solver"], "solver"), (["reader"], "reader"), (["optimizer"], "optimizer"), (["input"], "input"),
+     (["input", "labels", 0], "label"), (["input", "sparse", 0], "sparse input"), (["embeddings", 0], "embedding"),
+     (["layers", 0], "layer")],
+)  # fmt: skip
+def test_unknown_members_are_named_once(place: list[Any], names: str, tmp_path, capsys):
+    model = training.create_model(tiny(), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=4, compile=False)
+    document = json.loads(model._graph.text())
+    part = document
+    for key in place:
+        part = part[key]
+    part.update(colour="red", size_of_it=3)
+    capsys.readouterr()
+    for _ in range(2):
+        _core.check_graph(json.dumps(document))
+    assert warnings(capsys.readouterr().out) == [f"{names}: unknown members have no effect: colour, size_of_it"]
+
+
+def test_keywords_of_other_layers(tmp_path, capsys):
+    declaration = changed(fc=(node("ReLU", "dense", "relu", num_output=3), node("InnerProduct", "relu", "fc", axis=1)))
+    training.create_model(declaration, Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=4)
+    assert [w for w in warnings(capsys.readouterr().out) if "without effect" in w] == [
+        'layer "relu" (ReLU): without effect on this layer: num_output; it takes no keywords',
+        'layer "fc" (InnerProduct): without effect on this layer: axis; '
+        "it takes num_output, weight_init_type, bias_init_type",
+    ]
+
+
+def test_cache_eval_data(tmp_path, capsys):
+    source = tiny_data(tmp_path, tiny())
+    for _ in range(2):
+        training.create_model(tiny(), Optimizer("Adam"), source, batch_size=4, reader={"cache_eval_data": 2})
+    assert len([w for w in warnings(capsys.readouterr().out) if "cache_eval_data has no effect" in w]) == 1
