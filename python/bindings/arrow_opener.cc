@@ -2,7 +2,6 @@
 #include "arrow_opener.h"
 
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <memory>
 
@@ -12,9 +11,17 @@
 
 namespace {
 
-void take_stream(const nb::object& open, const std::string& path, const std::vector<int64_t>& columns,
-                 ArrowArrayStream* stream) {
-  const nb::object capsule = open(path, columns).attr("__arrow_c_stream__")();
+// As Python has file names: bytes that are no UTF-8 as surrogates.
+nb::object file_name(const std::string& path) {
+  const auto size = static_cast<Py_ssize_t>(path.size());
+  return nb::steal(PyUnicode_DecodeFSDefaultAndSize(path.data(), size));
+}
+
+void take_stream(const nb::object& open, const std::string& path,
+                 const std::vector<ctr::ParquetColumn>& columns, ArrowArrayStream* stream) {
+  nb::list wanted;
+  for (const auto& [index, name] : columns) wanted.append(nb::make_tuple(index, name));
+  const nb::object capsule = open(file_name(path), wanted).attr("__arrow_c_stream__")();
   auto* source = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
   if (!source) throw nb::python_error();
   *stream = *source;
@@ -35,13 +42,14 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
     const WithGil gil;
     delete object;
   });
-  return [held](const std::string& path, const std::vector<int64_t>& columns, ArrowArrayStream* stream) {
+  return [held](const std::string& path, const std::vector<ctr::ParquetColumn>& columns,
+                ArrowArrayStream* stream) {
     const WithGil gil;
     try {
       take_stream(*held, path, columns, stream);
     } catch (nb::python_error& e) {
-      const std::string text = nb::cast<std::string>(nb::str(e.value()));
-      ctr::fail(error_kind(e), "{}", text);
+      const nb::object text = nb::str(e.value()).attr("encode")("utf-8", "backslashreplace");
+      ctr::fail(error_kind(e), "{}", nb::cast<nb::bytes>(text).c_str());
     }
   };
 }

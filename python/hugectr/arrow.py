@@ -3,52 +3,63 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from hugectr.errors import FileError, InvalidArgumentError
 from hugectr.files import require_regular
 
 _BATCH_ROWS = 65536
+_SHOWN_NAMES = 100
 
 
-def open_stream(path: str, columns: Sequence[int]) -> pa.RecordBatchReader:
+def open_stream(path: str, columns: Sequence[tuple[int, str]]) -> pa.RecordBatchReader:
     """Stream some columns of a Parquet file in row order.
 
     Args:
         path: The file.
-        columns: Positions of the columns in the file's schema; the stream has them in this order.
+        columns: Position in the file's schema (-1: unknown) and name of each column; the name decides, the position
+            where the name is empty. The stream has the columns in this order.
 
     Returns:
         An object with ``__arrow_c_stream__``. Pulling record batches from that stream runs without the interpreter.
 
     Raises:
         FileError: The file is missing, no regular file or not a Parquet file.
-        InvalidArgumentError: A position is out of range, or its column's name is not unique.
+        InvalidArgumentError: The file lacks a name, it has it twice, or a position is out of range.
     """
     require_regular(path)
+    shown = os.fsencode(path).decode(errors="backslashreplace")
     try:
-        schema = pq.read_schema(path)
+        file = pa.OSFile(os.fsencode(path))  # Arrow takes only bytes for a name that is not UTF-8
+        fragment = ds.ParquetFileFormat().make_fragment(file)
+        names = fragment.physical_schema.names
     except (OSError, pa.ArrowException) as error:
-        raise FileError(f'cannot read "{path}" as Parquet: {error}') from error
-    names = schema.names
-    for column in columns:
-        if not 0 <= column < len(names):
-            raise InvalidArgumentError(
-                f'"{path}": column index {column} of _metadata.json is out of range, the file has {len(names)} columns'
-            )
-        if names.count(names[column]) > 1:
-            raise InvalidArgumentError(f'"{path}": more than one column is called "{names[column]}"')
-    wanted = {names[column]: _numbers(schema.field(column)) for column in columns}
-    scanner = ds.dataset(path, format="parquet").scanner(columns=wanted, batch_size=_BATCH_ROWS, use_threads=False)
-    return scanner.to_reader()
+        raise FileError(f'cannot read "{shown}" as Parquet: {error}') from error
+    wanted: dict[str, pc.Expression] = {}
+    for index, name in columns:
+        found = _find(shown, names, index, name)
+        if found in wanted:
+            raise InvalidArgumentError(f'"{shown}": _metadata.json uses column "{found}" twice')
+        wanted[found] = pc.field(found)
+    return fragment.scanner(columns=wanted, batch_size=_BATCH_ROWS, use_threads=False).to_reader()
 
 
-def _numbers(field: pa.Field) -> pc.Expression:
-    """The column; truth values as 0 and 1."""
-    column = pc.field(field.name)
-    return column.cast(pa.uint8()) if pa.types.is_boolean(field.type) else column
+def _find(path: str, names: Sequence[str], index: int, name: str) -> str:
+    """The name of the column."""
+    if index >= len(names):
+        raise InvalidArgumentError(
+            f'"{path}": column index {index} of _metadata.json is out of range, the file has {len(names)} columns'
+        )
+    name = name or names[index]
+    if name not in names:
+        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+        has = ", ".join(f'"{n}"' for n in names[:_SHOWN_NAMES]) + more
+        raise InvalidArgumentError(f'"{path}" has no column "{name}", which _metadata.json names; it has {has}')
+    if names.count(name) > 1:
+        raise InvalidArgumentError(f'"{path}": more than one column is called "{name}"')
+    return name

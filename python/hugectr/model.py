@@ -41,7 +41,7 @@ def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     return args, kwargs
 
 
-def _open_arrow(path: str, columns: list[int]) -> Any:
+def _open_arrow(path: str, columns: list[tuple[int, str]]) -> Any:
     from hugectr import arrow  # here, because it brings pyarrow in and only Parquet data need that
 
     return arrow.open_stream(path, columns)

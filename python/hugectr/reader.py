@@ -10,7 +10,7 @@ from hugectr import _core
 from hugectr.arguments import REQUIRED, Arguments, Record, converted
 from hugectr.data import DataSourceParams
 from hugectr.enums import Alignment_t, Check_t, DataReaderSparse_t, DataReaderType_t
-from hugectr.errors import InvalidArgumentError
+from hugectr.errors import InvalidArgumentError, UnsupportedError
 
 
 class AsyncParam(Record):
@@ -70,7 +70,8 @@ class DataReaderParams(Record):
         eval_num_samples: The same of the evaluation file.
         float_label_dense: Raw: labels and dense values are floats. Otherwise they are integers and a dense value v
             becomes ln(v + 1).
-        num_workers: Reading threads.
+        num_workers: Reading threads; no more are used than there are files (Norm, Parquet) or batches (Raw). The
+            order of samples depends on it, and not on the number of devices.
         slot_size_array: Keys of each slot; their running sum is added to the keys of a Parquet data set.
         async_param: Settings of RawAsync.
         data_source_params: File system; only the local one is supported yet.
@@ -78,6 +79,9 @@ class DataReaderParams(Record):
         drop_incomplete_batch: What becomes of batches that the end of the data leaves incomplete (epoch mode). True
             leaves them out of training and evaluation, False uses the samples that there are. None, the default,
             leaves them out of training and uses them in evaluation.
+        shuffle: Raw and RawAsync: whether the batches of each pass over the training data come in another order,
+            derived from the solver's seed. Left out, Raw shuffles and RawAsync does what `async_param` says. The
+            other formats are read in the order of their files.
     """
 
     @converted()
@@ -99,7 +103,12 @@ class DataReaderParams(Record):
         data_source_params: Optional[DataSourceParams] = None,
         read_file_sequentially: bool = False,
         drop_incomplete_batch: Optional[bool] = None,
+        shuffle: Optional[bool] = None,
     ) -> None:
+        if shuffle and data_reader_type in (DataReaderType_t.Norm, DataReaderType_t.Parquet):
+            raise UnsupportedError(
+                f"DataReaderParams(): shuffle=True is for Raw data; {data_reader_type.name} files are read in their order"
+            )
         for name in ("cache_eval_data", "num_samples", "eval_num_samples"):
             if getattr(self, name) < 0:
                 raise InvalidArgumentError(

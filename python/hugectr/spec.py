@@ -80,6 +80,8 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
     spec["drop_incomplete_batch"] = _drop_incomplete_batch(
         reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
     )
+    if reader.shuffle is None:
+        del spec["shuffle"]
     for name in ("source", "keyset"):
         spec[name] = [spec[name]] if isinstance(spec[name], str) else spec[name]
     if not any(spec["source"]) or not spec["eval_source"]:
@@ -95,7 +97,8 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
         if reader.float_label_dense:
             _core.warn_once("DataReaderParams(): float_label_dense has no effect: RawAsync always holds integers")
         spec["float_label_dense"] = False
-        spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
+        if reader.shuffle is None:
+            spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
     if reader.cache_eval_data:
         _core.warn_once("DataReaderParams(): cache_eval_data has no effect: evaluation data are read every time")
     for name in ("data_source_params", "async_param", "keyset", "cache_eval_data", "read_file_sequentially"):

@@ -54,8 +54,8 @@ void ReadTask::warn(const std::string& problem) {
   log::warning("{}", problem);
 }
 
-std::unique_ptr<ReadTask> ReadTask::again(const std::string& source) const {
-  auto task = std::make_unique<ReadTask>(spec, layout);
+std::shared_ptr<ReadTask> ReadTask::again(const std::string& source) const {
+  auto task = std::make_shared<ReadTask>(spec, layout);
   if (!source.empty()) task->spec.source = source;
   task->starts = starts + 1;
   std::lock_guard lock(mutex_);
@@ -94,7 +94,8 @@ BatchSources make_file_sources(ReadTask& task, std::vector<std::string> files, O
 }
 
 size_t worker_count(const ReadTask& task, int64_t parts, const char* what) {
-  if (task.spec.num_workers > parts)
+  // The releases did not ask for num_workers with Parquet: scripts leave it at its default.
+  if (task.spec.num_workers > parts && task.spec.format != DataFormat::parquet)
     log::warn_once(fmt::format("\"{}\" has {} {}: using {} of {} reader workers", task.spec.source, parts,
                                what, parts, task.spec.num_workers));
   return static_cast<size_t>(std::min<int64_t>(task.spec.num_workers, parts));

@@ -18,7 +18,7 @@ namespace ctr {
 struct ReadTask {
   ReadTask(ReaderSpec s, SampleLayout l) : spec(std::move(s)), layout(std::move(l)) {}
   // The task of the next start; an empty source keeps the current one.
-  std::unique_ptr<ReadTask> again(const std::string& source) const;
+  std::shared_ptr<ReadTask> again(const std::string& source) const;
 
   ReaderSpec spec;
   SampleLayout layout;

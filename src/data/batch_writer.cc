@@ -1,9 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/batch_writer.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 namespace ctr {
+namespace {
+
+// As integers, so that it vectorises and no option of the compiler takes it away.
+bool all_finite(const float* values, int64_t count) {
+  int32_t bad = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    int32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= static_cast<int32_t>((bits & 0x7fffffff) >= 0x7f800000);
+  }
+  return bad == 0;
+}
+
+std::optional<NotFinite> find(const std::vector<float>& values, int64_t width, int64_t first, int64_t end,
+                              bool is_label) {
+  const float* from = values.data();
+  if (all_finite(from + first * width, (end - first) * width)) return std::nullopt;
+  int64_t i = first * width;
+  while (std::isfinite(from[i])) ++i;
+  return NotFinite{i / width, is_label, i % width, from[i]};
+}
+
+}  // namespace
+
+std::string NotFinite::name() const {
+  return fmt::format("{} {}", is_label ? "label" : "dense value", column);
+}
 
 void BatchWriter::begin(Batch& batch) {
   batch_ = &batch;
@@ -22,6 +53,11 @@ void BatchWriter::begin(Batch& batch) {
 
 void BatchWriter::grow(std::vector<int64_t>& keys, int64_t count) {
   keys.resize(std::max(static_cast<size_t>(count), keys.size() + keys.size() / 2));
+}
+
+std::optional<NotFinite> BatchWriter::find_not_finite(int64_t first) const {
+  if (const auto label = find(batch_->labels, layout_.label_dim, first, size_, true)) return label;
+  return find(batch_->dense, layout_.dense_dim, first, size_, false);
 }
 
 void BatchWriter::finish() {

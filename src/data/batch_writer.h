@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "data/batch.h"
 #include "data/sample_layout.h"
 
 namespace ctr {
+
+// A label or dense value that is a NaN or an infinity.
+struct NotFinite {
+  int64_t row;  // in the batch
+  bool is_label;
+  int64_t column;
+  float value;
+  std::string name() const;  // `label 0`, `dense value 3`
+};
 
 // Fills a recycled batch sample by sample. A parser writes behind the committed samples and then commits;
 // what it wrote and did not commit is overwritten by the next sample. `i` counts from the first uncommitted
@@ -32,6 +44,9 @@ class BatchWriter {
     return keys.data();
   }
   void commit(int64_t samples) { size_ += samples; }
+
+  // The first such value of the committed samples from row `first` on.
+  std::optional<NotFinite> find_not_finite(int64_t first) const;
 
   // Turns the rest of the batch into padding.
   void finish();

@@ -38,26 +38,28 @@ class NormFile final : public SampleFile {
   // False when the header frame is damaged.
   bool read_header();
   bool read(BatchWriter& batch) override {
-    while (batch.room() > 0) {
-      if (done_ == records_) return finish();
-      if (!(task_.spec.check_sum ? read_frame(batch) : read_plain(batch))) return finish();
-      ++done_;
-    }
-    return true;
+    const int64_t first = batch.size();
+    const bool more = read_records(batch);
+    if (batch.find_not_finite(first)) fail_not_finite();
+    return more;
   }
 
  private:
   void check_header(const std::byte* header);
   void check_field(const char* name, int64_t found, int64_t expected) const;
+  bool read_records(BatchWriter& batch);
   // Read one record; false when the rest of the file is lost.
+  bool read_record(BatchWriter& batch);
   bool read_plain(BatchWriter& batch);
   bool read_frame(BatchWriter& batch);
   bool whole_frame_fits(int32_t length);
   bool damaged_length(int32_t length, const NormSample& sample);
   [[noreturn]] void fail_truncated() const;
   [[noreturn]] void fail_sample(const NormSample& sample) const;
-  std::string where() const {
-    return fmt::format("\"{}\", sample {} at offset {}", stream_.file().path(), done_, stream_.offset());
+  [[noreturn]] void fail_not_finite() const;
+  std::string where() const { return where(done_, stream_.offset()); }
+  std::string where(int64_t sample, int64_t offset) const {
+    return fmt::format("\"{}\", sample {} at offset {}", stream_.file().path(), sample, offset);
   }
   bool finish();  // reports what was skipped or left over; always false
 
@@ -114,6 +116,18 @@ void NormFile::check_header(const std::byte* header) {
   records_ = field(1);
   require(records_ >= 0, "\"{}\", header: number_of_records must not be negative, found {}",
           stream_.file().path(), records_);
+}
+
+bool NormFile::read_records(BatchWriter& batch) {
+  while (batch.room() > 0)
+    if (done_ == records_ || !read_record(batch)) return finish();
+  return true;
+}
+
+bool NormFile::read_record(BatchWriter& batch) {
+  if (!(task_.spec.check_sum ? read_frame(batch) : read_plain(batch))) return false;
+  ++done_;
+  return true;
 }
 
 bool NormFile::read_plain(BatchWriter& batch) {
@@ -184,6 +198,25 @@ void NormFile::fail_truncated() const {
 void NormFile::fail_sample(const NormSample& sample) const {
   if (sample.defect == NormSample::bad_nnz) fail_nnz(layout_, where(), sample.slot, sample.value, kWidthHint);
   fail_key(layout_, where(), sample.slot, std::to_string(sample.value));
+}
+
+// Whole batches are checked, so the sample is not known. It is the first of its kind in the file: reads again
+// up to it.
+void NormFile::fail_not_finite() const {
+  ReadTask task(task_.spec, layout_);
+  task.layout.batch_size = 1;
+  NormFile again(task, stream_.file().path());
+  Batch sample;
+  BatchWriter writer(task.layout);
+  for (bool more = again.read_header(); more && again.done_ < again.records_;) {
+    const int64_t offset = again.stream_.offset();
+    writer.begin(sample);
+    more = again.read_record(writer);
+    if (const auto found = writer.find_not_finite(0))
+      ctr::fail_not_finite(fmt::format("{}, {}", where(again.done_ - 1, offset), found->name()),
+                           static_cast<double>(found->value));
+  }
+  fail(ErrorKind::io, "\"{}\" changed while it was read", stream_.file().path());
 }
 
 bool NormFile::finish() {

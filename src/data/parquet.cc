@@ -2,10 +2,10 @@
 #include "data/parquet.h"
 
 #include <algorithm>
+#include <iterator>
 #include <type_traits>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "data/file_list.h"
 #include "data/parquet_columns.h"
 #include "data/parquet_stream.h"
@@ -17,6 +17,18 @@ namespace {
 constexpr int64_t kMaxMetadataBytes = int64_t{1} << 28;
 constexpr int64_t kBlockRows = 512;  // transposed at a time: a block of all columns stays in cache
 
+// Value i of a column of whole numbers, in a type where comparisons with 64-bit numbers are right.
+template <class Values>
+auto whole_number(const Values& values, int64_t i) {
+  using Value = std::remove_cvref_t<decltype(values[i])>;
+  if constexpr (std::is_same_v<Values, ArrowDecimals>)
+    return values.whole(i);
+  else if constexpr (std::is_same_v<Value, uint64_t>)
+    return static_cast<Int128>(values[i]);
+  else
+    return static_cast<int64_t>(values[i]);
+}
+
 struct Column {
   std::string where;  // file and column, for messages
   ArrowColumnType type;
@@ -26,14 +38,16 @@ struct Column {
 // Labels, dense columns and slots of one file, in this order in columns_.
 class ParquetFile final : public SampleFile {
  public:
-  ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path);
+  ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path,
+              bool check_positions);
   bool read(BatchWriter& batch) override;
 
  private:
-  void open_column(const ParquetMetadata::Column& column, const ParquetMetadata& metadata, bool is_slot);
+  void open_column(const ParquetColumn& column, bool is_slot);
   bool next_record_batch();
   void resolve_widths(size_t first, size_t count, int64_t expected, const char* what);
   void append(BatchWriter& batch, int64_t count);
+  [[noreturn]] void fail_not_finite(const NotFinite& found, int64_t first) const;
   void append_dense(size_t first, size_t count, float* out, int64_t stride, int64_t rows);
   void append_slots(BatchWriter& batch, size_t input, int64_t rows);
   void count_keys(int64_t slot, int64_t rows, int64_t* offsets, int64_t stride);
@@ -55,33 +69,31 @@ class ParquetFile final : public SampleFile {
   bool widths_known_ = false;
 };
 
-ParquetFile::ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path)
+ParquetFile::ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path,
+                         bool check_positions)
     : layout_(task.layout),
       path_(path),
       labels_(metadata.labels.size()),
       conts_(metadata.conts.size()),
       announced_rows_(metadata.rows_of(path)),
       stream_(path) {
-  std::vector<int64_t> indices;
+  std::vector<ParquetColumn> wanted;
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
-    for (const auto& column : *group) indices.push_back(column.index);
-  task.spec.open_arrow(path, indices, stream_.get());
-  stream_.open(static_cast<int64_t>(indices.size()));
+    for (const auto& column : *group)
+      wanted.push_back({check_positions || column.name.empty() ? column.index : -1, column.name});
+  task.spec.open_arrow(path, wanted, stream_.get());
+  stream_.open(std::ssize(wanted));
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
-    for (const auto& column : *group) open_column(column, metadata, group == &metadata.cats);
+    for (const auto& column : *group) open_column(column, group == &metadata.cats);
   starts_.resize(columns_.size() * (kBlockRows + 1));
 }
 
-void ParquetFile::open_column(const ParquetMetadata::Column& column, const ParquetMetadata& metadata,
-                              bool is_slot) {
-  const ArrowSchema& schema = stream_.column(static_cast<int64_t>(columns_.size()));
-  const std::string name = schema.name ? schema.name : "";
-  if (!column.name.empty() && !name.empty() && column.name != name)
-    log::warn_once(fmt::format("\"{}\" calls column {} \"{}\"; in \"{}\" it is \"{}\"", metadata.path,
-                               column.index, column.name, path_, name));
+void ParquetFile::open_column(const ParquetColumn& column, bool is_slot) {
+  const ArrowSchema& schema = stream_.column(std::ssize(columns_));
+  const std::string name = !column.name.empty() ? column.name : schema.name ? schema.name : "";
   Column opened{fmt::format("\"{}\", column \"{}\" (index {})", path_, name, column.index), {}, 0};
   opened.type = arrow_column_type(schema, opened.where);
-  if (is_slot && opened.type.value >= ArrowColumnType::f32)
+  if (is_slot && !opened.type.whole_numbers())
     fail(ErrorKind::invalid_argument, "{}: keys must be integers, found {}", opened.where,
          arrow_type_name(schema));
   columns_.push_back(std::move(opened));
@@ -93,6 +105,8 @@ bool ParquetFile::read(BatchWriter& batch) {
     const int64_t count = std::min({batch.room(), batch_rows_ - at_, kBlockRows});
     append(batch, count);
     batch.commit(count);
+    const int64_t first = batch.size() - count;
+    if (const auto found = batch.find_not_finite(first)) fail_not_finite(*found, first);
     at_ += count;
   }
   return true;
@@ -138,6 +152,18 @@ void ParquetFile::append(BatchWriter& batch, int64_t rows) {
   for (size_t input = 0; input < layout_.inputs.size(); ++input) append_slots(batch, input, rows);
 }
 
+void ParquetFile::fail_not_finite(const NotFinite& found, int64_t first) const {
+  size_t c = found.is_label ? 0 : labels_;
+  int64_t i = found.column;
+  while (i >= columns_[c].width) i -= columns_[c++].width;
+  const int64_t row = found.row - first;
+  views_[c].visit([&](const auto& values) {
+    ctr::fail_not_finite(fmt::format("{}, row {}", columns_[c].where, batch_row_ + at_ + row),
+                         static_cast<double>(values[starts_of(c)[row] + i]));
+  });
+  fail(ErrorKind::internal, "\"{}\": no value for a column", path_);
+}
+
 void ParquetFile::append_dense(size_t first, size_t count, float* out, int64_t stride, int64_t rows) {
   for (size_t c = first; c < first + count; ++c) {
     const int64_t* starts = starts_of(c);
@@ -146,7 +172,7 @@ void ParquetFile::append_dense(size_t first, size_t count, float* out, int64_t s
       if (starts[r + 1] - starts[r] != width)
         fail(ErrorKind::invalid_argument, "{}, row {}: {} values, {} in the rows before", columns_[c].where,
              batch_row_ + at_ + r, starts[r + 1] - starts[r], width);
-    views_[c].visit([&](const auto* values) {
+    views_[c].visit([&](const auto& values) {
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t i = 0; i < width; ++i) out[r * stride + i] = static_cast<float>(values[starts[r] + i]);
     });
@@ -178,18 +204,14 @@ void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, 
   const SlotRule rule = layout_.slots[static_cast<size_t>(slot)];
   const size_t column = labels_ + conts_ + static_cast<size_t>(slot);
   const int64_t* starts = starts_of(column);
-  views_[column].visit([&](const auto* values) {
-    using Value = std::remove_cvref_t<decltype(*values)>;
-    if constexpr (std::is_integral_v<Value>) {
-      for (int64_t r = 0; r < rows; ++r) {
-        int64_t* to = keys + offsets[r * stride];
-        for (int64_t i = starts[r]; i < starts[r + 1]; ++i) {
-          const auto key = static_cast<int64_t>(values[i]);
-          const bool wrapped = std::is_same_v<Value, uint64_t> && key < 0;
-          if (wrapped || key < rule.min_key || key > rule.max_key)
-            fail_key(layout_, row_name(at_ + r), slot, std::to_string(values[i]));
-          *to++ = key + rule.key_offset;
-        }
+  views_[column].visit([&](const auto& values) {
+    for (int64_t r = 0; r < rows; ++r) {
+      int64_t* to = keys + offsets[r * stride];
+      for (int64_t i = starts[r]; i < starts[r + 1]; ++i) {
+        const auto key = whole_number(values, i);
+        if (key < rule.min_key || key > rule.max_key)
+          fail_key(layout_, row_name(at_ + r), slot, fmt::format("{}", key));
+        *to++ = static_cast<int64_t>(key) + rule.key_offset;
       }
     }
   });
@@ -213,13 +235,13 @@ void check_parquet_columns(const SampleLayout& layout, const ParquetMetadata& me
 }
 
 std::unique_ptr<SampleFile> open_parquet_file(ReadTask& task, const ParquetMetadata& metadata,
-                                              const std::string& path) {
-  return std::make_unique<ParquetFile>(task, metadata, path);
+                                              const std::string& path, bool check_positions) {
+  return std::make_unique<ParquetFile>(task, metadata, path, check_positions);
 }
 
 BatchSources open_parquet(ReadTask& task) {
   const std::string& list = task.spec.source;
-  std::vector<std::string> files = read_file_list(list);
+  const std::vector<std::string> files = read_file_list(list);
   auto folders = std::make_shared<std::unordered_map<std::string, ParquetMetadata>>();
   for (const std::string& file : files) {
     require(file.ends_with(".parquet"), "file list \"{}\": \"{}\" does not end in .parquet", list, file);
@@ -231,8 +253,9 @@ BatchSources open_parquet(ReadTask& task) {
     }
     it->second.rows_of(file);
   }
-  return make_file_sources(task, std::move(files), [&task, folders](const std::string& path) {
-    return open_parquet_file(task, folders->at(directory_of(path)), path);
+  // Where columns have names, their positions are those of the first file; others may order theirs otherwise.
+  return make_file_sources(task, files, [&task, folders, first = files.front()](const std::string& path) {
+    return open_parquet_file(task, folders->at(directory_of(path)), path, path == first);
   });
 }
 

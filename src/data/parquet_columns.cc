@@ -2,6 +2,7 @@
 #include "data/parquet_columns.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -12,22 +13,45 @@
 namespace ctr {
 namespace {
 
-bool is_value_format(std::string_view format, ArrowColumnType::Value& value) {
-  constexpr std::string_view formats = "cCsSiIlLfg";  // in the order of the enumeration
+// Takes a number and what follows it, a comma or the end, off `text`.
+bool take_number(std::string_view& text, int64_t& number) {
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || (stop != end && *stop != ',')) return false;
+  text.remove_prefix(static_cast<size_t>(stop - text.data()) + (stop != end));
+  return true;
+}
+
+// `d:precision,scale[,bits]`
+bool is_decimal_format(std::string_view format, ArrowColumnType& type) {
+  if (!format.starts_with("d:")) return false;
+  format.remove_prefix(2);
+  int64_t precision = 0, scale = 0, bits = 128;
+  if (!take_number(format, precision) || !take_number(format, scale)) return false;
+  if (!format.empty() && !take_number(format, bits)) return false;
+  type.value = ArrowColumnType::decimal;
+  type.scale = static_cast<int>(scale);
+  type.decimal_bytes = bits / 8;
+  return scale >= -100 && scale <= 100 && (bits == 32 || bits == 64 || bits == 128 || bits == 256);
+}
+
+bool is_value_format(std::string_view format, ArrowColumnType& type) {
+  constexpr std::string_view formats = "cCsSiIlLfgbe";  // in the order of the enumeration
   const size_t i = format.size() == 1 ? formats.find(format[0]) : std::string_view::npos;
-  if (i == std::string_view::npos) return false;
-  value = static_cast<ArrowColumnType::Value>(i);
+  if (i == std::string_view::npos) return is_decimal_format(format, type);
+  type.value = static_cast<ArrowColumnType::Value>(i);
   return true;
 }
 
 bool is_list_format(std::string_view format, ArrowColumnType& type) {
   if (format == "+l") return type.shape = ArrowColumnType::list, true;
   if (format == "+L") return type.shape = ArrowColumnType::large_list, true;
+  if (format == "+vl") return type.shape = ArrowColumnType::list_view, true;
+  if (format == "+vL") return type.shape = ArrowColumnType::large_list_view, true;
   if (!format.starts_with("+w:")) return false;
   type.shape = ArrowColumnType::fixed_list;
-  const char* end = format.data() + format.size();
-  const auto [stop, error] = std::from_chars(format.data() + 3, end, type.width);
-  return error == std::errc{} && stop == end && type.width >= 0 && type.width <= 1 << 20;
+  format.remove_prefix(3);
+  return take_number(format, type.width) && format.empty() && type.width >= 0 && type.width <= 1 << 20;
 }
 
 [[noreturn]] void fail_broken(const std::string& where, const char* what) {
@@ -52,6 +76,11 @@ const ArrowArray& only_child(const ArrowArray& array, const std::string& where) 
 }
 
 }  // namespace
+
+bool ArrowColumnType::whole_numbers() const {
+  if (value == decimal) return scale == 0 && decimal_bytes <= 16;
+  return value < f32 || value == boolean;
+}
 
 std::string arrow_type_name(const ArrowSchema& schema) {
   constexpr std::pair<std::string_view, const char*> names[] = {
@@ -99,11 +128,11 @@ ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& 
     fail(ErrorKind::invalid_argument, "{}: dictionary-encoded (categorical) column; write its integer codes",
          where);
   ArrowColumnType type{};
-  if (is_value_format(format, type.value)) return type;
+  if (is_value_format(format, type)) return type;
   if (is_list_format(format, type)) {
     const ArrowSchema* child = schema.n_children == 1 && schema.children ? schema.children[0] : nullptr;
     const std::string_view of = child && child->format ? child->format : "";
-    if (child && !child->dictionary && is_value_format(of, type.value)) return type;
+    if (child && !child->dictionary && is_value_format(of, type)) return type;
   }
   fail(ErrorKind::invalid_argument, "{}: expected numbers or lists of numbers, found {}", where,
        arrow_type_name(schema));
@@ -112,13 +141,13 @@ ArrowColumnType arrow_column_type(const ArrowSchema& schema, const std::string& 
 ArrowColumn::ArrowColumn(const ArrowArray& array, const ArrowColumnType& type, int64_t first, int64_t rows,
                          int64_t row_number, const std::string& where)
     : type_(type), where_(where), rows_(rows), row_number_(row_number) {
-  check_extent(array, type.shape == ArrowColumnType::fixed_list ? 1 : 2, first, rows, where);
+  const int buffers = type.shape == ArrowColumnType::fixed_list ? 1 : type.is_view() ? 3 : 2;
+  check_extent(array, buffers, first, rows, where);
   reject_nulls(array, first, rows);
   switch (type.shape) {
     case ArrowColumnType::scalar: open_values(array, first, rows); break;
     case ArrowColumnType::fixed_list: open_fixed_list(array, first); break;
-    case ArrowColumnType::list:
-    case ArrowColumnType::large_list: open_list(array, first); break;
+    default: open_list(array, first); break;
   }
 }
 
@@ -133,8 +162,9 @@ void ArrowColumn::open_fixed_list(const ArrowArray& array, int64_t first) {
 
 void ArrowColumn::open_list(const ArrowArray& array, int64_t first) {
   const ArrowArray& child = only_child(array, where_);
-  if (!array.buffers[1]) fail_broken(where_, "a list without offsets");
   lists_ = array.buffers[1];
+  if (type_.is_view()) sizes_ = array.buffers[2];
+  if (!lists_ || (type_.is_view() && !sizes_)) fail_broken(where_, "a list without offsets");
   list_offset_ = array.offset + first;
   const int64_t begin = list_start(0), end = list_start(rows_);
   if (begin < 0 || begin > end) fail_broken(where_, "list offsets are not ascending");
@@ -151,16 +181,31 @@ void ArrowColumn::open_values(const ArrowArray& array, int64_t first, int64_t co
   if (!values_) value_offset_ = 0;
 }
 
-int64_t ArrowColumn::list_start(int64_t row) const {
-  const auto* bytes = static_cast<const char*>(lists_);
-  if (type_.shape == ArrowColumnType::large_list) {
-    int64_t start;
-    std::memcpy(&start, bytes + 8 * (list_offset_ + row), sizeof start);
-    return start;
+ArrowDecimals ArrowColumn::decimals() const {
+  const auto* first = static_cast<const std::byte*>(values_);
+  return {first + value_offset_ * type_.decimal_bytes, type_.decimal_bytes, std::pow(10.0, type_.scale)};
+}
+
+int64_t ArrowColumn::list_entry(const void* entries, int64_t row) const {
+  const auto* bytes = static_cast<const char*>(entries);
+  if (type_.has_long_offsets()) {
+    int64_t entry;
+    std::memcpy(&entry, bytes + 8 * (list_offset_ + row), sizeof entry);
+    return entry;
   }
-  int32_t start;
-  std::memcpy(&start, bytes + 4 * (list_offset_ + row), sizeof start);
-  return start;
+  int32_t entry;
+  std::memcpy(&entry, bytes + 4 * (list_offset_ + row), sizeof entry);
+  return entry;
+}
+
+int64_t ArrowColumn::list_start(int64_t row) const {
+  if (!sizes_) return list_entry(lists_, row);
+  // Parquet knows no views: they are made of lists, one behind the other.
+  int64_t start = row < rows_ ? list_entry(lists_, row) : 0, end = start;
+  if (row > 0 && __builtin_add_overflow(list_entry(lists_, row - 1), list_entry(sizes_, row - 1), &end))
+    fail_broken(where_, "a length is too large");
+  if (row < rows_ && start != end) fail_broken(where_, "lists that do not follow each other");
+  return end;
 }
 
 void ArrowColumn::starts(int64_t row, int64_t count, int64_t* starts) const {

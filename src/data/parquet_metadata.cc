@@ -36,8 +36,8 @@ std::string text_of(const Json& entry, const char* key) {
   return it != entry.end() && it->is_string() ? it->get<std::string>() : "";
 }
 
-std::vector<ParquetMetadata::Column> columns_of(const Json& root, const char* key, const std::string& path) {
-  std::vector<ParquetMetadata::Column> columns;
+std::vector<ParquetColumn> columns_of(const Json& root, const char* key, const std::string& path) {
+  std::vector<ParquetColumn> columns;
   for (const Json& entry : list_of(root, key, path)) {
     const int64_t index = count_of(entry, "index", fmt::format("\"{}\", {}[{}]", path, key, columns.size()));
     columns.push_back({index, text_of(entry, "col_name")});
@@ -53,10 +53,14 @@ std::vector<ParquetMetadata::Column> columns_of(const Json& root, const char* ke
 
 void reject_duplicates(const ParquetMetadata& metadata) {
   std::unordered_set<int64_t> seen;
+  std::unordered_set<std::string> names;
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
-    for (const auto& column : *group)
+    for (const auto& column : *group) {
       if (!seen.insert(column.index).second)
         fail(ErrorKind::io, "\"{}\": column index {} is used twice", metadata.path, column.index);
+      if (!column.name.empty() && !names.insert(column.name).second)
+        fail(ErrorKind::io, "\"{}\": column \"{}\" is used twice", metadata.path, column.name);
+    }
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace ctr {
 
 // A thread for each source fills a ring of recycled batches; the consumer takes them in strict rotation, so
-// what it sees never depends on timing.
+// what it sees never depends on timing. A thread that hangs in a stalled source is left behind, not waited
+// for.
 class PrefetchReader final : public Reader {
  public:
   using Open = BatchSources (*)(ReadTask&);
@@ -29,16 +30,19 @@ class PrefetchReader final : public Reader {
 
  private:
   class Worker;
+  using Workers = std::vector<std::unique_ptr<Worker>>;
 
   void stop();
-  const Batch* take_next();
+  static Workers start_workers(const std::shared_ptr<ReadTask>& task, BatchSources sources);
+  // What worker `worker`, wait_for_turn()'s, has to give.
+  const Batch* take_from(size_t worker);
   // The next worker in rotation that has a batch or an error; workers_.size() when all have ended.
   size_t wait_for_turn() const;
   [[noreturn]] void fail_without_samples() const;
 
-  std::unique_ptr<ReadTask> task_;  // of the sources at work
+  std::shared_ptr<ReadTask> task_;  // of the sources at work
   Open open_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  Workers workers_;
   size_t turn_ = 0;           // worker to ask next
   Worker* lender_ = nullptr;  // owner of the batch the consumer holds
   bool any_batch_ = false;    // delivered since start

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
+#include <mutex>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "data/batch_source.h"
+#include "data/raw_types.h"
 #include "io/byte_stream.h"
 
 namespace ctr {
@@ -20,53 +24,101 @@ int64_t raw_sample_bytes(const ReadTask& task) {
   return 4 * (layout.label_dim + layout.dense_dim) + key_bytes(task) * layout.total_slots();
 }
 
-// Chunk numbers of worker w of W: positions w, w + W, ... of an order over all chunks.
-struct ChunkOrder {
-  std::shared_ptr<const std::vector<int64_t>> order;
-  size_t next, step;
-  bool repeat;
-
-  std::optional<int64_t> take() {
-    if (repeat) next %= order->size();
-    if (next >= order->size()) return std::nullopt;
-    const int64_t chunk = (*order)[next];
-    next += step;
-    return chunk;
-  }
-};
-
 // Fisher-Yates, a function of (seed, pass) alone.
 void shuffle(std::vector<int64_t>& order, uint64_t seed, uint32_t pass) {
-  for (size_t i = order.size() - 1; i > 0; --i) {
+  for (size_t i = order.size(); i-- > 1;) {
     const Random4 r = random4(seed, RandomPurpose::shuffle, pass & 0xffffffu, i, 0);
     const uint64_t bits = uint64_t{r.v[0]} << 32 | r.v[1];
     std::swap(order[i], order[bits % (i + 1)]);
   }
 }
 
+// The order of the whole chunks in each pass over a file, shared by the workers that are in the same pass.
+class ChunkOrders {
+ public:
+  using Order = std::shared_ptr<const std::vector<int64_t>>;
+
+  ChunkOrders(const ReadTask& task, int64_t chunks)
+      : seed_(task.spec.seed), first_pass_(task.starts), chunks_(static_cast<size_t>(chunks)) {}
+
+  Order of(int64_t pass) {
+    std::lock_guard lock(mutex_);
+    if (Order order = orders_[pass].lock()) return order;
+    std::vector<int64_t> order(chunks_);
+    std::iota(order.begin(), order.end(), int64_t{0});
+    shuffle(order, seed_, static_cast<uint32_t>(first_pass_ + pass));
+    auto shared = std::make_shared<const std::vector<int64_t>>(std::move(order));
+    orders_[pass] = shared;
+    std::erase_if(orders_, [](const auto& entry) { return entry.second.expired(); });
+    return shared;
+  }
+
+ private:
+  uint64_t seed_;
+  int64_t first_pass_;
+  size_t chunks_;
+  std::mutex mutex_;
+  std::map<int64_t, std::weak_ptr<const std::vector<int64_t>>> orders_;
+};
+
+// Samples of a file in reading order, pass after pass without a seam: chunks of a batch's size, shuffled where
+// there are orders, then the samples that are left over.
+class RawSequence {
+ public:
+  struct Run {
+    int64_t first, count;  // behind each other in the file
+  };
+  RawSequence(int64_t samples, int64_t chunk, std::shared_ptr<ChunkOrders> orders)
+      : samples_(samples), chunk_(chunk), orders_(std::move(orders)) {}
+
+  int64_t samples() const { return samples_; }  // of a pass
+  // From `place` in the sequence on.
+  Run at(int64_t place) {
+    const int64_t row = place % samples_, chunk = row / chunk_, within = row % chunk_;
+    if (!orders_) return {row, samples_ - row};
+    if (const int64_t pass = place / samples_; pass != pass_) {
+      order_ = orders_->of(pass);
+      pass_ = pass;
+    }
+    if (chunk == std::ssize(*order_)) return {row, samples_ - row};
+    return {(*order_)[static_cast<size_t>(chunk)] * chunk_ + within, chunk_ - within};
+  }
+
+ private:
+  int64_t samples_, chunk_;
+  std::shared_ptr<ChunkOrders> orders_;  // null: as they are in the file
+  ChunkOrders::Order order_;             // of pass_
+  int64_t pass_ = -1;
+};
+
+// Batches w, w + W, ... of a sequence.
 class RawSource final : public BatchSource {
  public:
-  RawSource(const ReadTask& task, std::shared_ptr<const RandomAccessFile> file, int64_t samples,
-            ChunkOrder chunks)
+  RawSource(const ReadTask& task, std::shared_ptr<const RandomAccessFile> file, RawSequence sequence,
+            size_t worker, size_t workers)
       : layout_(task.layout),
         float_label_dense_(task.spec.float_label_dense),
         i64_keys_(task.spec.i64_keys),
+        repeat_(task.spec.repeat),
         file_(std::move(file)),
-        samples_(samples),
-        chunks_(std::move(chunks)),
+        sequence_(std::move(sequence)),
+        next_(static_cast<int64_t>(worker) * layout_.batch_size),
+        step_(static_cast<int64_t>(workers) * layout_.batch_size),
         stride_(raw_sample_bytes(task)),
         block_samples_(std::max<int64_t>(1, kBlockBytes / stride_)),
         writer_(task.layout) {}
 
   bool fill(Batch& batch) override {
-    const auto chunk = chunks_.take();
-    if (!chunk) return false;
     writer_.begin(batch);
-    const int64_t end = std::min(samples_, (*chunk + 1) * layout_.batch_size);
-    for (int64_t first = *chunk * layout_.batch_size; first < end; first += block_samples_)
-      read_block(first, std::min(block_samples_, end - first));
+    for (int64_t place = next_; writer_.room() > 0 && (repeat_ || place < sequence_.samples());) {
+      const RawSequence::Run run = sequence_.at(place);
+      const int64_t count = std::min({run.count, writer_.room(), block_samples_});
+      read_block(run.first, count);
+      place += count;
+    }
+    next_ += step_;
     writer_.finish();
-    return true;
+    return writer_.size() > 0;
   }
 
  private:
@@ -80,6 +132,17 @@ class RawSource final : public BatchSource {
       parse(buffer_.data() + i * stride_, first + i);
       writer_.commit(1);
     }
+    check_block(first, count);
+  }
+
+  // The committed `count` samples from `first` of the file on.
+  void check_block(int64_t first, int64_t count) const {
+    const int64_t row = writer_.size() - count;
+    if (const auto found = writer_.find_not_finite(row))
+      fail_not_finite(fmt::format("{}, {}", where(first + found->row - row), found->name()),
+                      static_cast<double>(found->value), integer_hint(found->value));
+    if (const auto wrong = float_label_dense_ ? find_integers(writer_, row) : find_floats(writer_, row))
+      fail(ErrorKind::invalid_argument, "{}, {}", where(first + wrong->row - row), wrong->what);
   }
 
   void parse(const std::byte* p, int64_t sample) {
@@ -129,10 +192,10 @@ class RawSource final : public BatchSource {
   }
 
   const SampleLayout& layout_;
-  bool float_label_dense_, i64_keys_;
+  bool float_label_dense_, i64_keys_, repeat_;
   std::shared_ptr<const RandomAccessFile> file_;
-  int64_t samples_;
-  ChunkOrder chunks_;
+  RawSequence sequence_;
+  int64_t next_, step_;  // places of this worker's batches
   int64_t stride_, block_samples_;
   BatchWriter writer_;
   std::vector<std::byte> buffer_;
@@ -156,15 +219,13 @@ int64_t count_samples(const ReadTask& task, const RandomAccessFile& file) {
 BatchSources open_raw(ReadTask& task) {
   const auto file = std::make_shared<const RandomAccessFile>(task.spec.source);
   const int64_t samples = count_samples(task, *file);
-  std::vector<int64_t> chunks(static_cast<size_t>((samples - 1) / task.layout.batch_size + 1));
-  std::iota(chunks.begin(), chunks.end(), int64_t{0});
-  if (task.spec.shuffle) shuffle(chunks, task.spec.seed, static_cast<uint32_t>(task.starts));
-  const auto order = std::make_shared<const std::vector<int64_t>>(std::move(chunks));
-  const size_t workers = worker_count(task, static_cast<int64_t>(order->size()), "batches");
+  const int64_t batch = task.layout.batch_size;
+  const auto orders = task.spec.shuffle ? std::make_shared<ChunkOrders>(task, samples / batch) : nullptr;
+  const size_t workers = worker_count(task, (samples - 1) / batch + 1, "batches");
   BatchSources sources;
   for (size_t w = 0; w < workers; ++w)
     sources.push_back(
-        std::make_unique<RawSource>(task, file, samples, ChunkOrder{order, w, workers, task.spec.repeat}));
+        std::make_unique<RawSource>(task, file, RawSequence(samples, batch, orders), w, workers));
   return sources;
 }
 

@@ -28,9 +28,15 @@ struct SparseInputSpec {
   int64_t slots() const { return static_cast<int64_t>(nnz_per_slot.size()); }
 };
 
-// Opens one Parquet file and streams the named columns (by position in the schema) in row order.
-// Fills `stream`; throws ctr::Error.
-using ArrowOpener = std::function<void(const std::string& path, const std::vector<int64_t>& columns,
+// A column of a Parquet file: the one of that name, or where the name is empty, the one at that position.
+struct ParquetColumn {
+  int64_t index;
+  std::string name;
+};
+
+// Opens one Parquet file and streams the columns in row order. A name that the file does not have and an
+// index beyond its columns are errors; with a name, index -1 means none. Fills `stream`; throws ctr::Error.
+using ArrowOpener = std::function<void(const std::string& path, const std::vector<ParquetColumn>& columns,
                                        ArrowArrayStream* stream)>;
 
 struct ReaderSpec {
@@ -46,7 +52,7 @@ struct ReaderSpec {
   bool i64_keys = false;           // key width in the file (Norm, RawAsync), key range (Parquet)
   bool float_label_dense = false;  // Raw: values are float, else int with dense = ln(v + 1)
   int64_t num_samples = 0;         // Raw: 0 derives it from the file size
-  bool shuffle = false;            // Raw training: order of chunks, derived from `seed`
+  bool shuffle = false;            // Raw: chunks in an order that `seed` and the pass decide
   uint64_t seed = 0;
   std::vector<int64_t> slot_size_array;  // added as running offsets to the keys when `apply_offsets`
   bool apply_offsets = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/sample_layout.h"
 
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -94,6 +95,11 @@ void fail_key(const SampleLayout& layout, const std::string& where, int64_t slot
   const bool largest = rule.max_key == largest_key(false) || rule.max_key == largest_key(true);
   fail(ErrorKind::invalid_argument, "{}, {}: key {} is not in [{}, {}]{}", where, slot_name(layout, slot),
        key, rule.min_key, rule.max_key, largest ? "; the largest value of the key type is reserved" : "");
+}
+
+void fail_not_finite(const std::string& where, double value, const char* hint) {
+  fail(ErrorKind::invalid_argument, "{}: {} is not a finite 32-bit float{}", where,
+       std::isnan(value) ? std::fabs(value) : value, hint);
 }
 
 }  // namespace ctr

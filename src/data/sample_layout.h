@@ -41,5 +41,7 @@ std::string slot_name(const SampleLayout& layout, int64_t slot);
                            const char* hint = "");
 [[noreturn]] void fail_key(const SampleLayout& layout, const std::string& where, int64_t slot,
                            const std::string& key);
+// A label or dense value that is a NaN or an infinity, or becomes one as a 32-bit float; `where` names it.
+[[noreturn]] void fail_not_finite(const std::string& where, double value, const char* hint = "");
 
 }  // namespace ctr

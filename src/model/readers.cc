@@ -40,7 +40,7 @@ ReaderSpec common(const ModelSpec& spec, const ArrowOpener& open_arrow) {
   reader.dense_dim = spec.input.dense_dim;
   reader.sparse = spec.input.sparse;
   reader.repeat = spec.solver.repeat_dataset;
-  reader.num_workers = spec.data.format == DataFormat::parquet ? spec.ranks() : spec.data.num_workers;
+  reader.num_workers = spec.data.num_workers;
   reader.check_sum = spec.data.check_sum;
   reader.i64_keys = spec.solver.i64_input_key;
   reader.float_label_dense = spec.data.float_label_dense;

@@ -62,6 +62,7 @@ struct DataSpec {
   std::vector<int64_t> slot_size_array;
   bool shuffle = true;                                              // Raw training: order of chunks
   bool drop_incomplete_train = true, drop_incomplete_eval = false;  // batches at the end of the data
+  bool shuffle = true;  // Raw training: chunks in another order in each pass
 };
 
 // Everything a model is made of, as plain data. The front of any era produces one of these.

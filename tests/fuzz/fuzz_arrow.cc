@@ -18,12 +18,14 @@ constexpr int kColumns = 3;  // a label, a dense column, a slot
 bool hostile(FuzzedDataProvider& data) { return data.ConsumeIntegralInRange(0, 15) == 15; }
 
 const char* pick_format(FuzzedDataProvider& data, bool of_list) {
-  static const char* const any[] = {"f", "g", "c", "C",  "s",  "S",    "i",
-                                    "I", "l", "L", "+l", "+L", "+w:1", "+w:2"};
-  static const char* const bad[] = {"e",  "b",  "u", "n", "+w:0", "+w:1000", "+w:99999999999999999999",
-                                    "+s", "+w", ""};
+  static const char* const any[] = {"f", "g", "c",  "C",  "s",    "S",    "i",   "I",
+                                    "l", "L", "b",  "e",  "d:9,2", "d:9,0", "d:9,0,32", "d:60,3,256",
+                                    "+l", "+L", "+vl", "+vL", "+w:1", "+w:2"};
+  static const char* const bad[] = {"u",    "n",      "+w:0",     "+w:1000",   "+w:99999999999999999999",
+                                    "+s",   "+w",     "d:9",      "d:9,9,9",   "d:9,99999999999999999999",
+                                    "d:,,", "d:1,1,", "+w:1,1",   ""};
   if (hostile(data)) return data.PickValueInArray(bad);
-  return any[data.ConsumeIntegralInRange(0, of_list ? 9 : 13)];
+  return any[data.ConsumeIntegralInRange(0, of_list ? 15 : 21)];
 }
 
 struct Node {
@@ -45,12 +47,16 @@ struct Node {
   }
 };
 
+bool is_list(std::string_view format) { return format.ends_with('l') && format.size() > 1; }
+bool is_large_list(std::string_view format) { return format.ends_with('L') && format.size() > 1; }
+
 // List offsets 0, 1, ... of 32 or 64 bits with some of them changed, or values.
 std::vector<uint8_t> make_buffer(FuzzedDataProvider& data, std::string_view format, size_t elements) {
-  std::vector<uint8_t> bytes((elements + 1) * 8);
-  if (format == "+l" || format == "+L") {
-    for (size_t i = 0; i <= elements; ++i) bytes[i * (format == "+l" ? 4 : 8)] = static_cast<uint8_t>(i);
-    if (format == "+l") bytes.resize((elements + 1) * 4);
+  std::vector<uint8_t> bytes((elements + 1) * (format.starts_with("d:") ? 32 : 8));
+  if (is_list(format) || is_large_list(format)) {
+    const size_t width = is_list(format) ? 4 : 8;
+    for (size_t i = 0; i <= elements; ++i) bytes[i * width] = static_cast<uint8_t>(i);
+    bytes.resize((elements + 1) * width);
     if (data.ConsumeBool())
       bytes[data.ConsumeIntegralInRange<size_t>(0, bytes.size() - 1)] = data.ConsumeIntegral<uint8_t>();
   } else {
@@ -68,9 +74,18 @@ void add_buffers(FuzzedDataProvider& data, Node& node) {
   if (auto& valid = node.storage.back(); !valid.empty() && data.ConsumeBool())
     valid[data.ConsumeIntegralInRange<size_t>(0, valid.size() - 1)] = data.ConsumeIntegral<uint8_t>();
   node.storage.push_back(make_buffer(data, format, elements));
+  if (format.starts_with("+v")) {
+    node.storage.push_back(make_buffer(data, format, elements));  // sizes: 1 each
+    const size_t width = is_list(format) ? 4 : 8;
+    for (size_t i = 0; i < elements; ++i)
+      if (node.storage[2][i * width] == i) node.storage[2][i * width] = 1;
+  }
   for (const auto& buffer : node.storage) node.buffers.push_back(buffer.empty() ? nullptr : buffer.data());
   if (hostile(data)) node.buffers[1] = nullptr;
-  node.array.n_buffers = hostile(data) ? data.ConsumeIntegralInRange(0, 2) : format.starts_with("+w") ? 1 : 2;
+  node.array.n_buffers = hostile(data) ? data.ConsumeIntegralInRange(0, 2)
+                                        : format.starts_with("+w") ? 1
+                                        : format.starts_with("+v") ? 3
+                                                                   : 2;
   node.array.buffers = node.buffers.data();
 }
 
@@ -143,14 +158,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (data.ConsumeBool()) spec.slot_size_array = {data.ConsumeIntegralInRange<int64_t>(0, 1000)};
   Stream stream;
   fill_root(data, stream.root);
-  spec.open_arrow = [&](const std::string&, const std::vector<int64_t>&, ArrowArrayStream* out) {
+  spec.open_arrow = [&](const std::string&, const std::vector<ctr::ParquetColumn>&, ArrowArrayStream* out) {
     *out = {&get_schema, &get_next, nullptr, &release_stream, &stream};
   };
   ctr::ParquetMetadata metadata{"m", {{"f", stream.root.array.length}}, {{0, ""}}, {{1, ""}}, {{2, "name"}}};
   try {
     ctr::ReadTask task = ctr::fuzz::make_task(spec);
     const auto sources = ctr::make_file_sources(
-        task, {"f"}, [&](const std::string& path) { return ctr::open_parquet_file(task, metadata, path); });
+        task, {"f"},
+        [&](const std::string& path) { return ctr::open_parquet_file(task, metadata, path, true); });
     ctr::fuzz::drain(*sources.front(), task.layout);
   } catch (const ctr::Error&) {
   }
