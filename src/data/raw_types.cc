@@ -72,7 +72,7 @@ std::optional<RawMismatch> find_floats(const BatchWriter& batch, int64_t first) 
   if (it == labels.end()) return std::nullopt;
   const auto value = std::bit_cast<float>(static_cast<int32_t>(magnitude_bits(*it)));
   return mismatch(first, static_cast<size_t>(it - labels.begin()), batch.layout().label_dim, "label",
-                  fmt::format("{:.0f}, the float {:g} read as an integer; read the file as Raw with "
+                  fmt::format("{:.0f}, the float {:.4g} read as an integer; read the file as Raw with "
                               "float_label_dense=True",
                               *it, *it < 0 ? -value : value));
 }

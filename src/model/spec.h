@@ -60,7 +60,6 @@ struct DataSpec {
   bool float_label_dense = false;
   int num_workers = 12;
   std::vector<int64_t> slot_size_array;
-  bool shuffle = true;                                              // Raw training: order of chunks
   bool drop_incomplete_train = true, drop_incomplete_eval = false;  // batches at the end of the data
   bool shuffle = true;  // Raw training: chunks in another order in each pass
 };

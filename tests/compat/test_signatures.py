@@ -33,7 +33,8 @@ SIGNATURES = {
         hybrid_embedding_type * use_train_precompute_indices=False use_eval_precompute_indices=False""",
     "DataReaderParams": """data_reader_type source keyset=() eval_source check_type cache_eval_data=0 num_samples=0
         eval_num_samples=0 float_label_dense=False num_workers=12 slot_size_array=() async_param=None
-        * data_source_params=None read_file_sequentially=False drop_incomplete_batch=None""",
+        * data_source_params=None read_file_sequentially=False drop_incomplete_batch=None
+        shuffle=None""",
     "DataReaderSparseParam": "top_name nnz_per_slot is_fixed_length slot_num",
     "CreateOptimizer": """optimizer_type=Adam update_type=Global beta1=0.9 beta2=0.999 epsilon=1e-07
         initial_accu_value=0.0 momentum_factor=0.0 atomic_update=True""",

@@ -2,7 +2,7 @@
 """Solver, readers, optimizers and layers: forms of every release, and their checks."""
 
 import re
-from typing import Any
+from typing import Any, Optional
 
 import hugectr
 import pytest
@@ -113,6 +113,28 @@ def test_reader_spec() -> None:
     )
     assert (document["data_reader_type"], document["shuffle"]) == ("RawAsync", True)
     assert (document["num_samples"], document["eval_num_samples"]) == (9, 5)
+
+
+@pytest.mark.parametrize("kind", ["Raw", "RawAsync"])
+@pytest.mark.parametrize("of_async", [None, False, True])
+@pytest.mark.parametrize("shuffle", [None, False, True])
+def test_shuffle_of_raw_data(kind: str, of_async: Optional[bool], shuffle: Optional[bool]) -> None:
+    asynchronous = None if of_async is None else hugectr.AsyncParam(1, 1, 512, 2, 512, of_async, hugectr.Alignment_t.Non)
+    document = spec.reader_spec(hugectr.DataReaderParams(
+        getattr(hugectr.DataReaderType_t, kind), ["a"], eval_source="b", check_type=hugectr.Check_t.Non,
+        async_param=asynchronous, shuffle=shuffle,
+    ))  # fmt: skip
+    default = True if kind == "Raw" else bool(of_async)
+    assert document.get("shuffle", True) is (default if shuffle is None else shuffle)
+
+
+@pytest.mark.parametrize("kind", ["Norm", "Parquet"])
+def test_only_raw_data_are_shuffled(kind: str) -> None:
+    arguments = dict(source=["a"], eval_source="b", check_type=hugectr.Check_t.Non)
+    format = getattr(hugectr.DataReaderType_t, kind)
+    hugectr.DataReaderParams(format, **arguments, shuffle=False)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=f"shuffle=True is for Raw data; {kind} files"):
+        hugectr.DataReaderParams(format, **arguments, shuffle=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("values, message", [

@@ -1,13 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/reader.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <atomic>
+#include <cerrno>
+#include <climits>
 #include <filesystem>
 
 #include "base/error.h"
 #include "in_folder.h"
 #include "io/file.h"
+
+namespace {
+
+std::atomic<int> threads_left{INT_MAX};  // that the system still grants
+
+}  // namespace
+
+// Stands before the system's own.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                              void* argument) {
+  static const auto create = reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));
+  if (threads_left-- <= 0) return EAGAIN;
+  return create(thread, attributes, run, argument);
+}
 
 namespace ctr {
 namespace {
@@ -77,6 +96,29 @@ TEST_F(Readers, NoAllocationOfBatchesOnceTheRingIsWarm) {
     if (std::find(seen.begin(), seen.end(), labels) == seen.end()) seen.push_back(labels);
   }
   EXPECT_LE(seen.size(), size_t{2} * (static_cast<size_t>(repeating.prefetch) + 1));
+}
+
+TEST_F(Readers, StartsAllThreadsOrNone) {
+  const auto reader = make_reader(spec(7));
+  for (const int granted : {0, 1, 6}) {
+    reader->start();
+    take(*reader, 2);
+    threads_left = granted;
+    try {
+      reader->start();
+      ADD_FAILURE() << "started with " << granted << " threads";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::out_of_memory);
+      const std::string text = fmt::format("cannot start reader thread {} of 7", granted + 1);
+      EXPECT_NE(std::string(e.what()).find(text), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find("num_workers"), std::string::npos) << e.what();
+    }
+    threads_left = INT_MAX;
+    EXPECT_FALSE(reader->started());
+    EXPECT_THROW(reader->next(), Error);
+    reader->start();
+    EXPECT_EQ(take(*reader, 1000).size(), size_t{kSamples});
+  }
 }
 
 TEST_F(Readers, AFileThatShrinksWhileItIsReadIsAnError) {

@@ -45,8 +45,35 @@ def test_chunks_rotate_over_workers(tmp_path):
     expected = [[0, 1], [2, 3], [4, 5], [6]]
     for workers in (1, 2, 3, 9):
         assert labels(reader_of(path, num_workers=workers)) == expected
-    repeating = reader_of(path, num_workers=3, repeat=True)
-    assert labels(repeating, 9) == (expected * 3)[:9]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 7, 10, 20])
+@pytest.mark.parametrize("workers", [1, 2, 3, 9])
+def test_repeating_has_no_seam(tmp_path, workers, batch_size):
+    reader = reader_of(numbered(tmp_path / "x", 7), num_workers=workers, repeat=True, batch_size=batch_size)
+    got = labels(reader, 25)
+    assert sum(got, []) == [i % 7 for i in range(25 * batch_size)]
+    assert {len(batch) for batch in got} == {batch_size}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 9])
+def test_shuffled_passes_follow_each_other_without_a_seam(tmp_path, workers):
+    """Each pass is that of an epoch with the same seed: whole chunks in its own order, then what is left over."""
+    path = numbered(tmp_path / "x", 41)
+    epochs = reader_of(path, shuffle=True, seed=5, batch_size=4)
+    passes = [sum(labels(epochs), []) for _ in range(6)]
+    assert all(sorted(p) == list(range(41)) and p[-1] == 40 for p in passes)
+    assert len({tuple(p) for p in passes}) == 6
+    reader = reader_of(path, shuffle=True, seed=5, batch_size=4, repeat=True, num_workers=workers)
+    got = labels(reader, 61)
+    assert sum(got, []) == sum(passes, [])[: 61 * 4] and {len(batch) for batch in got} == {4}
+
+
+def test_shuffling_less_than_a_batch(tmp_path):
+    reader = reader_of(numbered(tmp_path / "x", 3), shuffle=True, seed=5, batch_size=4, repeat=True)
+    assert labels(reader, 2) == [[0, 1, 2, 0], [1, 2, 0, 1]]
+    epochs = reader_of(numbered(tmp_path / "x", 3), shuffle=True, seed=5, batch_size=4)
+    assert labels(epochs) == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("i64", [False, True])
@@ -142,6 +169,74 @@ def test_negative_integers_have_no_logarithm(tmp_path):
     reader.start()
     with pytest.raises(InvalidArgumentError, match="sample 1 at offset 20: dense value 1 is -1.*float_label_dense"):
         reader.next()
+
+
+def write_typed(path, values, kind):
+    """Labels, two dense values and two keys a row, the first three of type `kind`."""
+    rows = [np.array(row, kind).tobytes() + bytes(8) for row in values]
+    path.write_bytes(b"".join(rows))
+    return path
+
+
+BLANK = [[0, 0, 0]] * 5
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([*BLANK, [1, 3, 2]], "sample 5 at offset 100, label 0 is 1.4013e-45, the integer 1 read as a float"),
+        ([*BLANK, [1, 2**30, 2**30]], "label 0 is 1.4013e-45"),
+        ([*BLANK, [0, 0, 7]], "sample 5 at offset 100, dense value 1 is 9.80909e-45, the integer 7 read as a float"),
+        ([*BLANK, [-1, 0, 0]], "sample 5 .*, label 0: nan is not a finite 32-bit float; is the file of integers"),
+    ],
+)
+def test_integers_read_as_floats(tmp_path, values, message):
+    path = write_typed(tmp_path / "x", values, "<i4")
+    for batch_size in (1, 6):
+        reader = reader_of(path, float_label_dense=True, batch_size=batch_size)
+        with pytest.raises(InvalidArgumentError, match=f"{message}.*float_label_dense=False"):
+            read_all(reader)
+    integers = [[row[0][0], *row[1]] for row in read_all(reader_of(path))] if -1 not in values[-1] else None
+    assert integers is None or np.allclose(integers, [[y, *np.log1p(x)] for y, *x in values])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([*BLANK, [1, 0.5, 2]], "sample 5 at offset 100, label 0 is 1065353216, the float 1 read as an integer"),
+        ([*BLANK, [-1, 0.5, 2]], "sample 5 at offset 100, label 0 is -1082130432, the float -1 read as an integer"),
+        ([*BLANK, [0.37, 0, 0]], "the float 0.37 read as an integer"),
+        ([*BLANK, [0, 0.5, -2]], "sample 5 at offset 100: dense value 1 is -1073741824"),
+    ],
+)
+def test_floats_read_as_integers(tmp_path, values, message):
+    path = write_typed(tmp_path / "x", values, "<f4")
+    for format, repeat, batch_size in (("raw", False, 1), ("raw", False, 6), ("raw_async", True, 6)):
+        reader = reader_of(path, format=format, repeat=repeat, batch_size=batch_size)
+        with pytest.raises(InvalidArgumentError, match=f"{message}.*float_label_dense=True"):
+            list(batches(reader, 6))
+    assert len(read_all(reader_of(path, float_label_dense=True))) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("<i4", [1, 1065353216, 1200000000]),  # counts and points of time
+        ("<i4", [0, 1065353216, 1200000000]),
+        ("<i4", [-1, 2**31 - 1, 0]),
+        ("<i4", [2**31 - 1, 0, 0]),
+        ("<i4", [-(2**31), 0, 0]),
+        ("<f4", [1, 1e-45, 1e-40]),
+        ("<f4", [0, 1e-45, 1]),
+        ("<f4", [1.2e-38, 0, 0]),
+        ("<f4", [0, 0, 0]),
+    ],
+)
+def test_unusual_values_that_are_meant(tmp_path, kind, row):
+    path = write_typed(tmp_path / "x", [[0, 0, 0], row], kind)
+    [_, (label, dense, _)] = read_all(reader_of(path, float_label_dense=kind == "<f4"))
+    want = np.array(row, kind).astype("f8")
+    np.testing.assert_allclose([*label, *dense], [want[0], *(want[1:] if kind == "<f4" else np.log1p(want[1:]))], 1e-6)
 
 
 @pytest.mark.parametrize(
