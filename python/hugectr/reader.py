@@ -106,9 +106,8 @@ class DataReaderParams(Record):
         shuffle: Optional[bool] = None,
     ) -> None:
         if shuffle and data_reader_type in (DataReaderType_t.Norm, DataReaderType_t.Parquet):
-            raise UnsupportedError(
-                f"DataReaderParams(): shuffle=True is for Raw data; {data_reader_type.name} files are read in their order"
-            )
+            name = data_reader_type.name
+            raise UnsupportedError(f"DataReaderParams(): shuffle=True is for Raw data; {name} files keep their order")
         for name in ("cache_eval_data", "num_samples", "eval_num_samples"):
             if getattr(self, name) < 0:
                 raise InvalidArgumentError(

@@ -38,8 +38,7 @@ struct Column {
 // Labels, dense columns and slots of one file, in this order in columns_.
 class ParquetFile final : public SampleFile {
  public:
-  ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path,
-              bool check_positions);
+  ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path, bool check_positions);
   bool read(BatchWriter& batch) override;
 
  private:

@@ -168,7 +168,8 @@ PrefetchReader::Workers PrefetchReader::start_workers(const std::shared_ptr<Read
     for (auto& source : sources) workers.push_back(std::make_unique<Worker>(task, std::move(source)));
   } catch (const std::system_error&) {
     fail(ErrorKind::out_of_memory,
-         "\"{}\": cannot start reader thread {} of {}: no more threads are allowed (ulimit -u, or the limit of "
+         "\"{}\": cannot start reader thread {} of {}: no more threads are allowed (ulimit -u, or the limit "
+         "of "
          "processes or memory of the container); set a smaller num_workers in DataReaderParams, or end "
          "other threads",
          task->spec.source, workers.size() + 1, sources.size());

@@ -61,8 +61,8 @@ class ChunkOrders {
   std::map<int64_t, std::weak_ptr<const std::vector<int64_t>>> orders_;
 };
 
-// Samples of a file in reading order, pass after pass without a seam: chunks of a batch's size, shuffled where
-// there are orders, then the samples that are left over.
+// Samples of a file in reading order, pass after pass without a seam: chunks of a batch's size, shuffled
+// where there are orders, then the samples that are left over.
 class RawSequence {
  public:
   struct Run {

@@ -29,7 +29,7 @@ RawMismatch mismatch(int64_t first, size_t at, int64_t width, const char* what, 
 
 bool is_normal(float v) { return std::fabs(v) >= std::numeric_limits<float>::min(); }
 
-// The first value that is not 0; null when there is one that no small integer can be.
+// The first value that is not 0, if none of them is normal.
 const float* first_denormal(Values values) {
   if (std::any_of(values.begin(), values.end(), is_normal)) return nullptr;
   const auto it = std::find_if(values.begin(), values.end(), [](float v) { return v != 0; });

@@ -72,6 +72,41 @@ except KeyboardInterrupt:
     assert out.endswith("interrupted True True\n"), err
 
 
+STALLED = """
+import time, hugectr.arrow
+hugectr.arrow.open_stream = lambda *_: time.sleep(1000)
+model = build()
+"""
+
+
+def test_exit_while_a_source_does_not_respond(folder: Path) -> None:
+    out, _ = run(folder, STALLED + "model.start_data_reading(); time.sleep(0.2); print('leaving')")
+    assert "leaving\n" in out
+
+
+def test_ctrl_c_while_a_source_does_not_respond(folder: Path) -> None:
+    script = """
+model.start_data_reading()
+print("ready")
+try:
+    model.fit(max_iter=10)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    process = start(folder, STALLED + script)
+    assert process.stdout
+    while process.stdout.readline() != "ready\n":
+        pass
+    time.sleep(0.5)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    while (line := process.stdout.readline()) != "interrupted\n":
+        assert line
+    assert time.monotonic() - sent < 5
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+
+
 def test_training_in_another_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}

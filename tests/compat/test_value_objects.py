@@ -119,7 +119,9 @@ def test_reader_spec() -> None:
 @pytest.mark.parametrize("of_async", [None, False, True])
 @pytest.mark.parametrize("shuffle", [None, False, True])
 def test_shuffle_of_raw_data(kind: str, of_async: Optional[bool], shuffle: Optional[bool]) -> None:
-    asynchronous = None if of_async is None else hugectr.AsyncParam(1, 1, 512, 2, 512, of_async, hugectr.Alignment_t.Non)
+    asynchronous = (
+        None if of_async is None else hugectr.AsyncParam(1, 1, 512, 2, 512, of_async, hugectr.Alignment_t.Non)
+    )
     document = spec.reader_spec(hugectr.DataReaderParams(
         getattr(hugectr.DataReaderType_t, kind), ["a"], eval_source="b", check_type=hugectr.Check_t.Non,
         async_param=asynchronous, shuffle=shuffle,

@@ -46,9 +46,7 @@ def test_norm(tmp_path, value, column, check_sum):
     write_norm(good, values(0, 0, 1)[:99, :1], values(0, 0, 1)[:99, 1:], [keys[:99]], check_sum=check_sum)
     write_norm(bad, data[:, :1], data[:, 1:], [keys], check_sum=check_sum)
     source = write_files(tmp_path, {"0.data": good.read_bytes(), "1.data": bad.read_bytes()})
-    reader = make_reader(
-        "norm", source, [("d", [2])], label_dim=1, dense_dim=2, check_sum=check_sum, batch_size=BATCH
-    )
+    reader = make_reader("norm", source, [("d", [2])], label_dim=1, dense_dim=2, check_sum=check_sum, batch_size=BATCH)
     around = 5 if check_sum else 0
     offset = 64 + around + sum(16 + around + 4 * (i % 3) for i in range(701))
     refuses(reader, f'1.data", sample 701 at offset {offset}, {NAMES[column]}: ', f"{shown(value)} is not a finite")

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
-from harness.readers import batches, make_reader, read_all, samples, write_files
+from harness.readers import batches, make_reader, read_all, samples, write_files, write_parquet
 from hugectr.errors import FileError
-from hugectr.tools import write_file_list, write_norm
+from hugectr.tools import write_file_list, write_norm, write_raw
 
 
 def write(folder, counts):
@@ -33,6 +35,27 @@ def test_batch_order_of_the_worked_example(tmp_path):
     for _ in range(2):  # the second time rewound
         assert [labels(b) for b in batches(reader)] == expected
         assert reader.at_end() and reader.next() is None and reader.next() is None
+
+
+@pytest.mark.parametrize("format", ["norm", "raw", "parquet"])
+@pytest.mark.parametrize(("rows", "sizes"), [(3, [3]), (4, [4]), (9, [4, 4, 1])])
+def test_an_epoch_ends_with_a_batch_of_its_true_size(tmp_path, format, rows, sizes):
+    values = np.arange(rows, dtype="f4")
+    keys = np.arange(rows)[:, None]
+    if format == "norm":
+        write_norm(tmp_path / "x", values, None, [keys], check_sum=False)
+        source = write_files(tmp_path, {"x.data": (tmp_path / "x").read_bytes()})
+    elif format == "raw":
+        source = tmp_path / "x"
+        write_raw(source, values, None, keys, float_label_dense=True)
+    else:
+        columns = {"y": pa.array(values), "k": pa.array(keys[:, 0])}
+        source = write_parquet(tmp_path / "d", [pa.table(columns)], {"labels": [0], "cats": [1]})
+    reader = make_reader(format, source, [("d", [1])], batch_size=4, float_label_dense=True, num_workers=2)
+    for _ in range(2):
+        got = list(batches(reader))
+        assert [b["size"] for b in got] == sizes
+        assert sum([labels(b) for b in got], []) == list(range(rows))
 
 
 def test_repeat_never_ends_and_never_has_an_incomplete_batch(tmp_path):

@@ -75,7 +75,7 @@ def test_a_reader_leaves_a_thread_that_hangs_behind(stalled, capfd):
     reader.start()  # stops the threads of the first start
     assert len(samples(reader.next())) == 2
     assert time.monotonic() - start < 10
-    assert "list.txt\" does not respond: a thread that reads from it is left behind" in capfd.readouterr().out
+    assert 'list.txt" does not respond: a thread that reads from it is left behind' in capfd.readouterr().out
     responds.set()
     assert len(samples(reader.next())) == 2 and reader.next() is None
 

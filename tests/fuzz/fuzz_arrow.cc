@@ -18,12 +18,12 @@ constexpr int kColumns = 3;  // a label, a dense column, a slot
 bool hostile(FuzzedDataProvider& data) { return data.ConsumeIntegralInRange(0, 15) == 15; }
 
 const char* pick_format(FuzzedDataProvider& data, bool of_list) {
-  static const char* const any[] = {"f", "g", "c",  "C",  "s",    "S",    "i",   "I",
-                                    "l", "L", "b",  "e",  "d:9,2", "d:9,0", "d:9,0,32", "d:60,3,256",
-                                    "+l", "+L", "+vl", "+vL", "+w:1", "+w:2"};
-  static const char* const bad[] = {"u",    "n",      "+w:0",     "+w:1000",   "+w:99999999999999999999",
-                                    "+s",   "+w",     "d:9",      "d:9,9,9",   "d:9,99999999999999999999",
-                                    "d:,,", "d:1,1,", "+w:1,1",   ""};
+  static const char* const any[] = {"f",  "g",  "c",   "C",   "s",     "S",     "i",        "I",
+                                    "l",  "L",  "b",   "e",   "d:9,2", "d:9,0", "d:9,0,32", "d:60,3,256",
+                                    "+l", "+L", "+vl", "+vL", "+w:1",  "+w:2"};
+  static const char* const bad[] = {"u",    "n",      "+w:0",   "+w:1000", "+w:99999999999999999999",
+                                    "+s",   "+w",     "d:9",    "d:9,9,9", "d:9,99999999999999999999",
+                                    "d:,,", "d:1,1,", "+w:1,1", ""};
   if (hostile(data)) return data.PickValueInArray(bad);
   return any[data.ConsumeIntegralInRange(0, of_list ? 15 : 21)];
 }
@@ -82,10 +82,10 @@ void add_buffers(FuzzedDataProvider& data, Node& node) {
   }
   for (const auto& buffer : node.storage) node.buffers.push_back(buffer.empty() ? nullptr : buffer.data());
   if (hostile(data)) node.buffers[1] = nullptr;
-  node.array.n_buffers = hostile(data) ? data.ConsumeIntegralInRange(0, 2)
-                                        : format.starts_with("+w") ? 1
-                                        : format.starts_with("+v") ? 3
-                                                                   : 2;
+  node.array.n_buffers = hostile(data)              ? data.ConsumeIntegralInRange(0, 2)
+                         : format.starts_with("+w") ? 1
+                         : format.starts_with("+v") ? 3
+                                                    : 2;
   node.array.buffers = node.buffers.data();
 }
 
@@ -164,9 +164,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   ctr::ParquetMetadata metadata{"m", {{"f", stream.root.array.length}}, {{0, ""}}, {{1, ""}}, {{2, "name"}}};
   try {
     ctr::ReadTask task = ctr::fuzz::make_task(spec);
-    const auto sources = ctr::make_file_sources(
-        task, {"f"},
-        [&](const std::string& path) { return ctr::open_parquet_file(task, metadata, path, true); });
+    const auto sources = ctr::make_file_sources(task, {"f"}, [&](const std::string& path) {
+      return ctr::open_parquet_file(task, metadata, path, true);
+    });
     ctr::fuzz::drain(*sources.front(), task.layout);
   } catch (const ctr::Error&) {
   }

@@ -9,7 +9,9 @@ from typing import Any
 
 import hugectr
 import numpy as np
+import pyarrow as pa
 from harness.declaration import Declaration, Node, SparseInput
+from harness.readers import write_parquet
 from harness.reference import Array, Batch
 from harness.reference_optimizers import Optimizer
 
@@ -61,6 +63,27 @@ def write_raw(path: Path, declaration: Declaration, batches: Iterable[Batch]) ->
         columns.append(np.concatenate([floats.view("<u4"), keys.astype("<u4")], 1))
     path.write_bytes(np.concatenate(columns).tobytes())
     return str(path)
+
+
+def write_parquet_files(folder: Path, declaration: Declaration, batches: Iterable[Batch], files: int) -> str:
+    """Writes a Parquet data set with a list of keys for each slot, its batches dealt to ``files`` files in turn."""
+    tables = [_table(declaration, batch) for batch in batches]
+    dealt = [pa.concat_tables(tables[k::files]) for k in range(files)]
+    labels = sum(label.dim for label in declaration.labels)
+    places = list(range(dealt[0].num_columns))
+    dense = labels + declaration.dense_dim
+    groups = {"labels": places[:labels], "conts": places[labels:dense], "cats": places[dense:]}
+    return str(write_parquet(folder, dealt, groups))
+
+
+def _table(declaration: Declaration, batch: Batch) -> pa.Table:
+    columns = {f"label{i}": c for i, c in enumerate(batch.label.astype("f4").T)}
+    columns.update({f"dense{i}": c for i, c in enumerate(batch.dense.astype("f4").T)})
+    for spec in declaration.inputs:
+        bags = batch.sparse[spec.name]
+        lists = np.split(bags.keys, bags.offsets[1:-1])
+        columns.update({f"{spec.name}{s}": lists[s :: bags.slots] for s in range(bags.slots)})
+    return pa.table({name: pa.array(list(column)) for name, column in columns.items()})
 
 
 def first_keys(spec: SparseInput) -> Array:

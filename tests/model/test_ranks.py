@@ -87,6 +87,29 @@ def test_one_hot_embeddings(name, tmp_path):
     )
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3, 12])
+@pytest.mark.parametrize("format", ["Norm", "Parquet", "Raw", "RawAsync"])
+def test_batches_depend_on_the_number_of_workers_alone(format, workers, tmp_path):
+    """Three files, or a file with an incomplete last batch."""
+    declaration = small("dcn")
+    rng = np.random.default_rng(3)
+    batches = [reference.random_batch(declaration, BATCH, rng) for _ in range(7)]
+    reader = {"data_reader_type": getattr(hugectr.DataReaderType_t, format), "num_workers": workers}
+    if format == "Norm":
+        source = training.write_norm(tmp_path, declaration, batches, files=3)
+    elif format == "Parquet":
+        source = training.write_parquet_files(tmp_path / "d", declaration, batches, files=3)
+    else:
+        source = training.write_raw(tmp_path / "train.bin", declaration, batches)
+        values = np.fromfile(source, "<u4").reshape(7 * BATCH, -1)[:-5]
+        if format == "RawAsync":
+            numbers = values[:, : 1 + declaration.dense_dim]
+            numbers[:] = np.abs(numbers.view("<f4")).astype("<u4")
+        values.tofile(source)
+        reader.update(float_label_dense=format == "Raw", slot_size_array=list(declaration.inputs[0].slot_sizes))
+    check_agreement(tmp_path, declaration, source, reader=reader)
+
+
 def test_dropout_masks_belong_to_samples(tmp_path):
     declaration = with_dropout(small("dcn"))
     rng = np.random.default_rng(3)
