@@ -38,10 +38,11 @@ def alarm():
 @pytest.fixture
 def stalled(tmp_path):
     """A started reader whose second file opens once `responds` is set."""
-    responds = threading.Event()
+    responds, hangs = threading.Event(), threading.Event()
 
     def open_arrow(path, columns):
         if path.endswith("1.parquet"):
+            hangs.set()
             assert responds.wait(timeout=100)
         return open_stream(path, columns)
 
@@ -49,6 +50,7 @@ def stalled(tmp_path):
     source = write_parquet(tmp_path / "d", [data, data], GROUPS)
     reader = make_reader("parquet", source, [("d", [1])], label_dim=1, num_workers=2, open_arrow=open_arrow)
     reader.start()
+    assert hangs.wait(timeout=100)
     yield reader, responds
     responds.set()
 
