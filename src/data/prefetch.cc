@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/prefetch.h"
 
-#include <cxxabi.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <system_error>
@@ -76,17 +74,9 @@ class Ring {
         }
         changed_.notify_all();
       }
-    } catch (abi::__forced_unwind&) {  // how Python ends threads that come back to it while it shuts down
-      end(nullptr);
-      throw;
     } catch (...) {
       error = std::current_exception();
     }
-    end(error);
-  }
-
- private:
-  void end(const std::exception_ptr& error) {
     {
       std::lock_guard lock(mutex_);
       error_ = error;
@@ -95,6 +85,7 @@ class Ring {
     changed_.notify_all();
   }
 
+ private:
   Batch* wait_for_room() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return stop_ || produced_ - freed_ < batches_.size(); });
@@ -168,10 +159,9 @@ PrefetchReader::Workers PrefetchReader::start_workers(const std::shared_ptr<Read
     for (auto& source : sources) workers.push_back(std::make_unique<Worker>(task, std::move(source)));
   } catch (const std::system_error&) {
     fail(ErrorKind::out_of_memory,
-         "\"{}\": cannot start reader thread {} of {}: no more threads are allowed (ulimit -u, or the limit "
-         "of "
-         "processes or memory of the container); set a smaller num_workers in DataReaderParams, or end "
-         "other threads",
+         "\"{}\": cannot start reader thread {} of {}: the limit on threads is reached (ulimit -u, or the "
+         "pids "
+         "or memory limit of a container); set a smaller num_workers in DataReaderParams",
          task->spec.source, workers.size() + 1, sources.size());
   }
   return workers;
