@@ -72,7 +72,7 @@ def without_side_files(*files):
         file.with_name(file.name + ".step").unlink()
 
 
-@pytest.mark.parametrize("saved, loading", itertools.permutations(KINDS, 2))
+@pytest.mark.parametrize("saved, loading", list(itertools.permutations(KINDS, 2)))
 def test_states_of_another_optimizer_are_refused_by_name(saved, loading, tmp_path):
     dense, sparse = save(create(tmp_path / "d", optimizer_of(saved)), tmp_path)
     model = create(tmp_path / "d", optimizer_of(loading))
