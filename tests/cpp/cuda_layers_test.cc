@@ -15,7 +15,7 @@ struct LayerCase {
   std::string type;
   Json params;
   std::vector<Shape> inputs;
-  int64_t valid = -1;  // samples of the batch; all of them where negative
+  int64_t valid = -1;   // samples of the batch; all of them where negative
   int64_t samples = 0;  // 0: one a row
 };
 
