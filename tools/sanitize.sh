@@ -26,8 +26,7 @@ build/cpu-tsan/tests/cpp/hugectr_cpp_tests --gtest_brief=1
 export PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0
 LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)" \
   PYTHONPATH=build/cpu-asan/python:tests python -m pytest -q -p no:cacheprovider "$@"
-# The thread sanitizer knows neither OpenMP, so one thread a rank, nor what Arrow does inside. It wants addresses where
-# they always were.
+# The thread sanitizer does not know what Arrow does inside, and wants addresses where they always were.
 export OMP_NUM_THREADS=1 HUGECTR_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1
 LD_PRELOAD="$(g++ -print-file-name=libtsan.so)" PYTHONPATH=build/cpu-tsan/python:tests \
   setarch -R "$PWD/.venv/bin/python" -m pytest -q -p no:cacheprovider tests/data tests/model/test_ranks.py

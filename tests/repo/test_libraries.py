@@ -104,8 +104,25 @@ def core_build() -> str:
     return name.decode()
 
 
-def device_with(folder: Path, plugin: str, **environment: str) -> str:
-    """What a process prints that asks for its device, where that driver and the plug-in are there."""
+ASK = "import hugectr; print(hugectr._core.default_device())"
+ASK_IN_CHILD = (
+    ASK
+    + """
+import os, sys
+sys.stdout.flush()
+if os.fork() == 0:
+    try:
+        hugectr._core.default_device()
+    except hugectr.DeviceError as error:
+        print("child:", error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+)
+
+
+def device_with(folder: Path, plugin: str, script: str = ASK, **environment: str) -> str:
+    """What `script` prints in a process that finds that driver and the plug-in."""
     package = folder / "site/hugectr"
     package.mkdir(parents=True)
     for path in PACKAGE.iterdir():
@@ -118,7 +135,7 @@ def device_with(folder: Path, plugin: str, **environment: str) -> str:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / "source.c").write_text(text)
         subprocess.run(["cc", "-shared", "-fPIC", "-o", name, "source.c"], cwd=folder, check=True)
-    command = [sys.executable, "-c", "import hugectr; print(hugectr._core.default_device())"]
+    command = [sys.executable, "-c", script]
     variables = {name: value for name, value in os.environ.items() if name != "HUGECTR_DEVICE"}
     variables |= {"PYTHONPATH": str(folder / "site"), "LD_LIBRARY_PATH": str(folder / "driver"), **environment}
     return subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
@@ -126,6 +143,12 @@ def device_with(folder: Path, plugin: str, **environment: str) -> str:
 
 def test_a_plugin_that_fits(tmp_path: Path) -> None:
     assert sorted(device_with(tmp_path, PLUGIN % (core_build(), 80)).splitlines()) == ["cuda", "registered"]
+
+
+def test_a_gpu_after_a_fork(tmp_path: Path) -> None:
+    lines = device_with(tmp_path, PLUGIN % (core_build(), 80), ASK_IN_CHILD).splitlines()
+    (child,) = (line for line in lines if line.startswith("child: "))
+    assert "CUDA does not survive a fork" in child and '"spawn"' in child and "cuda" in lines
 
 
 UNFIT = [
