@@ -67,7 +67,8 @@ FORMS = {
 class Widen(ast.NodeTransformer):
     """What an annotation accepts after conversion, see hugectr.arguments."""
 
-    SCALARS = {"int": "SupportsIndex", "float": "SupportsFloat", "bool": "_Bool", "str": "_Text"}
+    SCALARS = {"int": "SupportsIndex", "float": "SupportsFloat", "bool": "_Bool", "str": "_Text",
+               "FilePath": "_Text", "Seed": "SupportsIndex"}  # fmt: skip
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.Name(self.SCALARS.get(node.id, node.id))
@@ -94,7 +95,8 @@ def widened(annotation: str) -> str:
 
 def attribute_type(annotation: str) -> str:
     """Type of a record's attribute; where the argument has several, nobody relies on one."""
-    return "Any" if annotation.startswith("Union") else annotation.replace("Sequence[", "list[")
+    plain = annotation.replace("FilePath", "str").replace("Seed", "int")
+    return "Any" if plain.startswith("Union") else plain.replace("Sequence[", "list[")
 
 
 def parameter_text(parameter: inspect.Parameter, name: str = "") -> str:

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arrow_opener.h"
 
-#include <nanobind/stl/string.h>
 
 #include <memory>
 
 #include "base/error.h"
 #include "data/arrow_abi.h"
 #include "gil.h"
+#include "path.h"
 
 namespace {
-
-// As Python has file names: bytes that are no UTF-8 as surrogates.
-nb::object file_name(const std::string& path) {
-  const auto size = static_cast<Py_ssize_t>(path.size());
-  return nb::steal(PyUnicode_DecodeFSDefaultAndSize(path.data(), size));
-}
 
 void take_stream(const nb::object& open, const std::string& path,
                  const std::vector<ctr::ParquetColumn>& columns, ArrowArrayStream* stream) {
   nb::list wanted;
   for (const auto& [index, name] : columns) wanted.append(nb::make_tuple(index, name));
-  const nb::object capsule = open(file_name(path), wanted).attr("__arrow_c_stream__")();
+  const nb::object capsule = open(Path{path}, wanted).attr("__arrow_c_stream__")();
   auto* source = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
   if (!source) throw nb::python_error();
   *stream = *source;
@@ -33,7 +27,11 @@ ctr::ErrorKind error_kind(const nb::python_error& error) {
   return error.matches(type) ? ctr::ErrorKind::invalid_argument : ctr::ErrorKind::io;
 }
 
+thread_local bool opening = false;
+
 }  // namespace
+
+bool is_opening() { return opening; }
 
 ctr::ArrowOpener arrow_opener(nb::object open) {
   if (open.is_none()) return {};
@@ -45,9 +43,12 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
   return [held](const std::string& path, const std::vector<ctr::ParquetColumn>& columns,
                 ArrowArrayStream* stream) {
     const WithGil gil;
+    opening = true;
     try {
       take_stream(*held, path, columns, stream);
+      opening = false;
     } catch (nb::python_error& e) {
+      opening = false;
       const nb::object text = nb::str(e.value()).attr("encode")("utf-8", "backslashreplace");
       ctr::fail(error_kind(e), "{}", nb::cast<nb::bytes>(text).c_str());
     }

@@ -9,3 +9,6 @@
 // Wraps `open(path, columns) -> object with __arrow_c_stream__`. Reader threads call the result; it holds the
 // GIL only while opening. None gives an empty opener.
 ctr::ArrowOpener arrow_opener(nb::object open);
+
+// Whether this thread is a reader's that is opening a file.
+bool is_opening();

@@ -27,6 +27,14 @@ nb::object text_of(std::string_view message) {
   return nb::steal(PyUnicode_DecodeUTF8(message.data(), size, "backslashreplace"));
 }
 
+// The other way: what Python holds of such a name.
+std::string bytes_of(const nb::str& message) {
+  const auto bytes =
+      nb::steal<nb::bytes>(PyUnicode_AsEncodedString(message.ptr(), "utf-8", "backslashreplace"));
+  if (!bytes.is_valid()) throw nb::python_error();
+  return {bytes.c_str(), bytes.size()};
+}
+
 }  // namespace
 
 void bind_base(nb::module_& m) {
@@ -58,10 +66,10 @@ void bind_base(nb::module_& m) {
         });
       },
       nb::arg("sink").none(), "Route log lines to sink(is_error, line); None restores stdout and stderr.");
-  m.def("log_info", [](const std::string& text) { ctr::log::info("{}", text); });
-  m.def("log_warning", [](const std::string& text) { ctr::log::warning("{}", text); });
-  m.def("log_plain", [](const std::string& text) { ctr::log::plain(text); });
-  m.def("warn_once", [](const std::string& text) { ctr::log::warn_once(text); });
+  m.def("log_info", [](const nb::str& text) { ctr::log::info("{}", bytes_of(text)); });
+  m.def("log_warning", [](const nb::str& text) { ctr::log::warning("{}", bytes_of(text)); });
+  m.def("log_plain", [](const nb::str& text) { ctr::log::plain(bytes_of(text)); });
+  m.def("warn_once", [](const nb::str& text) { ctr::log::warn_once(bytes_of(text)); });
   m.def(
       "default_device", [] { return ctr::default_backend() == ctr::Backend::cuda ? "cuda" : "cpu"; },
       "What models run on: \"cuda\" or \"cpu\".");

@@ -10,6 +10,7 @@
 #include "arrow_opener.h"
 #include "bind.h"
 #include "data/reader.h"
+#include "path.h"
 
 namespace {
 
@@ -96,7 +97,9 @@ void bind_spec(nb::module_& m) {
   nb::class_<ctr::ReaderSpec>(m, "ReaderSpec")
       .def(nb::init<>())
       .def_rw("format", &ctr::ReaderSpec::format)
-      .def_rw("source", &ctr::ReaderSpec::source)
+      .def_prop_rw(
+          "source", [](const ctr::ReaderSpec& self) { return Path{self.source}; },
+          [](ctr::ReaderSpec& self, const Path& source) { self.source = source; })
       .def_rw("batch_size", &ctr::ReaderSpec::batch_size)
       .def_rw("label_dim", &ctr::ReaderSpec::label_dim)
       .def_rw("dense_dim", &ctr::ReaderSpec::dense_dim)
@@ -127,8 +130,8 @@ void bind_data(nb::module_& m) {
   nb::class_<TestReader>(testing, "Reader")
       .def(nb::init<const ctr::ReaderSpec&>(), nb::arg("spec"))
       .def(
-          "start", [](TestReader& self, const std::string& source) { (*self).start(source); },
-          nb::arg("source") = "", nb::call_guard<nb::gil_scoped_release>())
+          "start", [](TestReader& self, const Path& source) { (*self).start(source); },
+          nb::arg("source") = Path{}, nb::call_guard<nb::gil_scoped_release>())
       .def("started", [](TestReader& self) { return (*self).started(); })
       .def("count", &count, nb::call_guard<nb::gil_scoped_release>(), "Pulls all that is left: samples.")
       .def("count_holding_gil", &count)
@@ -137,6 +140,6 @@ void bind_data(nb::module_& m) {
       .def(
           "at_end", [](TestReader& self) { return (*self).at_end(); },
           nb::call_guard<nb::gil_scoped_release>())
-      .def_prop_ro("source", [](TestReader& self) { return (*self).source(); })
+      .def_prop_ro("source", [](TestReader& self) { return Path{(*self).source()}; })
       .def_prop_ro("skipped", [](TestReader& self) { return (*self).skipped(); });
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "arrow_opener.h"
 #include "base/checked.h"
@@ -20,6 +21,7 @@
 #include "model/formats/spec_json.h"
 #include "model/graph.h"
 #include "model/summary.h"
+#include "path.h"
 #include "shared_engine.h"
 
 namespace {
@@ -81,6 +83,8 @@ class FitObserver {
 // Where threads cannot be joined, because they are another process's or stand still, the engine stays.
 void destroy(SharedEngine* engine) {
   if (engine->is_foreign() || is_finalizing()) return;
+  // Garbage collection runs on any thread, also on one that is to be joined.
+  if (is_opening()) return std::thread([engine] { delete engine; }).detach();
   const WithoutGil released;
   delete engine;
 }
@@ -94,10 +98,10 @@ std::shared_ptr<SharedEngine> make_engine(const std::string& spec, nb::object op
 }
 
 void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t display, int64_t eval_interval,
-         int64_t snapshot, const std::string& prefix, const nb::object& progress) {
+         int64_t snapshot, const Path& prefix, const nb::object& progress) {
   shared.call([&](Engine& engine) {
     FitObserver observer(engine, progress);
-    ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix}, std::ref(observer));
+    ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix.bytes}, std::ref(observer));
   });
 }
 
@@ -209,29 +213,43 @@ void bind_schedule(Class& c) {
 }
 
 void bind_readers(Class& c) {
-  using Text = const std::string&;
   c.def("reader_start",
-        in_turn<bool, Text>([](Engine& e, bool train, Text source) { reader(e, train).start(source); }),
-        nb::arg("train"), nb::arg("source") = "")
+        in_turn<bool, const Path&>(
+            [](Engine& e, bool train, const Path& source) { reader(e, train).start(source); }),
+        nb::arg("train"), nb::arg("source") = Path{})
       .def("reader_started", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).started(); }),
            nb::arg("train"))
       .def("reader_at_end", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).at_end(); }),
            nb::arg("train"))
       .def("reader_skipped", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).skipped(); }),
            nb::arg("train"))
-      .def("set_source", method(&Engine::set_source), nb::arg("source"), nb::arg("eval_source"));
+      .def("set_source",
+           in_turn<const Path&, const Path&>([](Engine& e, const Path& source, const Path& eval_source) {
+             e.set_source(source, eval_source);
+           }),
+           nb::arg("source"), nb::arg("eval_source"));
+}
+
+std::map<std::string, std::string> paths(const std::map<std::string, Path>& path_by_embedding) {
+  return {path_by_embedding.begin(), path_by_embedding.end()};
 }
 
 void bind_files(Class& c) {
-  using Text = const std::string&;
-  using Texts = const std::map<std::string, std::string>&;
-  c.def("save", in_turn<Text, int64_t>(ctr::save_checkpoint), nb::arg("prefix"), nb::arg("iteration"))
-      .def("load_dense", in_turn<Text>(ctr::load_dense_weights), nb::arg("path"))
-      .def("load_dense_optimizer", in_turn<Text>(ctr::load_dense_optimizer), nb::arg("path"))
-      .def("load_sparse", in_turn<Texts>(ctr::load_sparse_weights), nb::arg("path_by_embedding"))
-      .def("load_sparse_optimizer", in_turn<Texts>(ctr::load_sparse_optimizer), nb::arg("path_by_embedding"))
-      .def("export_predictions", method(&Engine::export_predictions), nb::arg("prediction_file"),
-           nb::arg("label_file"));
+  using Paths = const std::map<std::string, Path>&;
+  c.def("save", in_turn<const Path&, int64_t>(ctr::save_checkpoint), nb::arg("prefix"), nb::arg("iteration"))
+      .def("load_dense", in_turn<const Path&>(ctr::load_dense_weights), nb::arg("path"))
+      .def("load_dense_optimizer", in_turn<const Path&>(ctr::load_dense_optimizer), nb::arg("path"))
+      .def("load_sparse",
+           in_turn<Paths>([](Engine& e, Paths files) { ctr::load_sparse_weights(e, paths(files)); }),
+           nb::arg("path_by_embedding"))
+      .def("load_sparse_optimizer",
+           in_turn<Paths>([](Engine& e, Paths files) { ctr::load_sparse_optimizer(e, paths(files)); }),
+           nb::arg("path_by_embedding"))
+      .def("export_predictions",
+           in_turn<const Path&, const Path&>([](Engine& e, const Path& predictions, const Path& labels) {
+             return e.export_predictions(predictions, labels);
+           }),
+           nb::arg("prediction_file"), nb::arg("label_file"));
 }
 
 void bind_inspection(Class& c) {

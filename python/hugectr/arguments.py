@@ -1,28 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Argument conversion: what a parameter accepts follows from its annotation.
 
-``int`` takes integers and whatever has ``__index__``, never a float; ``float`` takes real numbers; ``bool`` only
-truth values; ``str`` also bytes and paths; ``Sequence[T]`` any sequence or array; ``dict[K, V]`` any mapping;
-``Optional[T]`` also None, meaning unset; an enumeration or class only its members or instances. NumPy scalars
-count as the Python type they stand for. Containers are copied.
+``int`` takes integers of 64 bits and whatever has ``__index__``, never a float; ``float`` takes finite numbers within
+the range of 32-bit floats; ``bool`` only truth values; ``str`` also bytes and paths; ``Sequence[T]`` any sequence or
+array; ``dict[K, V]`` any mapping; ``Optional[T]`` also None, meaning unset; an enumeration or class only its members or
+instances. NumPy scalars count as the Python type they stand for. Containers are copied.
+
+``FilePath`` takes what ``str`` takes, of any bytes, and expands ``~`` and ``~user``; a colon is a character like
+others, but ``scheme://`` begins the address of another file system. ``Seed`` and ``Double`` are the wider numbers.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import difflib
+import enum
 import functools
 import inspect
+import math
 import operator
 import os
+import re
+import reprlib
 import typing
-from typing import Any, Callable, Optional, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Callable, Optional, TypeVar, Union, get_args, get_origin
 
 import numpy as np
+
+from hugectr.errors import InvalidArgumentError, UnsupportedError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+FilePath = Annotated[str, "path"]
+Seed = Annotated[int, "seed"]  # up to 2^64 - 1
+Double = Annotated[float, "64 bits"]
+
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class _Required:
@@ -35,14 +51,27 @@ REQUIRED: Any = _Required()
 
 
 class Mismatch(Exception):
-    """A value does not convert; `path` leads from the argument to the offending item."""
+    """A value does not convert; `path` leads from the argument to the offending item.
 
-    def __init__(self, expected: str, value: Any, path: str = ""):
+    `error` is what it becomes: TypeError, or InvalidArgumentError for a value of the right type. `remark` ends the
+    message.
+    """
+
+    def __init__(
+        self, expected: str, value: Any, path: str = "", error: type[Exception] = TypeError, remark: str = ""
+    ) -> None:
         super().__init__(expected, value, path)
-        self.expected, self.value, self.path = expected, value, path
+        self.expected, self.value, self.path, self.error, self.remark = expected, value, path, error, remark
 
     def inside(self, key: Any) -> Mismatch:
-        return Mismatch(self.expected, self.value, f"[{key!r}]{self.path}")
+        return Mismatch(self.expected, self.value, f"[{key!r}]{self.path}", self.error, self.remark)
+
+    def message(self, function: str, name: str) -> str:
+        """What is wrong with the argument `name` of the function."""
+        if self.error is TypeError:
+            got = f"got {type(self.value).__name__} ({self.value!r:.60})"
+            return f"{function}(): argument '{name}'{self.path} must be {self.expected}, {got}"
+        return f"{function}(): {name}{self.path} must be {self.expected}, got {self.value!r:.60}{self.remark}"
 
 
 def _to_bool(value: Any) -> bool:
@@ -51,24 +80,68 @@ def _to_bool(value: Any) -> bool:
     return bool(value)
 
 
-def _to_float(value: Any) -> float:
+def _to_double(value: Any) -> float:
     if not hasattr(type(value), "__float__") or getattr(value, "ndim", 0) > 0:
         raise TypeError
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Mismatch("finite", value, error=InvalidArgumentError)
+    return number
 
 
-def _to_int(value: Any) -> int:
+def _to_float(value: Any) -> float:
+    number = _to_double(value)
+    if abs(number) > _LARGEST_FLOAT:
+        raise Mismatch("finite", value, error=InvalidArgumentError, remark=", more than a 32-bit float holds")
+    return number
+
+
+def _to_int(value: Any, end: int = 2**63) -> int:
     number = int(operator.index(value))
-    if not -(2**63) <= number < 2**64:
+    if not -(2**63) <= number < end:
         raise Mismatch("a 64-bit int", value)
     return number
+
+
+def _to_text(value: Any) -> str:
+    text = str(os.fsdecode(value))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Mismatch("text that UTF-8 can hold", value, error=InvalidArgumentError) from None
+    if "\0" in text:
+        raise Mismatch("text without NUL characters", value, error=InvalidArgumentError)
+    return text
+
+
+def _to_path(value: Any) -> str:
+    text = str(os.fsdecode(value))
+    try:
+        is_path = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise Mismatch("a path, which has no NUL characters", value, error=InvalidArgumentError)
+    if _SCHEME.match(text):
+        raise Mismatch("the path of a local file (other file systems are not supported yet)", value,
+                       error=UnsupportedError)  # fmt: skip
+    expanded = os.path.expanduser(text)
+    if expanded == text and text.startswith("~"):
+        raise Mismatch('a path whose user is known ("./~" begins a name with "~")', value, error=InvalidArgumentError)
+    return expanded
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
     bool: _to_bool,
     int: _to_int,
+    Seed: lambda value: _to_int(value, 2**64),
     float: _to_float,
-    str: lambda value: str(os.fsdecode(value)),
+    Double: _to_double,
+    str: _to_text,
+    FilePath: _to_path,
 }
 
 
@@ -83,7 +156,8 @@ def describe(kind: Any) -> str:
         return f"dict of {describe(inner[0])} to {describe(inner[1])}"
     if origin is collections.abc.Sequence:
         return f"list of {describe(inner[0])}"
-    return getattr(kind, "__name__", str(kind))
+    scalar = origin is Annotated and inner[0]  # FilePath is said to be a str
+    return getattr(scalar or kind, "__name__", str(kind))
 
 
 def _items(kind: Any, value: Any) -> list[Any]:
@@ -107,6 +181,8 @@ def _convert_union(kind: Any, value: Any) -> Any:
         try:
             return convert(alternative, value)
         except Mismatch as mismatch:
+            if mismatch.error is not TypeError:  # the right type, but no value of it
+                raise
             deepest = mismatch if len(mismatch.path) > len(deepest.path) else deepest
     raise deepest
 
@@ -116,6 +192,11 @@ def convert(kind: Any, value: Any) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
+    if kind in _SCALARS:
+        try:
+            return _SCALARS[kind](value)
+        except TypeError:
+            raise Mismatch(describe(kind), value) from None
     if origin is Union:
         return _convert_union(kind, value)
     if origin is collections.abc.Sequence:
@@ -129,14 +210,17 @@ def convert(kind: Any, value: Any) -> Any:
         if not isinstance(value, collections.abc.Mapping):
             raise Mismatch(describe(kind), value)
         return {_convert_at(k, inner[0], k): _convert_at(k, inner[1], v) for k, v in value.items()}
-    if kind in _SCALARS:
-        try:
-            return _SCALARS[kind](value)
-        except TypeError:
-            raise Mismatch(describe(kind), value) from None
     if not isinstance(value, kind):
         raise Mismatch(describe(kind), value)
     return value
+
+
+def checked(function: str, name: str, kind: Any, value: Any) -> Any:
+    """An argument of a function, converted; an error names both."""
+    try:
+        return convert(kind, value)
+    except Mismatch as mismatch:
+        raise mismatch.error(mismatch.message(function, name)) from None
 
 
 class _Binder:
@@ -151,7 +235,7 @@ class _Binder:
 
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
-        return typing.get_type_hints(self.function)
+        return typing.get_type_hints(self.function, include_extras=True)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[inspect.BoundArguments, frozenset[str]]:
         """The converted arguments, defaults included, and the names of those that were passed."""
@@ -177,14 +261,15 @@ class _Binder:
         return bound, given
 
     def _convert(self, name: str, value: Any) -> Any:
-        try:
-            return convert(self.hints.get(name, Any), value)
-        except Mismatch as mismatch:
-            got = type(mismatch.value).__name__
-            raise TypeError(
-                f"{self.name}(): argument '{name}'{mismatch.path} must be {mismatch.expected}, "
-                f"got {got} ({mismatch.value!r:.60})"
-            ) from None
+        return checked(self.name, name, self.hints.get(name, Any), value)
+
+    def changed(self, bound: inspect.BoundArguments, given: frozenset[str]) -> frozenset[str]:
+        """The names of those that were passed and are not what their defaults are."""
+        defaults = {name: self.signature.parameters[name].default for name in given if name != "self"}
+        return frozenset(
+            name for name, default in defaults.items()
+            if default in (inspect.Parameter.empty, REQUIRED) or bound.arguments[name] != self._convert(name, default)
+        )  # fmt: skip
 
     def _unknown(self, keyword: str) -> str:
         near = difflib.get_close_matches(keyword, [*self.accepted, *self.aliases], n=1)
@@ -212,8 +297,11 @@ def converted(
             bound, given = binder.bind((*owner, *args), kwargs)
             if owner and isinstance(owner[0], Record):
                 values = {name: value for name, value in bound.arguments.items() if name != "self"}
-                owner[0].__dict__.update(values, _given=given & values.keys())
-            return function(*bound.args, **bound.kwargs)
+                owner[0].__dict__.update(values, _given=given & values.keys(), _changed=binder.changed(bound, given))
+            result = function(*bound.args, **bound.kwargs)
+            if isinstance(result, Record):
+                result.__dict__.update(_given=given, _changed=binder.changed(bound, given))
+            return result
 
         call.aliases = binder.aliases  # type: ignore[attr-defined]  # tools/make_stubs.py reads them
         return typing.cast(Function, call)
@@ -221,10 +309,19 @@ def converted(
     return decorate
 
 
+def short(value: Any) -> str:
+    """The value as an author would write it, without the middle of what is long."""
+    limited = reprlib.Repr()
+    limited.maxlist = limited.maxtuple = limited.maxdict = 8
+    limited.maxstring = limited.maxother = 200
+    return str(value) if isinstance(value, enum.Enum) else limited.repr(value)
+
+
 class Record:
     """Read-only attributes, named after the arguments that made the object."""
 
     _given: frozenset[str] = frozenset()  # names of the arguments that were passed
+    _changed: frozenset[str] = frozenset()  # and of those that were passed with another value than the default
 
     @classmethod
     def of(cls: type[AnyRecord], values: dict[str, Any]) -> AnyRecord:
@@ -241,7 +338,9 @@ class Record:
         raise AttributeError(f"{type(self).__name__} is read-only: make a new one with another {name}")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values().items())})"
+        """What was changed: the rest are defaults."""
+        changed = {name: value for name, value in self.values().items() if name in self._changed}
+        return f"{type(self).__name__}({', '.join(f'{name}={short(value)}' for name, value in changed.items())})"
 
     if typing.TYPE_CHECKING:
 

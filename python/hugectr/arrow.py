@@ -32,6 +32,10 @@ def open_stream(path: str, columns: Sequence[tuple[int, str]]) -> pa.RecordBatch
         FileError: The file is missing, no regular file or not a Parquet file.
         InvalidArgumentError: The file lacks a name, it has it twice, or a position is out of range.
     """
+    if not os.path.exists(path):
+        raise FileError(
+            f'cannot read "{path}" as Parquet: it does not exist; if its data set was replaced meanwhile, read it anew'
+        )
     require_regular(path)
     shown = os.fsencode(path).decode(errors="backslashreplace")
     try:

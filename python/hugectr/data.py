@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
-from hugectr.arguments import converted
+from hugectr import idle
+from hugectr.arguments import FilePath, converted
 from hugectr.enums import DataSourceType_t
 from hugectr.errors import UnsupportedError
 
@@ -42,16 +44,16 @@ class DataSourceParams:
         hdfs_dense_opt_states: str = "",
         hdfs_sparse_model: Sequence[str] = (),
         hdfs_sparse_opt_states: Sequence[str] = (),
-        local_train_source: str = "",
-        local_train_filelist: str = "",
-        local_eval_source: str = "",
-        local_eval_filelist: str = "",
-        local_dense_model: str = "",
-        local_dense_opt_states: str = "",
-        local_sparse_model: Sequence[str] = (),
-        local_sparse_opt_states: Sequence[str] = (),
+        local_train_source: FilePath = "",
+        local_train_filelist: FilePath = "",
+        local_eval_source: FilePath = "",
+        local_eval_filelist: FilePath = "",
+        local_dense_model: FilePath = "",
+        local_dense_opt_states: FilePath = "",
+        local_sparse_model: Sequence[FilePath] = (),
+        local_sparse_opt_states: Sequence[FilePath] = (),
         hdfs_model_home: str = "",
-        local_model_home: str = "",
+        local_model_home: FilePath = "",
         *,
         source: DataSourceType_t = DataSourceType_t.Local,
         server: str = "localhost",
@@ -64,6 +66,10 @@ class DataSourceParams:
         """Raises UnsupportedError unless the local file system is meant."""
         if self.use_hdfs or self.source is not DataSourceType_t.Local:
             raise UnsupportedError("DataSourceParams: only the local file system is supported yet, not HDFS or S3")
+        parameters = inspect.signature(DataSourceParams).parameters.values()
+        defaults = {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
+        given = [name for name, default in defaults.items() if getattr(self, name) != default]
+        idle.warn("DataSourceParams()", given, "on the local file system")
 
 
 class DataSource:
@@ -78,7 +84,7 @@ class DataSource:
         self.data_source_params = data_source_params
 
     @converted()
-    def move_to_local(self, hdfs_path: str = "", local_path: str = "") -> None:
+    def move_to_local(self, hdfs_path: str = "", local_path: FilePath = "") -> None:
         """Copies `hdfs_path` to `local_path`; without arguments, every configured HDFS path to its local one.
 
         Raises:

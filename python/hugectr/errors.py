@@ -9,6 +9,11 @@ built-in exception a Python programmer would expect.
 class HugectrError(RuntimeError):
     """Base of all errors raised by the library."""
 
+    def __str__(self) -> str:
+        """The message; of names that are not text, the bytes as escapes, so that it can be printed everywhere."""
+        message = str(self.args[0]) if self.args else ""
+        return message.encode("utf-8", "backslashreplace").decode()
+
 
 class InvalidArgumentError(HugectrError, ValueError):
     """An argument, a graph or a piece of data does not fit."""
@@ -16,9 +21,6 @@ class InvalidArgumentError(HugectrError, ValueError):
 
 class NotFoundError(HugectrError, KeyError):
     """A name is not known; the message lists the candidates."""
-
-    def __str__(self) -> str:  # KeyError would show the repr
-        return str(self.args[0]) if self.args else ""
 
 
 class UnsupportedError(HugectrError, NotImplementedError):

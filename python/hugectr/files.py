@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files by name, without waiting for the other end of a pipe or for a device."""
+"""Files by name: nothing waits for the other end of a pipe or for a device, and what is written appears as a whole."""
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import os
 import stat
-from typing import BinaryIO, Union, cast
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Optional, Union
 
 from hugectr import _core
-from hugectr.errors import FileError
+from hugectr.errors import FileError, HugectrError
 
-PathLike = Union[str, "os.PathLike[str]"]
+PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
 def read_file(path: PathLike, max_bytes: int) -> bytes:
     """The content of a file of at most that many bytes."""
-    return _core.read_file(os.fsencode(path), max_bytes)
+    return _core.read_file(os.fsdecode(path), max_bytes)
 
 
-def replace_file(path: PathLike, content: bytes) -> None:
-    """Writes a file as a whole or not at all."""
-    _core.write_file(os.fsencode(path), content)
+def replace_file(path: PathLike, content: Iterable[bytes]) -> None:
+    """Writes a file as a whole or not at all, from pieces that may be made meanwhile."""
+    _core.write_file(os.fsdecode(path), content)
 
 
 def require_regular(path: PathLike) -> None:
@@ -31,30 +33,70 @@ def require_regular(path: PathLike) -> None:
     except OSError:
         return
     if not stat.S_ISREG(mode):
-        raise FileError(f'cannot read "{os.fspath(path)}": not a regular file')
+        raise FileError(f'cannot read "{os.fsdecode(path)}": not a regular file')
 
 
-def open_output(path: PathLike) -> BinaryIO:
-    """Opens a new file, or a character device such as /dev/null, for writing."""
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Errors of the system as ours, for example `cannot write "a/b": No space left on device`."""
     try:
-        return cast(BinaryIO, open(path, "wb", opener=_open_without_waiting))
-    except FileError:
+        yield
+    except HugectrError:
         raise
     except OSError as error:
-        raise FileError(f'cannot write "{os.fspath(path)}": {error.strerror}') from error
+        raise FileError(f"cannot {what}: {error.strerror or error}") from error
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    refusal = FileError(f'cannot write "{path}": not a regular file')
+def sync(file: BinaryIO) -> None:
+    """Returns once the file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: str) -> None:
+    """Returns once the names in the folder are on the disk; some network file systems cannot promise it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a pipe that nobody reads, or a socket
-            raise refusal from None
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def printable(path: str) -> str:
+    """A path as text that every terminal takes."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder and those above it, where they are missing."""
+    with naming(f'create the folder "{path}"'):
+        os.makedirs(path, exist_ok=True)
+
+
+def lock_folder(path: str, *, wait: bool) -> Optional[int]:
+    """An exclusive lock as an open descriptor, dropped when it is closed or the process dies.
+
+    None where it is held and `wait` is false, and where the file system has no locks.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(fd)
+        return None
+    except BaseException:  # Ctrl-C while waiting
+        os.close(fd)
         raise
-    mode = os.fstat(descriptor).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-        os.close(descriptor)
-        raise refusal
-    os.set_blocking(descriptor, True)
-    return descriptor
+    return fd
+
+
+@contextmanager
+def locked_folder(path: str) -> Iterator[None]:
+    """Waits for the lock of a folder and holds it meanwhile."""
+    fd = lock_folder(path, wait=True)
+    try:
+        yield
+    finally:
+        if fd is not None:
+            os.close(fd)

@@ -36,6 +36,11 @@ class Graph:
         """The document as JSON."""
         return json.dumps(self._document)
 
+    def describe(self) -> str:
+        """Its name and the number of its parts."""
+        parts = (f"{len(self._document[kind])} {kind}" for kind in ("embeddings", "layers"))
+        return ", ".join([repr(self._document["model_name"]), *parts])
+
     def embedding_names(self) -> list[str]:
         """Names of the embeddings, in the order they were added."""
         return [embedding["name"] for embedding in self._document["embeddings"]]
@@ -76,7 +81,7 @@ class Graph:
         """Saves the graph file, as a whole or not at all."""
         text = _core.graph_to_json(self.text())
         try:
-            replace_file(path, text.encode())
+            replace_file(path, [text.encode()])
         except FileError as error:
             raise FileError(f"Model.graph_to_json(): {error}") from error
 

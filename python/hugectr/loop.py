@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from hugectr.arguments import converted
+from hugectr.arguments import FilePath, converted
 from hugectr.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DataReader:
         self._is_training = is_training
 
     @converted()
-    def set_source(self, file_name: str = "") -> None:
+    def set_source(self, file_name: FilePath = "") -> None:
         """Starts reading a data set from its beginning.
 
         Args:
@@ -66,7 +66,7 @@ class DataReader:
         self._engine().reader_start(self._is_training, file_name)
 
     @converted()
-    def set_file_list_source(self, file_list: str = "") -> None:
+    def set_file_list_source(self, file_list: FilePath = "") -> None:
         """The same as :meth:`set_source`, under its name in release 2.3."""
         self.set_source(file_list)
 

@@ -8,8 +8,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
-from hugectr import _core, progress, spec
-from hugectr.arguments import Arguments, converted
+from hugectr import _core, idle, progress, spec
+from hugectr.arguments import Arguments, FilePath, converted
 from hugectr.data import DataSourceParams
 from hugectr.enums import Error_t, Tensor_t
 from hugectr.errors import HugectrError, InvalidArgumentError, UnsupportedError
@@ -98,6 +98,9 @@ class Model:
         self._engine: Optional[_core.Engine] = None
         _live.add(self)
 
+    def __repr__(self) -> str:
+        return f"Model({self._graph.describe()}{', compiled' if self._engine else ''})"
+
     # Building
 
     @converted(aliases=dict.fromkeys(_ADDED, "layer"))
@@ -140,7 +143,7 @@ class Model:
         print(self._engine.summary() if self._engine else _core.graph_summary(self._graph.text()), flush=True)
 
     @converted()
-    def graph_to_json(self, graph_config_file: str) -> None:
+    def graph_to_json(self, graph_config_file: FilePath) -> None:
         """Saves the graph: input, embeddings with their optimizers, and layers.
 
         Args:
@@ -152,7 +155,7 @@ class Model:
         self._graph.write(graph_config_file)
 
     @converted()
-    def construct_from_json(self, graph_config_file: str, include_dense_network: bool) -> None:
+    def construct_from_json(self, graph_config_file: FilePath, include_dense_network: bool) -> None:
         """Takes the graph from a file, instead of the first calls of :meth:`add`.
 
         Args:
@@ -176,7 +179,7 @@ class Model:
         display: int = 200,
         eval_interval: int = 1000,
         snapshot: int = 10000,
-        snapshot_prefix: str = "",
+        snapshot_prefix: FilePath = "",
         data_source_params: Optional[DataSourceParams] = None,
     ) -> None:
         """Trains, evaluates and saves.
@@ -209,6 +212,9 @@ class Model:
         """
         _require_local(data_source_params)
         engine = self._compiled("fit")
+        unused = {"num_epochs": num_epochs > 0} if self._solver.repeat_dataset else {"max_iter": max_iter != 2000}
+        mode = "iteration mode (repeat_dataset=True)" if self._solver.repeat_dataset else "epoch mode"
+        idle.warn("Model.fit()", [name for name, is_given in unused.items() if is_given], f"in {mode}")
         with progress.line(self._solver.batchsize) as update:
             engine.fit(num_epochs, max_iter, display, eval_interval, snapshot, snapshot_prefix, update)
 
@@ -221,7 +227,7 @@ class Model:
         """Trains on one batch.
 
         Args:
-            is_first_batch: Accepted and ignored.
+            is_first_batch: Of no effect.
 
         Returns:
             False when the data had ended and nothing was trained (epoch mode), else True; also for an incomplete
@@ -231,6 +237,8 @@ class Model:
             HugectrError: Reading has not started.
             InvalidArgumentError: A label is none that the loss takes.
         """
+        if not is_first_batch:
+            idle.warn("Model.train()", ["is_first_batch"], "here: no batch is treated specially")
         return bool(self._compiled("train").train())
 
     @converted(aliases={"eval_batch": "is_first_batch"})
@@ -238,11 +246,13 @@ class Model:
         """Evaluates one batch; its results go into the next :meth:`get_eval_metrics`.
 
         Args:
-            is_first_batch: Accepted and ignored (``eval_batch`` in release 3.1).
+            is_first_batch: Of no effect (``eval_batch`` in release 3.1).
 
         Returns:
             False when the data had ended and nothing was evaluated (epoch mode), else True.
         """
+        if is_first_batch is not True:
+            idle.warn("Model.eval()", ["is_first_batch"], "here: no batch is treated specially")
         return bool(self._compiled("eval").eval())
 
     def get_current_loss(self) -> float:
@@ -254,7 +264,7 @@ class Model:
         return [(str(name), float(value)) for name, value in self._compiled("get_eval_metrics").eval_metrics()]
 
     @converted()
-    def export_predictions(self, output_prediction_file_name: str, output_label_file_name: str) -> Error_t:
+    def export_predictions(self, output_prediction_file_name: FilePath, output_label_file_name: FilePath) -> Error_t:
         """Appends predictions and labels of the last evaluated batch to two text files.
 
         Numbers of nine significant digits, each followed by a space, one sample after the other; ``numpy.loadtxt``
@@ -311,7 +321,11 @@ class Model:
 
     @converted(adapt=_source_pair)
     def set_source(
-        self, source: Union[str, Sequence[str]], keyset: Union[str, Sequence[str]] = (), *, eval_source: str
+        self,
+        source: Union[FilePath, Sequence[FilePath]],
+        keyset: Union[FilePath, Sequence[FilePath]] = (),
+        *,
+        eval_source: FilePath,
     ) -> None:
         """Sets other data sets; epoch mode only. The next :meth:`fit` reads them.
 
@@ -344,7 +358,7 @@ class Model:
     # Weights
 
     @converted()
-    def save_params_to_files(self, prefix: str, iter: int = 0) -> Error_t:
+    def save_params_to_files(self, prefix: FilePath, iter: int = 0) -> Error_t:
         """Saves weights and optimizer states.
 
         Writes ``<prefix>_dense_<iter>.model``, ``<prefix>_opt_dense_<iter>.model`` and for embedding i the directory
@@ -368,7 +382,9 @@ class Model:
         return Error_t.Success
 
     @converted()
-    def load_dense_weights(self, dense_model_file: str, data_source_params: Optional[DataSourceParams] = None) -> None:
+    def load_dense_weights(
+        self, dense_model_file: FilePath, data_source_params: Optional[DataSourceParams] = None
+    ) -> None:
         """Loads the weights of the dense layers.
 
         Raises:
@@ -379,7 +395,7 @@ class Model:
 
     @converted()
     def load_dense_optimizer_states(
-        self, dense_opt_states_file: str, data_source_params: Optional[DataSourceParams] = None
+        self, dense_opt_states_file: FilePath, data_source_params: Optional[DataSourceParams] = None
     ) -> None:
         """Loads the optimizer state of the dense layers.
 
@@ -392,7 +408,7 @@ class Model:
     @converted(aliases={"sparse_embedding_files_map": "sparse_embedding_files"})
     def load_sparse_weights(
         self,
-        sparse_embedding_files: Union[Sequence[str], dict[str, str]],
+        sparse_embedding_files: Union[Sequence[FilePath], dict[str, FilePath]],
         data_source_params: Optional[DataSourceParams] = None,
     ) -> None:
         """Loads embedding tables.
@@ -414,7 +430,7 @@ class Model:
     @converted(aliases={"sparse_opt_states_files_map": "sparse_opt_states_files"})
     def load_sparse_optimizer_states(
         self,
-        sparse_opt_states_files: Union[Sequence[str], dict[str, str]],
+        sparse_opt_states_files: Union[Sequence[FilePath], dict[str, FilePath]],
         data_source_params: Optional[DataSourceParams] = None,
     ) -> None:
         """Loads optimizer states of embeddings; arguments and errors as in :meth:`load_sparse_weights`."""

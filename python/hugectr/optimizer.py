@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
-from hugectr import _core
+from hugectr import _core, idle
 from hugectr.arguments import Record, converted
 from hugectr.enums import Optimizer_t, Update_t
+
+_DEFAULTS = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7, "initial_accu_value": 0.0, "momentum_factor": 0.0}
+_USED_BY = {
+    Optimizer_t.Adam: ("beta1", "beta2", "epsilon"),
+    Optimizer_t.AdaGrad: ("epsilon", "initial_accu_value"),
+    Optimizer_t.MomentumSGD: ("momentum_factor",),
+    Optimizer_t.Nesterov: ("momentum_factor",),
+    Optimizer_t.SGD: (),
+}
 
 
 class OptParamsPy(Record):
@@ -46,4 +55,7 @@ def CreateOptimizer(
     """
     optimizer = OptParamsPy.of(locals())
     _core.check_optimizer(beta1, beta2, epsilon, initial_accu_value, momentum_factor)
+    used = _USED_BY[optimizer_type]
+    given = {name: default for name, default in _DEFAULTS.items() if getattr(optimizer, name) != default}
+    idle.warn("CreateOptimizer()", [name for name in given if name not in used], f"on {optimizer_type.name}")
     return optimizer

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
-from hugectr import _core
-from hugectr.arguments import REQUIRED, Arguments, Record, converted
+from hugectr import _core, idle
+from hugectr.arguments import REQUIRED, Arguments, FilePath, Record, converted
 from hugectr.data import DataSourceParams
 from hugectr.enums import Alignment_t, Check_t, DataReaderSparse_t, DataReaderType_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
@@ -65,7 +65,7 @@ class DataReaderParams(Record):
         keyset: Key sets of the sources, for the embedding training cache.
         eval_source: Evaluation data, like `source`.
         check_type: Whether Norm files carry check bytes (``Sum``) or not (``Non``).
-        cache_eval_data: Accepted; evaluation data are read every time.
+        cache_eval_data: Evaluation batches to keep in memory. Of no effect yet: they are read every time.
         num_samples: Samples in the training file (Raw); 0 derives it from the file's size.
         eval_num_samples: The same of the evaluation file.
         float_label_dense: Raw: labels and dense values are floats. Otherwise they are integers and a dense value v
@@ -75,7 +75,7 @@ class DataReaderParams(Record):
         slot_size_array: Keys of each slot; their running sum is added to the keys of a Parquet data set.
         async_param: Settings of RawAsync.
         data_source_params: File system; only the local one is supported yet.
-        read_file_sequentially: Accepted; the order of samples is always deterministic.
+        read_file_sequentially: Of no effect: the order of samples is always deterministic.
         drop_incomplete_batch: What becomes of batches that the end of the data leaves incomplete (epoch mode). True
             leaves them out of training and evaluation, False uses the samples that there are. None, the default,
             leaves them out of training and uses them in evaluation.
@@ -88,9 +88,9 @@ class DataReaderParams(Record):
     def __init__(
         self,
         data_reader_type: DataReaderType_t,
-        source: Union[str, Sequence[str]],
-        keyset: Union[str, Sequence[str]] = (),
-        eval_source: str = REQUIRED,
+        source: Union[FilePath, Sequence[FilePath]],
+        keyset: Union[FilePath, Sequence[FilePath]] = (),
+        eval_source: FilePath = REQUIRED,
         check_type: Check_t = REQUIRED,
         cache_eval_data: int = 0,
         num_samples: int = 0,
@@ -133,6 +133,8 @@ def _sparse_param_of_3_0(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Argum
         raise TypeError(
             "DataReaderSparseParam() of releases 2.3 and 3.0 takes type, max_feature_num, max_nnz (optional), slot_num"
         )
+    unused = ["type", "max_feature_num"] if values["max_feature_num"] != values["max_nnz"] else ["type"]
+    idle.warn("DataReaderSparseParam()", unused, "here: a slot is bounded by max_nnz, an embedding has its own type")
     # max_feature_num bounds the keys of all slots together; reading needs only the bound of each slot.
     return ("", values["max_nnz"], False, values["slot_num"]), {}
 

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from hugectr import _core
-from hugectr.arguments import Arguments, Record, converted
+from hugectr import _core, idle
+from hugectr.arguments import Arguments, Record, Seed, converted
 from hugectr.data import DataSourceParams
 from hugectr.enums import AllReduceAlgo, DeviceLayout, LrPolicy_t, MetricsType
 from hugectr.errors import InvalidArgumentError
@@ -79,8 +79,6 @@ def _check(solver: Solver) -> None:
         _require(getattr(solver, name) < 2**31, f"{name} must be below 2**31, got {getattr(solver, name)}")
     for name in ("seed", "lr", "end_lr", "decay_start", "max_eval_batches"):
         _require(getattr(solver, name) >= 0, f"{name} must not be negative, got {getattr(solver, name)}")
-    for name in ("lr", "end_lr", "decay_power", "scaler"):
-        _core.checked_float(f"CreateSolver(): {name}", getattr(solver, name))
     _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power:g}")
     _require(bool(solver.vvgpu) and all(solver.vvgpu), f"vvgpu needs a device in every row, got {solver.vvgpu}")
     for row in solver.vvgpu:
@@ -89,22 +87,25 @@ def _check(solver: Solver) -> None:
 
 
 def _warn_about_idle(solver: Solver) -> None:
+    where = "CreateSolver()"
     if solver.kafka_brockers:
-        _core.warn_once("CreateSolver(): kafka_brockers is accepted, but incremental models are not supported yet")
-    if solver.scaler != 1 and not solver.use_mixed_precision:
-        _core.warn_once(f"CreateSolver(): scaler={solver.scaler:g} has no effect without use_mixed_precision=True")
+        idle.warn(where, ["kafka_brockers"], "yet: incremental models are not supported")
+    if not solver.use_mixed_precision:
+        given = {"scaler": solver.scaler != 1, "mixed_precision_type": solver.mixed_precision_type != "auto"}
+        idle.warn(where, [name for name, is_given in given.items() if is_given], "without use_mixed_precision=True")
+    if solver.decay_start == 0:
+        given = {"decay_steps": solver.decay_steps != 1, "end_lr": solver.end_lr > 0}
+        idle.warn(where, [name for name, is_given in given.items() if is_given], "without a decay_start")
     parameters = inspect.signature(CreateSolver).parameters
     heeded = GPU_OPTIONS if _core.default_device() == "cuda" else ()
-    idle = [name for name in TUNING_OPTIONS if name not in heeded]
-    changed = [name for name in idle if getattr(solver, name) != parameters[name].default]
-    if changed:
-        _core.warn_once(f"CreateSolver(): accepted, but without effect on this back end: {', '.join(changed)}")
+    tuning = [name for name in TUNING_OPTIONS if name not in heeded]
+    idle.warn(where, [name for name in tuning if getattr(solver, name) != parameters[name].default], "on this back end")
 
 
 @converted(aliases={"kafka_brokers": "kafka_brockers"}, adapt=_seed_first)
 def CreateSolver(
     model_name: str = "",
-    seed: int = 0,
+    seed: Seed = 0,
     lr_policy: LrPolicy_t = LrPolicy_t.fixed,
     lr: float = 0.001,
     warmup_steps: int = 1,

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import enum
+import os
+import re
 from typing import Any, Optional
 
-from hugectr import _core
+from hugectr import idle
 from hugectr.arguments import Record
-from hugectr.enums import Embedding_t
+from hugectr.enums import Check_t, DataReaderType_t, Embedding_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
 from hugectr.layers import DenseLayer, Input, SparseEmbedding
 from hugectr.optimizer import OptParamsPy
@@ -27,6 +29,7 @@ _NOT_FOR_THE_CORE = {
     "drop_incomplete_batch",
     *TUNING_OPTIONS,
 } - {*GPU_OPTIONS}
+_RAW = (DataReaderType_t.Raw, DataReaderType_t.RawAsync)
 
 
 def plain(value: Any) -> Any:
@@ -40,6 +43,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def path_text(path: str) -> str:
+    """A path as JSON carries it: a byte that is not UTF-8 as NUL, which no path has, and the byte less 0x80."""
+    text = os.fsencode(path).decode("utf-8", "surrogateescape")
+    return re.sub("[\udc80-\udcff]", lambda match: "\0" + chr(ord(match[0]) - 0xDC80), text)
 
 
 def solver_spec(solver: Solver) -> Plain:
@@ -76,34 +85,49 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
     """Arguments of DataReaderParams by name, what the solver says of reading, and what RawAsync files always are."""
     if reader.data_source_params is not None:
         reader.data_source_params.require_local()
-    spec: Plain = plain(reader)
+    sources = [reader.source] if isinstance(reader.source, str) else reader.source
+    if not any(sources) or not reader.eval_source:
+        raise InvalidArgumentError("Model(): DataReaderParams needs a source and an eval_source")
+    if len(sources) > 1:
+        raise UnsupportedError(
+            f"DataReaderParams(): {len(sources)} sources need the embedding training cache, which is not supported yet"
+        )
+    _warn_about_idle(reader)
+    skipped = ("keyset", "cache_eval_data", "async_param", "data_source_params", "read_file_sequentially")
+    spec: Plain = plain({name: value for name, value in reader.values().items() if name not in skipped})
+    spec.update(source=[path_text(source) for source in sources], eval_source=path_text(reader.eval_source))
     spec["drop_incomplete_batch"] = _drop_incomplete_batch(
         reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
     )
-    if reader.shuffle is None:
-        del spec["shuffle"]
-    for name in ("source", "keyset"):
-        spec[name] = [spec[name]] if isinstance(spec[name], str) else spec[name]
-    if not any(spec["source"]) or not spec["eval_source"]:
-        raise InvalidArgumentError("Model(): DataReaderParams needs a source and an eval_source")
-    if len(spec["source"]) > 1:
-        raise UnsupportedError(
-            f"DataReaderParams(): {len(spec['source'])} sources need the embedding training cache, "
-            "which is not supported yet"
-        )
-    if any(spec["keyset"]):
-        _core.warn_once("DataReaderParams(): keyset has no effect without the embedding training cache")
-    if spec["data_reader_type"] == "RawAsync":
-        if reader.float_label_dense:
-            _core.warn_once("DataReaderParams(): float_label_dense has no effect: RawAsync always holds integers")
+    if reader.data_reader_type is DataReaderType_t.RawAsync:
         spec["float_label_dense"] = False
-        if reader.shuffle is None:
-            spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
-    if reader.cache_eval_data:
-        _core.warn_once("DataReaderParams(): cache_eval_data has no effect: evaluation data are read every time")
-    for name in ("data_source_params", "async_param", "keyset", "cache_eval_data", "read_file_sequentially"):
-        del spec[name]
+        spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
+    if reader.shuffle is not None:
+        spec["shuffle"] = reader.shuffle
+    elif reader.data_reader_type is not DataReaderType_t.RawAsync:
+        del spec["shuffle"]  # as the format has it
     return spec
+
+
+def _warn_about_idle(reader: DataReaderParams) -> None:
+    where, kind = "DataReaderParams()", reader.data_reader_type
+    idle.warn_changed(where, reader, ["cache_eval_data"], "yet: evaluation data is read every time")
+    idle.warn_changed(where, reader, ["read_file_sequentially"], "here: the order of samples is always the same")
+    if reader.keyset and any(reader.keyset):
+        idle.warn(where, ["keyset"], "without the embedding training cache")
+    if kind not in _RAW:
+        idle.warn_changed(where, reader, ["num_samples", "eval_num_samples", "float_label_dense"], f"on {kind.name}")
+    if kind is DataReaderType_t.Norm:
+        idle.warn_changed(where, reader, ["slot_size_array"], "on Norm, whose keys are taken as they are")
+    elif reader.check_type is Check_t.Sum:
+        idle.warn(where, ["check_type=Sum"], f"on {kind.name}, which has no check bytes")
+    if kind is not DataReaderType_t.RawAsync:
+        idle.warn_changed(where, reader, ["async_param"], f"on {kind.name}")
+        return
+    idle.warn_changed(where, reader, ["float_label_dense"], "on RawAsync, which always holds integers")
+    if reader.async_param:
+        tuning = [name for name in reader.async_param.values() if name != "shuffle"]
+        idle.warn_changed("AsyncParam()", reader.async_param, tuning, "here: files are read by num_workers threads")
 
 
 def optimizer_spec(optimizer: OptParamsPy) -> Plain:
@@ -135,11 +159,12 @@ def input_spec(layer: Input) -> Plain:
 
 def embedding_spec(layer: SparseEmbedding) -> Plain:
     """One sparse embedding."""
-    where = f'SparseEmbedding "{layer.sparse_embedding_name}"'
-    if layer.hybrid_embedding_param is not None:
-        _core.warn_once(f"{where}: hybrid_embedding_param has no effect on {layer.embedding_type.name}")
-    if layer.slot_size_array and layer.embedding_type is Embedding_t.DistributedSlotSparseEmbeddingHash:
-        _core.warn_once(f"{where}: slot_size_array has no effect on {layer.embedding_type.name}")
+    where, kind = f'SparseEmbedding "{layer.sparse_embedding_name}"', layer.embedding_type
+    idle.warn_changed(where, layer, ["hybrid_embedding_param"], f"on {kind.name}")
+    if kind is Embedding_t.DistributedSlotSparseEmbeddingHash:
+        idle.warn_changed(where, layer, ["slot_size_array"], f"on {kind.name}")
+    elif layer.slot_size_array:
+        idle.warn_changed(where, layer, ["workspace_size_per_gpu_in_mb"], "beside a slot_size_array")
     own: Optional[OptParamsPy] = layer.optimizer if layer.optimizer and layer.optimizer.values() else None
     return {
         "type": layer.embedding_type.name,
@@ -155,6 +180,8 @@ def embedding_spec(layer: SparseEmbedding) -> Plain:
 
 def dense_spec(layer: DenseLayer) -> Plain:
     """One dense layer with the keywords that were passed: each layer knows its own defaults."""
+    if layer.dense_layer_switches and layer.dense_layer_switches.fuse_wb:
+        idle.warn(f'DenseLayer "{layer.top_names[0]}"', ["fuse_wb"], "here: weights and bias always lie together")
     params = layer._given - {"layer_type", "bottom_names", "top_names", "dense_layer_switches"}
     values = {("lambda" if name == "lambda_" else name): plain(getattr(layer, name)) for name in sorted(params)}
     return {

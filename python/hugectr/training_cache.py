@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hugectr.arguments import Record, converted
+from hugectr.arguments import FilePath, Record, converted
 from hugectr.enums import TrainPSType_t
 from hugectr.errors import InvalidArgumentError
 
@@ -36,8 +36,8 @@ def CreateHMemCache(num_blocks: int, target_hit_rate: float, max_num_evict: int)
 @converted(aliases={"hcache_configs": "hmem_cache_configs"})
 def CreateETC(
     ps_types: Sequence[TrainPSType_t],
-    sparse_models: Sequence[str] = (),
-    local_paths: Sequence[str] = (),
+    sparse_models: Sequence[FilePath] = (),
+    local_paths: Sequence[FilePath] = (),
     hmem_cache_configs: Sequence[HMemCacheConfig] = (),
 ) -> EmbeddingTrainingCacheParams:
     """Describes the embedding training cache.
@@ -73,8 +73,8 @@ def CreateETC(
 def CreateMOS(
     train_from_scratch: bool,
     use_host_memory_ps: bool = True,
-    trained_sparse_models: Sequence[str] = (),
-    dest_sparse_models: Sequence[str] = (),
+    trained_sparse_models: Sequence[FilePath] = (),
+    dest_sparse_models: Sequence[FilePath] = (),
 ) -> EmbeddingTrainingCacheParams:
     """Describes the embedding training cache in the way of releases 3.1 and 3.2.
 

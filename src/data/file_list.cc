@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/file.h"
+#include "io/transaction.h"
 
 namespace ctr {
 namespace {
@@ -83,6 +84,7 @@ std::vector<std::string> parse_file_list(std::string_view text, const std::strin
 }
 
 std::vector<std::string> read_file_list(const std::string& path) {
+  recover_transactions(path);
   std::vector<std::string> files = parse_file_list(read_file(path, kMaxListBytes), path);
   for (size_t i = 0; i < files.size(); ++i) {
     if (exists(files[i])) continue;

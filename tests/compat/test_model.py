@@ -257,7 +257,9 @@ def test_freezing() -> None:
 
 @pytest.mark.parametrize("lr", [-1.0, float("nan"), float("inf"), 1e39])
 def test_a_learning_rate_is_a_positive_number(lr: float) -> None:
-    with pytest.raises(InvalidArgumentError, match=re.escape(f"lr must be finite and not negative, got {lr:g}")):
+    with pytest.raises(
+        InvalidArgumentError, match=rf"lr must be finite( and not negative)?, got {re.escape(f'{lr:g}')}"
+    ):
         compiled()[0].set_learning_rate(lr)
 
 

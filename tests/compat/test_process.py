@@ -31,6 +31,36 @@ print("done")
     assert run(folder, script)[0].endswith("done\n")
 
 
+def test_a_readers_own_thread_may_drop_the_last_reference(folder: Path) -> None:
+    """As garbage collection does, which runs on any thread."""
+    script = """
+import os, threading, time, weakref
+from hugectr import _core, arrow
+ready, dropped, held = threading.Event(), threading.Event(), []
+
+class Opener:
+    def __call__(self, path, columns):
+        ready.wait()
+        if held:
+            held.clear()
+            dropped.set()
+        return arrow.open_stream(path, columns)
+
+opener = Opener()
+held.append(_core.Engine(build()._graph.text(), opener))
+held[0].start_reading()
+opener = weakref.ref(opener)
+ready.set()
+assert dropped.wait(60)
+while opener():  # the engine goes last
+    time.sleep(0.01)
+print("done")
+os._exit(0)
+"""
+    out, _ = run(folder, script)
+    assert out.splitlines()[-1] == "done"
+
+
 def test_exit_with_running_readers(folder: Path) -> None:
     out, err = run(folder, "model = build(); model.start_data_reading(); model.train(); print('leaving')")
     assert out.endswith("leaving\n") and err == ""

@@ -203,5 +203,5 @@ def test_parameters_are_attributes(tmp_path):
     p.alpha = 1
     with pytest.raises(InvalidArgumentError, match="alpha"):
         DataGenerator(p).generate()
-    with pytest.raises(TypeError, match="check_type must be a Check_t"):
+    with pytest.raises(TypeError, match="argument 'check_type' must be Check_t, got str"):
         params(tmp_path, "Norm", check_type="Sum")

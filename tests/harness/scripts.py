@@ -22,8 +22,8 @@ def build(repeat=True, format=hugectr.Parquet, **solver):
         hugectr.CreateSolver(batchsize=32, batchsize_eval=32, max_eval_batches=2, repeat_dataset=repeat,
                              i64_input_key=True, seed=3, **solver),
         hugectr.DataReaderParams(format, f"{folder}/train.txt", eval_source=f"{folder}/test.txt",
-                                 check_type=hugectr.Check_t.Sum, num_workers=2,
-                                 slot_size_array=[10] * 3 if format is hugectr.Parquet else []),
+                                 check_type=hugectr.Check_t.Sum if folder == "norm" else hugectr.Check_t.Non,
+                                 num_workers=2, slot_size_array=[10] * 3 if format is hugectr.Parquet else []),
         hugectr.CreateOptimizer())
     model.add(hugectr.Input(1, "label", 2, "dense", [hugectr.DataReaderSparseParam("data", 1, True, 3)]))
     model.add(hugectr.SparseEmbedding(hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash, 1, 4, "sum", "e", "data"))

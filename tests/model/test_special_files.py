@@ -149,7 +149,7 @@ def test_graph_files_are_replaced_as_a_whole(tmp_path):
         "from hugectr.files import replace_file\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "replace_file(sys.argv[1], b'x' * 1000)\n"
+        "replace_file(sys.argv[1], [b'x' * 1000])\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "graph.json")], capture_output=True, text=True
@@ -181,7 +181,7 @@ def test_written_data(write, tmp_path):
     make_pipe(tmp_path / "pipe")
     refused(lambda: write(tmp_path / "pipe"))
     write("/dev/null")
-    with pytest.raises(hugectr.HugectrError, match='cannot write ".*missing/x": No such file'):
+    with pytest.raises(hugectr.HugectrError, match='cannot create ".*missing/x": No such file'):
         write(tmp_path / "missing" / "x")
 
 

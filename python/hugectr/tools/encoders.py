@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hugectr.arguments import Double
 from hugectr.errors import InvalidArgumentError
 from hugectr.tools.arrow import CROSS_SEPARATOR, Bools, Floats, distinct, flatten_lists, joined_text, to_float
 from hugectr.tools.kinds import TEXT, canonical, common_kind, is_list, kind_of
@@ -26,9 +27,9 @@ class LabelEncoder:
     """
 
     name: str
-    values: Optional[dict[str, float]] = None
+    values: Optional[dict[str, Double]] = field(default=None, repr=False)
     positive: Optional[str] = None
-    threshold: Optional[float] = None
+    threshold: Optional[Double] = None
     kind: str = TEXT
 
     @property
@@ -67,10 +68,10 @@ class NumericEncoder:
     """(f(x) - offset) * factor with f = ln(1 + x) if `log`, else x."""
 
     name: str
-    offset: float = 0.0
-    factor: float = 1.0
+    offset: Double = 0.0
+    factor: Double = 1.0
     log: bool = False
-    missing: Optional[float] = None
+    missing: Optional[Double] = None
 
     def encode(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
         values = to_float(batch[self.name], self.name)
@@ -109,7 +110,7 @@ class Vocabulary:
 
     name: str
     columns: Sequence[str]
-    ids: dict[str, int]
+    ids: dict[str, int] = field(repr=False)
     nnz: int = 1
     is_list: bool = False
     cut: bool = False  # lists longer than nnz are cut, not rejected
@@ -171,7 +172,7 @@ class Binning:
 
     name: str
     column: str
-    boundaries: Sequence[float]
+    boundaries: Sequence[Double] = field(repr=False)
     nnz: int = 1
 
     def __post_init__(self) -> None:

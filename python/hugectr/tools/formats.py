@@ -10,8 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hugectr.arguments import FilePath, checked
 from hugectr.errors import InvalidArgumentError
-from hugectr.files import PathLike, open_output
+from hugectr.files import PathLike, replace_file
 
 Words = NDArray[np.uint32]
 Bytes = NDArray[np.uint8]
@@ -22,21 +23,29 @@ _RESERVED_U32 = 0xFFFFFFFF
 
 
 def write_file_list(path: PathLike, files: Sequence[PathLike]) -> None:
-    """Writes the list that `source` of a Norm or Parquet data set names: a count, then the paths as given.
+    """Writes the list that `source` of a Norm or Parquet data set names: a count, then the paths.
 
     Raises:
         InvalidArgumentError: There are no files, or a path is empty, has a line break or ends in white space, which
             readers cut off.
     """
-    paths = [os.fspath(file) for file in files]
-    for file in paths:
-        if file != file.rstrip() or not file or "\n" in file:
-            raise InvalidArgumentError(f"{file!r} cannot stand on a line of a file list")
-    if not paths:
+    content = file_list(checked("write_file_list", "files", Sequence[FilePath], files))
+    replace_file(checked("write_file_list", "path", FilePath, path), [content])
+
+
+def file_list(files: Sequence[PathLike]) -> bytes:
+    """The content of a file list."""
+    if not files:
         raise InvalidArgumentError("a file list needs at least one file")
-    lines = [str(len(paths)), *paths]
-    with open_output(path) as out:
-        out.write(os.fsencode("".join(f"{line}\n" for line in lines)))
+    return b"".join(b"%b\n" % line for line in [b"%d" % len(files), *map(file_list_line, files)])
+
+
+def file_list_line(file: PathLike) -> bytes:
+    """A path as it stands on a line of a file list."""
+    line = os.fsencode(file)
+    if line != line.rstrip(b" \t\r\v\f") or not line or b"\n" in line:
+        raise InvalidArgumentError(f"{file!r} cannot stand on a line of a file list")
+    return line
 
 
 def write_norm(
@@ -74,10 +83,9 @@ def write_norm(
     if check_sum:
         lengths = np.concatenate([[_HEADER_BYTES], lengths])
         body = _framed(np.concatenate([header.view(np.uint8), body]), lengths)
-    with open_output(path) as file:
-        if not check_sum:
-            file.write(header.tobytes())
-        file.write(body.tobytes())
+    replace_file(
+        checked("write_norm", "path", FilePath, path), [b"" if check_sum else header.tobytes(), body.tobytes()]
+    )
 
 
 def write_raw(
@@ -102,6 +110,15 @@ def write_raw(
         InvalidArgumentError: The arrays differ in their number of samples, a key does not fit, or a label or dense
             feature that is stored as an integer is none or is out of range (a dense feature must not be negative).
     """
+    content = raw_samples(labels, dense, keys, float_label_dense)
+    if hasattr(path, "write"):
+        path.write(content)
+    else:
+        replace_file(checked("write_raw", "path", FilePath, path), [content])
+
+
+def raw_samples(labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, float_label_dense: bool) -> bytes:
+    """The samples as a Raw file holds them; arguments and errors as of `write_raw`."""
     dtype = "<f4" if float_label_dense else "<i4"
     label = np.asarray(labels)
     label = label.reshape(len(label), -1)
@@ -115,16 +132,14 @@ def write_raw(
         _check_int32(label, -(2**31), "labels")
         _check_int32(features, 0, "dense")
     columns = [label.astype(dtype).view("<u4"), features.astype(dtype).view("<u4"), table.astype("<u4")]
-    words = np.hstack(columns)
-    if isinstance(path, (str, os.PathLike)):
-        with open_output(path) as file:
-            words.tofile(file)
-    else:
-        words.tofile(path)
+    return np.hstack(columns).tobytes()
 
 
 def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
-    array = np.asarray(values, dtype=np.float32)
+    try:
+        array = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"{what} must be a matrix of numbers: {error}") from None
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2:

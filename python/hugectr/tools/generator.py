@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hugectr import _core
+from hugectr import _core, idle
+from hugectr.arguments import FilePath, Seed, converted
 from hugectr.enums import Check_t, DataReaderType_t, Distribution_t, PowerLaw_t
 from hugectr.errors import InvalidArgumentError
-from hugectr.files import open_output
-from hugectr.tools.formats import write_file_list, write_norm, write_raw
+from hugectr.files import make_folder, printable, replace_file
+from hugectr.tools.formats import raw_samples, write_file_list, write_norm
 
 _ALPHA = {PowerLaw_t.Long: 0.9, PowerLaw_t.Medium: 1.1, PowerLaw_t.Short: 1.3}
 _LARGEST_U32_KEY = 2**32 - 2
@@ -47,7 +49,7 @@ class DataGeneratorParams:
         num_files, eval_num_files, num_samples_per_file: Norm and Parquet.
         num_samples, eval_num_samples: Raw.
         float_label_dense: Raw: store labels and dense features as float instead of int.
-        num_threads: Accepted and unused.
+        num_threads: Of no effect: one thread generates.
         seed: Draws the same data again; None draws new data every time.
 
     Raises:
@@ -55,45 +57,25 @@ class DataGeneratorParams:
             `eval_source` name one Raw file.
     """
 
+    @converted()
     def __init__(
         self, format: DataReaderType_t, label_dim: int, dense_dim: int, num_slot: int, i64_input_key: bool,
-        source: str, eval_source: str, slot_size_array: Sequence[int], nnz_array: Sequence[int] = (),
+        source: FilePath, eval_source: FilePath, slot_size_array: Sequence[int], nnz_array: Sequence[int] = (),
         check_type: Check_t = Check_t.Sum, dist_type: Distribution_t = Distribution_t.PowerLaw,
         power_law_type: PowerLaw_t = PowerLaw_t.Specific, alpha: float = 1.2, num_files: int = 128,
         eval_num_files: int = 32, num_samples_per_file: int = 40960, num_samples: int = 5242880,
         eval_num_samples: int = 1310720, float_label_dense: bool = False, num_threads: int = 1,
-        seed: int | None = None,
+        seed: Optional[Seed] = None,
     ) -> None:  # fmt: skip
-        self.format = format
-        self.label_dim = operator.index(label_dim)
-        self.dense_dim = operator.index(dense_dim)
-        self.num_slot = operator.index(num_slot)
-        self.i64_input_key = bool(i64_input_key)
-        self.source = os.fspath(source)
-        self.eval_source = os.fspath(eval_source)
-        self.slot_size_array = [operator.index(size) for size in slot_size_array]
-        self.nnz_array = [operator.index(nnz) for nnz in nnz_array]
-        self.check_type = check_type
-        self.dist_type = dist_type
-        self.power_law_type = power_law_type
-        self.alpha = float(alpha)
-        self.num_files = operator.index(num_files)
-        self.eval_num_files = operator.index(eval_num_files)
-        self.num_samples_per_file = operator.index(num_samples_per_file)
-        self.num_samples = operator.index(num_samples)
-        self.eval_num_samples = operator.index(eval_num_samples)
-        self.float_label_dense = bool(float_label_dense)
-        self.num_threads = operator.index(num_threads)
-        self.seed = seed
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
         self.validate()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def validate(self) -> None:
         """Raises InvalidArgumentError when the parameters do not describe a data set."""
-        enums = (("format", DataReaderType_t), ("check_type", Check_t), ("dist_type", Distribution_t),
-                 ("power_law_type", PowerLaw_t))  # fmt: skip
-        for name, enum_type in enums:
-            if not isinstance(getattr(self, name), enum_type):
-                raise TypeError(f"{name} must be a {enum_type.__name__}, got {getattr(self, name)!r}")
         _require(self.format != DataReaderType_t.RawAsync, "format must be Norm, Parquet or Raw, got RawAsync")
         positive = ("label_dim", "num_slot", "num_files", "eval_num_files", "num_samples_per_file", "num_samples",
                     "eval_num_samples")  # fmt: skip
@@ -112,6 +94,23 @@ class DataGeneratorParams:
         _require(min(self.nnz_array, default=1) > 0, f"nnz_array must be positive, got {self.nnz_array}")
         _require(self.alpha > 0 and self.alpha != 1, f"alpha must be positive and not 1, got {self.alpha}")
         self._validate_format()
+
+    def warn_about_idle(self) -> None:
+        """Says which parameters were changed and describe another format or distribution."""
+        unused = ["num_threads"]
+        if self.format != DataReaderType_t.Norm:
+            unused.append("check_type")
+        if self.format == DataReaderType_t.Raw:
+            unused += ["num_files", "eval_num_files", "num_samples_per_file"]
+        else:
+            unused += ["num_samples", "eval_num_samples", "float_label_dense"]
+        if self.dist_type == Distribution_t.Uniform:
+            unused += ["power_law_type", "alpha"]
+        elif self.power_law_type != PowerLaw_t.Specific:
+            unused.append("alpha")
+        defaults = {name: parameter.default for name, parameter in inspect.signature(type(self)).parameters.items()}
+        changed = [name for name in unused if getattr(self, name) != defaults[name]]
+        idle.warn("DataGeneratorParams()", changed, f"on {self.format.name} with these keys")
 
     def _validate_format(self) -> None:
         is_raw = self.format == DataReaderType_t.Raw
@@ -142,10 +141,10 @@ class DataGenerator:
 
         Raises:
             InvalidArgumentError: The parameters were changed to something unusable.
-            OSError: A file cannot be written.
+            FileError: A file cannot be written.
         """
-        p = self._params
-        p.validate()
+        p = DataGeneratorParams(**vars(self._params))  # they may have been changed since
+        p.warn_about_idle()
         seed = np.random.SeedSequence(p.seed)
         train, evaluation = seed.spawn(2)
         if p.format == DataReaderType_t.Raw:
@@ -193,9 +192,9 @@ def _write_files(
 ) -> list[str]:  # fmt: skip
     """Writes `count` files in the folder `part` beside `source`."""
     folder = os.path.join(os.path.dirname(source), part)
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
     files = [os.path.join(folder, f"gen_{k}.{extension}") for k in range(count)]
-    for file, child in zip(tqdm(files, desc=folder, unit="file", disable=None), seed.spawn(count)):
+    for file, child in zip(tqdm(files, desc=printable(folder), unit="file", disable=None), seed.spawn(count)):
         write(file, np.random.default_rng(child))
     return files
 
@@ -232,8 +231,9 @@ def _generate_parquet(
         labels, dense = _draw_floats(p, rng)
         columns = [pa.array(np.ascontiguousarray(column)) for column in (*labels.T, *dense.T)]
         columns += [_parquet_slot(p, rng, slot) for slot in range(p.num_slot)]
-        with open_output(file) as out:
-            pq.write_table(pa.table(columns, names=names), out)
+        content = pa.BufferOutputStream()
+        pq.write_table(pa.table(columns, names=names), content)
+        replace_file(file, [content.getvalue().to_pybytes()])
 
     files = _write_files(source, part, "parquet", count, seed, write)
     entries = [{"col_name": name, "index": index} for index, name in enumerate(names)]
@@ -243,8 +243,8 @@ def _generate_parquet(
         "conts": entries[labels_end:dense_end],
         "cats": entries[dense_end:],
     }
-    with open_output(os.path.join(os.path.dirname(files[0]), "_metadata.json")) as out:
-        out.write(json.dumps(metadata, indent=1).encode())
+    metadata_file = os.path.join(os.path.dirname(files[0]), "_metadata.json")
+    replace_file(metadata_file, [json.dumps(metadata, indent=1).encode()])
     return files
 
 
@@ -262,13 +262,17 @@ def _parquet_slot(p: DataGeneratorParams, rng: np.random.Generator, slot: int) -
 
 def _write_raw(p: DataGeneratorParams, path: str, samples: int, seed: np.random.SeedSequence) -> None:
     """Labels alternate and a dense feature is the number of its column, as in all releases."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    make_folder(os.path.dirname(path) or ".")
     rng = np.random.default_rng(seed)
-    with open_output(path) as file, tqdm(total=samples, desc=path, unit="sample", disable=None) as progress:
-        for first in range(0, samples, _RAW_BLOCK):
-            rows = min(_RAW_BLOCK, samples - first)
-            labels = np.repeat(np.arange(first, first + rows)[:, np.newaxis] % 2, p.label_dim, axis=1)
-            dense = np.tile(np.arange(p.dense_dim), (rows, 1))
-            keys = np.stack([_draw_keys(p, rng, slot, (rows,)) for slot in range(p.num_slot)], axis=1)
-            write_raw(file, labels, dense, keys, float_label_dense=p.float_label_dense)
-            progress.update(rows)
+
+    def blocks() -> Iterator[bytes]:
+        with tqdm(total=samples, desc=printable(path), unit="sample", disable=None) as progress:
+            for first in range(0, samples, _RAW_BLOCK):
+                rows = min(_RAW_BLOCK, samples - first)
+                labels = np.repeat(np.arange(first, first + rows)[:, np.newaxis] % 2, p.label_dim, axis=1)
+                dense = np.tile(np.arange(p.dense_dim), (rows, 1))
+                keys = np.stack([_draw_keys(p, rng, slot, (rows,)) for slot in range(p.num_slot)], axis=1)
+                yield raw_samples(labels, dense, keys, p.float_label_dense)
+                progress.update(rows)
+
+    replace_file(path, blocks())

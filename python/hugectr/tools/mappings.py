@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -14,9 +13,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import pyarrow as pa
 
-from hugectr.arguments import Mismatch, convert
-from hugectr.errors import FileError, InvalidArgumentError
-from hugectr.files import require_regular
+from hugectr import _core
+from hugectr.arguments import FilePath, Mismatch, checked, convert, short
+from hugectr.errors import FileError, HugectrError, InvalidArgumentError
+from hugectr.files import PathLike, replace_file, require_regular
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import KINDS
@@ -75,20 +75,33 @@ class Mappings:
         features = in_threads(methodcaller("encode", batch, first_row), [*self.numeric, *self.categorical])
         return pa.RecordBatch.from_arrays(labels + features, names=self.column_names)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def __repr__(self) -> str:
+        """Without the values: a column may have millions."""
+        names = [[column.name for column in group] for group in (self.labels, self.numeric)]
+        sizes = {column.name: column.slot_size for column in self.categorical}
+        return f"Mappings(labels={short(names[0])}, numeric={short(names[1])}, ids={short(sizes)})"
+
+    def save(self, path: PathLike) -> None:
+        """Writes mappings.json."""
+        replace_file(checked("Mappings.save", "path", FilePath, path), [self.to_json()])
+
+    def to_json(self) -> bytes:
+        """What mappings.json holds."""
         groups = []
         for group in dataclasses.fields(self):
             lines = [json.dumps(_to_json(column), ensure_ascii=False) for column in getattr(self, group.name)]
             groups.append(f'"{group.name}": [\n' + ",\n".join(lines) + "\n]")
         text = ",\n".join([f'{{"version": {FORMAT_VERSION}', *groups]) + "}\n"
-        Path(path).write_text(text, encoding="utf-8")
+        return text.encode()
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> Mappings:
+    def load(path: PathLike) -> Mappings:
         """Reads mappings.json; a folder means the file of that name in it."""
-        path = Path(path) / "mappings.json" if Path(path).is_dir() else Path(path)
+        path = Path(checked("Mappings.load", "path", FilePath, path))
+        path = path / "mappings.json" if path.is_dir() else path
         require_regular(path)
         try:
+            _core.recover_files(str(path))
             document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
             if document["version"] != FORMAT_VERSION:
                 raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]}')
@@ -99,6 +112,10 @@ class Mappings:
             )
         except FileNotFoundError:
             raise FileError(f'"{path}" does not exist') from None
+        except HugectrError:
+            raise
+        except OSError as error:
+            raise FileError(f'cannot read "{path}": {error.strerror}') from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FileError(f'"{path}" is not a mappings file: {error}') from error
 
@@ -123,7 +140,7 @@ def _to_json(column: Any) -> dict[str, Any]:
 
 def _from_json(encoder: type[Encoder], entry: dict[str, Any]) -> Encoder:
     """An encoder whose fields have the types that they are declared with."""
-    hints = get_type_hints(encoder)
+    hints = get_type_hints(encoder, include_extras=True)
     values = {}
     for name, value in entry.items():
         try:

@@ -17,11 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
+import pyarrow.fs
 import pyarrow.interchange
 import pyarrow.ipc
 
+from hugectr.arguments import FilePath, checked
 from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
 from hugectr.files import require_regular
+from hugectr.tools.publish import listed
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 65536  # the usual size of a batch: all but the last have it, however the source was chunked
@@ -58,8 +61,8 @@ def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: b
     """
     columns = list(wanted)
     selection: Any = columns
-    if isinstance(source, (str, os.PathLike)):
-        source = _open_file(Path(source), wanted)
+    if isinstance(source, (str, bytes, os.PathLike)):
+        source = _open_file(Path(checked("to_parquet", "source", FilePath, source)), wanted)
         if isinstance(source.format, pa.dataset.CsvFileFormat):
             selection = {name: _csv_field(name, kind) for name, kind in wanted.items()}
     if isinstance(source, pa.dataset.Dataset):
@@ -80,6 +83,11 @@ def _reading(what: str) -> Iterator[None]:
     """Arrow's errors, for example about text in a numeric column of a CSV file, as ours."""
     try:
         yield
+    except OverflowError:
+        raise InvalidArgumentError(
+            f"cannot read {what}: it has whole numbers beyond 64 bits, or beyond 2^63 in a list; "
+            "make a NumPy array of type uint64 or text of them"
+        ) from None
     except (pa.ArrowException, UnicodeError) as error:
         raise InvalidArgumentError(f"cannot read {what}: {error}") from None
 
@@ -113,6 +121,17 @@ def _require_columns(present: Sequence[str], wanted: Sequence[str]) -> None:
             raise InvalidArgumentError(f'{count} columns are named "{name}"')
 
 
+class _FileName:
+    """The name of a local file for pyarrow, which would take text for UTF-8, for the address of another file system if
+    it has a colon, and for a home folder if it begins with "~"."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = os.fsencode(os.path.join(".", path))
+
+    def __fspath__(self) -> bytes:
+        return self._bytes
+
+
 def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Dataset:
     if not path.exists():
         raise FileError(f'"{path}" does not exist')
@@ -123,23 +142,30 @@ def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Datas
             convert_options=pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False),
         )
     elif path.is_dir() or suffix.endswith(PARQUET_SUFFIXES):
-        file_format = "parquet"
+        file_format = pa.dataset.ParquetFileFormat()
     else:
         raise InvalidArgumentError(
             f'"{path}": expected a .csv, .tsv or .parquet file or a folder of Parquet files; '
             "open anything else with pyarrow.dataset.dataset() and pass that"
         )
-    files = _parquet_files(path) if path.is_dir() else [str(path)]
+    files = _parquet_files(path) if path.is_dir() else [path]
     for file in files:
         require_regular(file)
+    names = [_FileName(file) for file in files]
+    local = pa.fs.LocalFileSystem()
     with _reading(f'"{path}"'):
-        return pa.dataset.dataset(files, format=file_format)
+        schema = file_format.inspect(names[0], local)
+        fragments = [file_format.make_fragment(name, local) for name in names]
+        return pa.dataset.FileSystemDataset(fragments, schema, file_format, local)
 
 
-def _parquet_files(folder: Path) -> list[str]:
-    """All in the folder and below; names that begin with "." or "_" are not data, as elsewhere."""
+def _parquet_files(folder: Path) -> list[Path]:
+    """Those of the data set there, or all in the folder and below; names that begin with "." or "_" are not data."""
+    parts = [folder / name for name in listed(folder)]
+    if parts and all(part.exists() for part in parts):
+        return parts
     found = sorted(file for file in folder.rglob("*") if file.name.endswith(PARQUET_SUFFIXES))
-    files = [str(file) for file in found if not re.search(r"(^|/)[._]", file.relative_to(folder).as_posix())]
+    files = [file for file in found if not re.search(r"(^|/)[._]", file.relative_to(folder).as_posix())]
     if not files:
         raise FileError(f'"{folder}" holds no Parquet files')
     return files
@@ -150,7 +176,9 @@ def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
     module = type(source).__module__.partition(".")[0]
     if module == "pandas" and hasattr(source, "columns"):
         return _from_pandas(source, columns)
-    if isinstance(source, (dict, pa.RecordBatch)) or (module == "polars" and hasattr(source, "__arrow_c_stream__")):
+    if isinstance(source, dict):
+        source = _from_dict(source, columns)
+    if isinstance(source, pa.RecordBatch) or (module == "polars" and hasattr(source, "__arrow_c_stream__")):
         with _reading("the columns"):
             source = pa.table(source)
     elif hasattr(source, "__dataframe__") and not hasattr(source, "__arrow_c_stream__"):
@@ -159,6 +187,24 @@ def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
         return None
     _require_columns(source.schema.names, columns)
     return source.select(list(columns))
+
+
+def _from_dict(source: dict[Any, Any], columns: Sequence[str]) -> pa.Table:
+    _require_columns(list(source), columns)
+    arrays = {}
+    for name in filter(set(columns).__contains__, source):
+        with _reading(f'column "{name}"'):
+            arrays[name] = _array(source[name])
+    with _reading("the columns"):
+        return pa.table(arrays)
+
+
+def _array(values: Any) -> pa.Array | pa.ChunkedArray:
+    """Whole numbers of 64 bits with or without a sign: pyarrow takes those of a list for signed ones."""
+    try:
+        return pa.table({"": values})[0]
+    except OverflowError:
+        return pa.array(values, pa.uint64())
 
 
 def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
@@ -171,8 +217,15 @@ def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
         if hasattr(series, "sparse"):
             series = series.sparse.to_dense()
         with _reading(f'column "{name}"'):  # it may mix types
-            arrays.append(pa.Array.from_pandas(series))
+            arrays.append(_pandas_array(series))
     return pa.table(arrays, names=list(columns))
+
+
+def _pandas_array(series: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.Array.from_pandas(series)
+    except OverflowError:  # see _array
+        return pa.Array.from_pandas(series, type=pa.uint64())
 
 
 def _as_stream(source: Any) -> pa.RecordBatchReader:

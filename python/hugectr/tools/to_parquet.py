@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.arguments import FilePath, checked
+from hugectr.errors import InvalidArgumentError
+from hugectr.files import PathLike, naming, sync
 from hugectr.tools.columns import Categoricals, Labels, Numerics, categorical_specs, label_rules, numeric_specs
-from hugectr.tools.formats import write_file_list
+from hugectr.tools.formats import file_list, file_list_line
 from hugectr.tools.learners import label_encoder, learn
 from hugectr.tools.mappings import Mappings, columns_of
+from hugectr.tools.publish import FILE_LIST, publish, working_folder
 from hugectr.tools.review import Review
 from hugectr.tools.sources import BATCH_ROWS, Source, open_source
 
@@ -37,10 +37,13 @@ class ParquetDataSet:
     num_rows: int
     mappings: Mappings
 
+    def __repr__(self) -> str:
+        return f"ParquetDataSet({str(self.path)!r}, {self.num_rows} rows in {len(self.files)} files, {self.mappings!r})"
+
     @property
     def source(self) -> str:
         """The file list: `source` or `eval_source` of DataReaderParams."""
-        return str(self.path / "_file_list.txt")
+        return str(self.path / FILE_LIST)
 
     @property
     def label_dim(self) -> int:
@@ -63,21 +66,22 @@ class ParquetDataSet:
         return self.mappings.column_names
 
     def apply(
-        self, source: Any, path: str | os.PathLike[str], *, labeled: bool = True, rows_per_file: int = ROWS_PER_FILE
+        self, source: Any, path: PathLike, *, labeled: bool = True, rows_per_file: int = ROWS_PER_FILE
     ) -> ParquetDataSet:
         """Writes another source with the same mappings. Without labels, zeros stand for them."""
-        return _apply(self.mappings, source, Path(path), labeled, rows_per_file)
+        where = "ParquetDataSet.apply"
+        return _apply(self.mappings, source, _path(where, path), labeled, _rows(where, rows_per_file))
 
 
 def to_parquet(
     source: Any,
-    path: str | os.PathLike[str],
+    path: PathLike,
     *,
     labels: Labels | None = None,
     numeric: Numerics = (),
     categorical: Categoricals = (),
     min_frequency: int = 1,
-    mappings: Mappings | ParquetDataSet | str | os.PathLike[str] | None = None,
+    mappings: Mappings | ParquetDataSet | PathLike | None = None,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> ParquetDataSet:
     """Writes a table as a Parquet data set: part_<i>.parquet, _file_list.txt, _metadata.json and mappings.json.
@@ -94,12 +98,16 @@ def to_parquet(
 
     With `mappings` (of another data set, or the path of its mappings.json) nothing is learned. Raises NotFoundError
     for an unknown column and InvalidArgumentError with column, row and value for data that does not fit; the data set
-    that was at `path` then stays.
+    that was at `path` then stays, as it does when the process is killed. The parts of one that replaces another are
+    numbered on from the old ones, which then go.
     """
+    folder, rows = _path("to_parquet", path), _rows("to_parquet", rows_per_file)
     if mappings is not None:
-        if labels is not None or numeric or categorical:
-            raise InvalidArgumentError("give either mappings or labels, numeric and categorical, not both")
-        return _apply(_mappings(mappings), source, Path(path), True, rows_per_file)
+        if labels is not None or numeric or categorical or min_frequency != 1:
+            raise InvalidArgumentError(
+                "give either mappings or labels, numeric, categorical and min_frequency, not both"
+            )
+        return _apply(_mappings(mappings), source, folder, True, rows)
     if labels is None:
         raise InvalidArgumentError("labels is missing: name the column, or give mappings")
     label_encoders = tuple(label_encoder(column, rule) for column, rule in label_rules(labels).items())
@@ -107,10 +115,21 @@ def to_parquet(
     wanted = columns_of(label_encoders, numeric_list, categorical_list)
     with open_source(source, wanted, read_twice=True) as opened:
         learned = learn(opened.batches(), numeric_list, categorical_list)
-        return _write(opened, Path(path), Mappings(label_encoders, *learned), True, rows_per_file)
+        return _write(opened, folder, Mappings(label_encoders, *learned), True, rows)
 
 
-def _mappings(given: Mappings | ParquetDataSet | str | os.PathLike[str]) -> Mappings:
+def _path(function: str, path: PathLike) -> Path:
+    return Path(checked(function, "path", FilePath, path))
+
+
+def _rows(function: str, rows_per_file: int) -> int:
+    rows: int = checked(function, "rows_per_file", int, rows_per_file)
+    if rows < 1:
+        raise InvalidArgumentError(f"{function}(): rows_per_file must be at least 1, got {rows}")
+    return rows
+
+
+def _mappings(given: Mappings | ParquetDataSet | PathLike) -> Mappings:
     if isinstance(given, ParquetDataSet):
         return given.mappings
     return given if isinstance(given, Mappings) else Mappings.load(given)
@@ -123,24 +142,22 @@ def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_
 
 
 def _write(source: Source, path: Path, mappings: Mappings, labeled: bool, rows_per_file: int) -> ParquetDataSet:
-    """Writes everything into a new folder inside `path` first, so that an error leaves what was there."""
-    if rows_per_file < 1:
-        raise InvalidArgumentError(f"rows_per_file must be at least 1, got {rows_per_file}")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise FileError(f'"{path}": a data set is a folder, and there is a file in its place') from None
-    folder = Path(tempfile.mkdtemp(prefix=".writing_", dir=path))
-    try:
+    """Writes everything into a folder of its own inside `path` first, so that an error leaves what was there."""
+    file_list_line(str(path))
+    with working_folder(path) as folder:
         rows = _write_parts(_encoded(source, mappings, labeled), folder, rows_per_file)
-        files = [path / f"part_{i}.parquet" for i in range(len(rows))]
-        (folder / "_metadata.json").write_text(json.dumps(_metadata(mappings, files, rows), indent=1))
-        mappings.save(folder / "mappings.json")
-        write_file_list(folder / "_file_list.txt", files)
-        _publish(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return ParquetDataSet(path, tuple(files), sum(rows), mappings)
+        parts = [folder / f"{i}.parquet" for i in range(len(rows))]
+        files = publish(parts, path, lambda files: _descriptions(mappings, files, rows))
+    return ParquetDataSet(path, files, sum(rows), mappings)
+
+
+def _descriptions(mappings: Mappings, files: Sequence[Path], rows: Sequence[int]) -> dict[str, bytes]:
+    """What stands beside the parts, by name."""
+    return {
+        "mappings.json": mappings.to_json(),
+        "_metadata.json": json.dumps(_metadata(mappings, files, rows), indent=1).encode(),
+        FILE_LIST: file_list(files),
+    }
 
 
 def _encoded(source: Source, mappings: Mappings, labeled: bool) -> Iterator[pa.RecordBatch]:
@@ -155,23 +172,32 @@ def _encoded(source: Source, mappings: Mappings, labeled: bool) -> Iterator[pa.R
 
 
 def _write_parts(batches: Iterable[pa.RecordBatch], folder: Path, rows_per_file: int) -> list[int]:
-    """Writes part_0.parquet, part_1.parquet, ...; returns their row counts."""
+    """Writes 0.parquet, 1.parquet, ...; returns their row counts."""
     rows: list[int] = []
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as part:
         for batch in batches:
-            while batch.num_rows:
-                if not rows or rows[-1] == rows_per_file:
-                    stack.close()
-                    part = folder / f"part_{len(rows)}.parquet"
-                    writer = stack.enter_context(pq.ParquetWriter(part, batch.schema))
-                    rows.append(0)
-                piece = batch.slice(0, rows_per_file - rows[-1])
-                writer.write_batch(piece)
-                rows[-1] += piece.num_rows
-                batch = batch.slice(piece.num_rows)
+            with naming(f'write in "{folder.parent}"'):
+                while batch.num_rows:
+                    if not rows or rows[-1] == rows_per_file:
+                        part.close()
+                        writer = _open_part(folder / f"{len(rows)}.parquet", batch.schema, part)
+                        rows.append(0)
+                    piece = batch.slice(0, rows_per_file - rows[-1])
+                    writer.write_batch(piece)
+                    rows[-1] += piece.num_rows
+                    batch = batch.slice(piece.num_rows)
+        with naming(f'write in "{folder.parent}"'):
+            part.close()
     if not rows:
         raise InvalidArgumentError("the source has no rows")
     return rows
+
+
+def _open_part(path: Path, schema: pa.Schema, closing: contextlib.ExitStack) -> pq.ParquetWriter:
+    """A writer that `closing` ends, with the file on the disk."""
+    file = closing.enter_context(path.open("wb"))
+    closing.callback(sync, file)
+    return closing.enter_context(pq.ParquetWriter(file, schema))
 
 
 def _metadata(mappings: Mappings, files: Sequence[Path], rows: Sequence[int]) -> dict[str, Any]:
@@ -179,12 +205,3 @@ def _metadata(mappings: Mappings, files: Sequence[Path], rows: Sequence[int]) ->
     columns = [{"col_name": name, "index": index} for index, name in enumerate(mappings.column_names)]
     conts, cats = mappings.label_dim, mappings.label_dim + mappings.dense_dim
     return {"file_stats": stats, "labels": columns[:conts], "conts": columns[conts:cats], "cats": columns[cats:]}
-
-
-def _publish(folder: Path, path: Path) -> None:
-    """Moves the files into place; the file list goes first and comes last, as long as it is there all is complete."""
-    file_list = "_file_list.txt"
-    for stale in [path / file_list, *path.glob("part_*.parquet")]:
-        stale.unlink(missing_ok=True)
-    for file in sorted(folder.iterdir(), key=lambda file: file.name == file_list):
-        os.replace(file, path / file.name)

@@ -90,6 +90,14 @@ DataFormat parse_format(const std::string& name) {
   fail_unknown("data format", name, {"Norm", "Raw", "RawAsync", "Parquet"});
 }
 
+// JSON is UTF-8, a path any bytes: NUL, which no path has, and a character below 0x80 stand for a byte above.
+std::string path_of(const std::string& escaped) {
+  std::string path;
+  for (size_t i = 0; i < escaped.size(); ++i)
+    path += escaped[i] == '\0' && i + 1 < escaped.size() ? static_cast<char>(escaped[++i] | 0x80) : escaped[i];
+  return path;
+}
+
 DataSpec read_data(const Json& json) {
   const Members j(json, "reader");
   DataSpec d;
@@ -100,6 +108,8 @@ DataSpec read_data(const Json& json) {
   d.check_sum = check == "Sum";
   read(j, "source", d.sources);
   read(j, "eval_source", d.eval_source);
+  for (std::string& source : d.sources) source = path_of(source);
+  d.eval_source = path_of(d.eval_source);
   read(j, "num_samples", d.num_samples);
   read(j, "eval_num_samples", d.eval_num_samples);
   read(j, "float_label_dense", d.float_label_dense);
