@@ -66,8 +66,6 @@ void bind_optim(nb::module_& m) {
   bind_schedule(m);
   m.def("check_optimizer", &check_optimizer, nb::arg("beta1"), nb::arg("beta2"), nb::arg("epsilon"),
         nb::arg("initial_accu_value"), nb::arg("momentum_factor"), "Raises when a value is out of range.");
-  m.def("checked_float", &ctr::checked_float, nb::arg("name"), nb::arg("value"),
-        "`value` as a 32-bit float; raises unless it is finite.");
   m.def("checked_nonnegative", &ctr::checked_nonnegative, nb::arg("name"), nb::arg("value"),
         "`value` as a 32-bit float; raises unless it is finite and not negative.");
 

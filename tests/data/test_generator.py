@@ -197,6 +197,16 @@ def test_rejected_parameters(tmp_path, format, fields, message):
         params(tmp_path, format, **fields)
 
 
+@pytest.mark.parametrize("fields, message", [
+    (dict(slot_size_array=[2**62] * 3, i64_input_key=True), "slot_size_array leads to key .*, 64-bit keys end at"),
+    (dict(num_samples_per_file=2**62), "samples at a time have .* values, more than"),
+    (dict(label_dim=2**40), "samples at a time have .* values, more than"),
+])  # fmt: skip
+def test_sizes_that_no_memory_holds(fields, message, tmp_path):
+    with pytest.raises(InvalidArgumentError, match=message):
+        generate(tmp_path, "Norm", **fields)
+
+
 def test_parameters_are_attributes(tmp_path):
     p = params(tmp_path, "Norm")
     assert (p.label_dim, p.slot_size_array, p.check_type, p.alpha) == (2, SIZES, Check_t.Sum, 1.2)

@@ -14,7 +14,7 @@ import pytest
 from hugectr import _core
 from hugectr.arrow import open_stream
 from hugectr.errors import FileError, HugectrError, InvalidArgumentError, NotFoundError
-from hugectr.tools import Bins, Categorical, Cross, Mappings, Numeric, Threshold, to_parquet
+from hugectr.tools import Bins, Categorical, Cross, Mappings, Numeric, Threshold, to_parquet, write_norm, write_raw
 
 Y = {"y": [0, 1, 0]}
 PERIODS = pd.DataFrame({"y": [0, 1], "c": pd.period_range("2020-01", "2020-02", freq="M")})
@@ -71,6 +71,58 @@ def test_wrong_options(options, message, tmp_path):
     with pytest.raises(InvalidArgumentError, match=message):
         to_parquet(Y, tmp_path / "train", **{"labels": "y", **options})
     assert not (tmp_path / "train").exists()
+
+
+@pytest.mark.parametrize("make", [
+    lambda ids: {**Y, "c": ids},
+    lambda ids: pd.DataFrame({**Y, "c": ids}),
+    lambda ids: pd.DataFrame({**Y, "c": pd.Series(ids, dtype=object)}),
+])  # fmt: skip
+def test_ids_beyond_signed_ones(make, tmp_path):
+    data_set = to_parquet(make([2**63, 5, 2**64 - 1]), tmp_path, labels="y", categorical=["c"])
+    assert {int(text) for text in data_set.mappings.categorical[0].ids} == {2**63, 5, 2**64 - 1}
+    for ids in ([2**64, 1, 5], [2**63, -1, 5]):
+        with pytest.raises(InvalidArgumentError, match='cannot read column "c": it has whole numbers beyond 64 bits'):
+            to_parquet(make(ids), tmp_path, labels="y", categorical=["c"])
+
+
+def test_lists_of_ids_beyond_signed_ones(tmp_path):
+    data_set = to_parquet({**Y, "c": [[2**63], [2**63, 5], []]}, tmp_path, labels="y", categorical=["c"])
+    assert column(data_set) == [[2], [2, 3], []]
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: Numeric("x", missing=10**400), 'column "x": missing must be a finite number'),
+    (lambda: Numeric("\udcff"), r"Numeric\(\): column must be text that UTF-8 can hold"),
+    (lambda: Cross("a", "\udcff"), r"Cross\(\): column must be text that UTF-8 can hold"),
+    (lambda: Threshold(10**400), r"Threshold\(\): value must be finite"),
+    (lambda: Threshold(float("nan")), r"Threshold\(\): value must be finite, got nan"),
+    (lambda: Categorical("c", min_frequency=2**70), 'column "c": min_frequency must be a whole number of 64 bits, got'),
+    (lambda: Categorical("c", min_frequency=1.5), 'column "c": min_frequency must be a whole number of 64 bits, got 1.5'),
+    (lambda: Categorical("c", max_length=2**70), 'column "c": max_length must be a whole number of 64 bits'),
+    (lambda: Bins("x", "4"), "column \"x\": count must be a whole number of 64 bits, got '4'"),
+    (lambda: Bins("x", 2**40), 'column "x": Bins needs a count of 2 to 1048576, got 1099511627776'),
+    (lambda: write_norm("n", [0], None, [[[2**64]]], i64=True), "slot 0: keys must be integers"),
+    (lambda: write_norm("n", [0], None, [([0, 2**70], [1])]), "slot 0 must be a matrix of numbers"),
+    (lambda: write_norm("n", ["a"], None, []), "labels must be a matrix of numbers"),
+    (lambda: write_norm("n", [0], None, 5), "slots must be a list with the keys of each slot, got 5"),
+    (lambda: write_raw("r", [0, 1], [[1], [1, 2]], [[1], [1]]), "dense must be a matrix of numbers"),
+    (lambda: write_raw("r", [2**70], None, [[1]]), "labels must be numbers"),
+    (lambda: to_parquet(Y, "", labels="y"), r"to_parquet\(\): path is empty"),
+    (lambda: to_parquet(Y, "set", labels={"y": 10**400}), 'label "y": a rule is a value of the column'),
+    (lambda: to_parquet(Y, "set", labels={"y": {0: 10**400}}), 'label "y": the label of 0 must be a finite number'),
+    (lambda: to_parquet(Y, "set", labels={"y": "\udcff"}), r"labels\['y'\] must be text that UTF-8 can hold"),
+    (lambda: to_parquet(Y, "set", labels="\udcff"), "labels must be text that UTF-8 can hold"),
+    (lambda: to_parquet(Y, "set", labels="y", categorical=["\udcff"]), "categorical must be text that UTF-8 can hold"),
+    (lambda: to_parquet(Y, "a\nb", labels="y"), r"'a\\nb' cannot stand on a line of a file list"),
+    (lambda: Mappings.load("x" * 300), 'cannot read "x*": File name too long'),
+    (lambda: to_parquet("x" * 300 + ".csv", "set", labels="y"), "does not exist"),
+])  # fmt: skip
+def test_what_cannot_be_is_named(make, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HugectrError, match=message):
+        make()
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("make, message", [

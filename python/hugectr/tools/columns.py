@@ -10,8 +10,10 @@ from typing import Any, Union
 
 import numpy as np
 
+from hugectr.arguments import Double, checked
 from hugectr.errors import InvalidArgumentError, NotFoundError
 
+MAX_BINS = 1 << 20
 SCALES = ("none", "standard", "minmax", "log")
 
 
@@ -31,7 +33,8 @@ class Numeric:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise NotFoundError(f'column "{self.column}": unknown scale "{self.scale}". Known: {", ".join(SCALES)}')
-        is_number = isinstance(self.missing, (int, float, np.number)) and math.isfinite(self.missing)
+        _check_names("Numeric", [self.column])
+        is_number = isinstance(self.missing, (int, float, np.number)) and is_finite(self.missing)
         if not is_number and self.missing not in ("mean", None):
             raise InvalidArgumentError(
                 f'column "{self.column}": missing must be a finite number, "mean" or None, got {self.missing!r}'
@@ -55,6 +58,7 @@ class Categorical:
     max_length: int | None = None
 
     def __post_init__(self) -> None:
+        _check_names("Categorical", [self.column])
         _require_positive(self.column, "min_frequency", self.min_frequency)
         if self.max_length is not None:
             _require_positive(self.column, "max_length", self.max_length)
@@ -79,6 +83,7 @@ class Cross:
     def __init__(self, *columns: str, min_frequency: int = 1) -> None:
         if len(columns) < 2:
             raise InvalidArgumentError(f"Cross needs at least two columns, got {len(columns)}")
+        _check_names("Cross", columns)
         _require_positive("_x_".join(columns), "min_frequency", min_frequency)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "min_frequency", min_frequency)
@@ -96,8 +101,12 @@ class Bins:
     count: int = 32
 
     def __post_init__(self) -> None:
-        if self.count < 2:
-            raise InvalidArgumentError(f'column "{self.column}": Bins needs a count of at least 2, got {self.count}')
+        _check_names("Bins", [self.column])
+        _require_positive(self.column, "count", self.count)
+        if not 2 <= self.count <= MAX_BINS:
+            raise InvalidArgumentError(
+                f'column "{self.column}": Bins needs a count of 2 to {MAX_BINS}, got {self.count}'
+            )
 
     @property
     def name(self) -> str:
@@ -113,6 +122,9 @@ class Threshold:
     """Label rule: 1 where the value is at least `value`, else 0."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        checked("Threshold", "value", Double, self.value)
 
 
 CategoricalColumn = Union[Categorical, Cross, Bins]
@@ -151,9 +163,25 @@ def _items(what: str, given: Any, *kinds: type) -> list[Any]:
     for item in items:
         if not isinstance(item, kinds):
             raise InvalidArgumentError(f"{what}: expected {expected}, got {item!r}")
+    _check_names("to_parquet", [item for item in items if isinstance(item, str)], what)
     return list(items)
 
 
+def is_finite(number: float) -> bool:
+    """Whether a number is one that a float can hold."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _check_names(function: str, names: Sequence[str], argument: str = "column") -> None:
+    for name in names:
+        checked(function, argument, str, name)
+
+
 def _require_positive(column: str, what: str, value: int) -> None:
+    if not isinstance(value, (int, np.integer)) or value >= 2**63:
+        raise InvalidArgumentError(f'column "{column}": {what} must be a whole number of 64 bits, got {value!r:.60}')
     if value < 1:
         raise InvalidArgumentError(f'column "{column}": {what} must be at least 1, got {value}')

@@ -74,6 +74,8 @@ def write_norm(
     label = _matrix(labels, "labels")
     samples = len(label)
     features = np.zeros((samples, 0), np.float32) if dense is None else _matrix(dense, "dense")
+    if not isinstance(slots, (Sequence, np.ndarray)):
+        raise InvalidArgumentError(f"slots must be a list with the keys of each slot, got {slots!r:.60}")
     csr = [_csr(slot, samples, i64, f"slot {s}") for s, slot in enumerate(slots)]
     if len(features) != samples:
         raise InvalidArgumentError(f"labels have {samples} samples, dense has {len(features)}")
@@ -120,10 +122,10 @@ def write_raw(
 def raw_samples(labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, float_label_dense: bool) -> bytes:
     """The samples as a Raw file holds them; arguments and errors as of `write_raw`."""
     dtype = "<f4" if float_label_dense else "<i4"
-    label = np.asarray(labels)
-    label = label.reshape(len(label), -1)
-    features = np.zeros((len(label), 0)) if dense is None else np.asarray(dense)
-    table = np.asarray(keys)
+    label = _numbers(labels, "labels")
+    label = label.reshape(len(label), -1) if label.ndim else label.reshape(1, 1)
+    features = np.zeros((len(label), 0)) if dense is None else _numbers(dense, "dense")
+    table = _numbers(keys, "keys")
     for name, array in (("dense", features), ("keys", table)):
         if array.ndim != 2 or len(array) != len(label):
             raise InvalidArgumentError(f"{name} has shape {array.shape}; labels have {len(label)} samples")
@@ -135,11 +137,18 @@ def raw_samples(labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, flo
     return np.hstack(columns).tobytes()
 
 
-def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
+def _numbers(values: Any, what: str, dtype: Any = None) -> NDArray[Any]:
     try:
-        array = np.asarray(values, dtype=np.float32)
+        array = np.asarray(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"{what} must be a matrix of numbers: {error}") from None
+    if array.dtype.kind not in "biufO":  # objects are whole numbers beyond 64 bits, or will be refused as such
+        raise InvalidArgumentError(f"{what} must be numbers, got {array.dtype}")
+    return array
+
+
+def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = _numbers(values, what, np.float32)
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2:
@@ -170,7 +179,7 @@ def _check_keys(keys: NDArray[Any], i64: bool, what: str) -> None:
 def _csr(slot: Any, samples: int, i64: bool, what: str) -> tuple[Counts, Words]:
     """The number of keys of each sample, and all keys as words [keys, words of a key]."""
     if isinstance(slot, tuple):
-        offsets: Counts = np.asarray(slot[0], dtype=np.int64)
+        offsets: Counts = _numbers(slot[0], what, np.int64)
         counts: Counts = offsets[1:] - offsets[:-1]
         keys = np.asarray(slot[1])
     elif isinstance(slot, np.ndarray) and slot.ndim == 2:

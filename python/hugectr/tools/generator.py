@@ -18,12 +18,14 @@ from tqdm import tqdm
 from hugectr import _core, idle
 from hugectr.arguments import FilePath, Seed, converted
 from hugectr.enums import Check_t, DataReaderType_t, Distribution_t, PowerLaw_t
-from hugectr.errors import InvalidArgumentError
+from hugectr.errors import InvalidArgumentError, OutOfMemoryError
 from hugectr.files import make_folder, printable, replace_file
 from hugectr.tools.formats import raw_samples, write_file_list, write_norm
 
 _ALPHA = {PowerLaw_t.Long: 0.9, PowerLaw_t.Medium: 1.1, PowerLaw_t.Short: 1.3}
 _LARGEST_U32_KEY = 2**32 - 2
+_LARGEST_I64_KEY = 2**63 - 2
+_MOST_VALUES = 2**36  # in memory at a time
 _RAW_BLOCK = 1 << 16  # samples drawn at a time
 
 Keys = NDArray[np.int64]
@@ -128,11 +130,19 @@ class DataGeneratorParams:
             self.i64_input_key or largest <= _LARGEST_U32_KEY,
             f"slot_size_array leads to key {largest}, 32-bit keys end at {_LARGEST_U32_KEY}: set i64_input_key=True",
         )
+        _require(
+            largest <= _LARGEST_I64_KEY,
+            f"slot_size_array leads to key {largest}, 64-bit keys end at {_LARGEST_I64_KEY}",
+        )
+        rows = min(self.num_samples, _RAW_BLOCK) if is_raw else self.num_samples_per_file
+        values = rows * (self.label_dim + self.dense_dim + sum(_nnz(self)))
+        _require(values <= _MOST_VALUES, f"{rows} samples at a time have {values} values, more than {_MOST_VALUES}")
 
 
 class DataGenerator:
     """Writes the training and the evaluation data set that its parameters describe."""
 
+    @converted()
     def __init__(self, data_generator_params: DataGeneratorParams) -> None:
         self._params = data_generator_params
 
@@ -145,6 +155,12 @@ class DataGenerator:
         """
         p = DataGeneratorParams(**vars(self._params))  # they may have been changed since
         p.warn_about_idle()
+        try:
+            self._generate(p)
+        except MemoryError as error:
+            raise OutOfMemoryError(f"DataGenerator: a file's samples do not fit in memory: {error}") from error
+
+    def _generate(self, p: DataGeneratorParams) -> None:
         seed = np.random.SeedSequence(p.seed)
         train, evaluation = seed.spawn(2)
         if p.format == DataReaderType_t.Raw:

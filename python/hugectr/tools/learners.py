@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hugectr.arguments import checked
 from hugectr.errors import InvalidArgumentError
 from hugectr.tools.arrow import Counter, Floats, flatten_lists, joined_text, spelled, to_float
-from hugectr.tools.columns import Bins, Categorical, CategoricalColumn, Cross, LabelRule, Numeric, Threshold
+from hugectr.tools.columns import Bins, Categorical, CategoricalColumn, Cross, LabelRule, Numeric, Threshold, is_finite
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import NUMBER, TEXT, TRUTH, canonical, is_list, kind_of
 from hugectr.tools.threads import in_threads
@@ -155,10 +156,10 @@ def _rule_value(value: Any, column: str) -> tuple[str, str]:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        return value, TEXT
+        return checked("to_parquet", f"labels[{column!r}]", str, value), TEXT
     if isinstance(value, bool):
         return canonical(str(value), TRUTH), TRUTH
-    if isinstance(value, (int, float)) and math.isfinite(value):
+    if isinstance(value, (int, float)) and is_finite(value):
         return canonical(str(value), NUMBER), NUMBER
     raise InvalidArgumentError(
         f'label "{column}": a rule is a value of the column (text, a number, a truth value), {{value: label}}, '
@@ -167,6 +168,6 @@ def _rule_value(value: Any, column: str) -> tuple[str, str]:
 
 
 def _label(label: Any, value: Any, column: str) -> float:
-    if isinstance(label, (bool, int, float, np.number, np.bool_)) and math.isfinite(label):
+    if isinstance(label, (bool, int, float, np.number, np.bool_)) and is_finite(label):
         return float(label)
     raise InvalidArgumentError(f'label "{column}": the label of {value!r} must be a finite number, got {label!r}')

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -98,7 +99,7 @@ class Mappings:
     def load(path: PathLike) -> Mappings:
         """Reads mappings.json; a folder means the file of that name in it."""
         path = Path(checked("Mappings.load", "path", FilePath, path))
-        path = path / "mappings.json" if path.is_dir() else path
+        path = path / "mappings.json" if os.path.isdir(path) else path
         require_regular(path)
         try:
             _core.recover_files(str(path))

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,7 @@ def _reading(what: str) -> Iterator[None]:
     """Arrow's errors, for example about text in a numeric column of a CSV file, as ours."""
     try:
         yield
-    except OverflowError:
-        raise InvalidArgumentError(
-            f"cannot read {what}: it has whole numbers beyond 64 bits, or beyond 2^63 in a list; "
-            "make a NumPy array of type uint64 or text of them"
-        ) from None
-    except (pa.ArrowException, UnicodeError) as error:
+    except (pa.ArrowException, UnicodeError, OverflowError) as error:
         raise InvalidArgumentError(f"cannot read {what}: {error}") from None
 
 
@@ -133,7 +128,7 @@ class _FileName:
 
 
 def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Dataset:
-    if not path.exists():
+    if not os.path.exists(path):
         raise FileError(f'"{path}" does not exist')
     suffix = path.name[: -len(".gz")] if path.name.endswith(".gz") else path.name
     if suffix.endswith((".csv", ".tsv")):
@@ -141,14 +136,14 @@ def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Datas
             parse_options=pa.csv.ParseOptions(delimiter="\t" if suffix.endswith(".tsv") else ","),
             convert_options=pa.csv.ConvertOptions(column_types=dict(types), strings_can_be_null=False),
         )
-    elif path.is_dir() or suffix.endswith(PARQUET_SUFFIXES):
+    elif os.path.isdir(path) or suffix.endswith(PARQUET_SUFFIXES):
         file_format = pa.dataset.ParquetFileFormat()
     else:
         raise InvalidArgumentError(
             f'"{path}": expected a .csv, .tsv or .parquet file or a folder of Parquet files; '
             "open anything else with pyarrow.dataset.dataset() and pass that"
         )
-    files = _parquet_files(path) if path.is_dir() else [path]
+    files = _parquet_files(path) if os.path.isdir(path) else [path]
     for file in files:
         require_regular(file)
     names = [_FileName(file) for file in files]
@@ -200,11 +195,18 @@ def _from_dict(source: dict[Any, Any], columns: Sequence[str]) -> pa.Table:
 
 
 def _array(values: Any) -> pa.Array | pa.ChunkedArray:
-    """Whole numbers of 64 bits with or without a sign: pyarrow takes those of a list for signed ones."""
+    """Also of whole numbers from 2^63, which pyarrow takes for signed ones."""
     try:
         return pa.table({"": values})[0]
     except OverflowError:
-        return pa.array(values, pa.uint64())
+        return _unsigned(values)
+
+
+def _unsigned(values: Any) -> pa.Array:
+    for kind in (pa.uint64(), pa.list_(pa.uint64())):
+        with suppress(OverflowError, pa.ArrowException):
+            return pa.array(values, kind)
+    raise OverflowError("it has whole numbers beyond 64 bits, or such from 2^63 beside negative ones")
 
 
 def _from_pandas(frame: Any, columns: Sequence[str]) -> pa.Table:
@@ -225,7 +227,7 @@ def _pandas_array(series: Any) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.Array.from_pandas(series)
     except OverflowError:  # see _array
-        return pa.Array.from_pandas(series, type=pa.uint64())
+        return _unsigned(series)
 
 
 def _as_stream(source: Any) -> pa.RecordBatchReader:

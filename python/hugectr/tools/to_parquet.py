@@ -119,7 +119,10 @@ def to_parquet(
 
 
 def _path(function: str, path: PathLike) -> Path:
-    return Path(checked(function, "path", FilePath, path))
+    checked_path = checked(function, "path", FilePath, path)
+    if not checked_path:
+        raise InvalidArgumentError(f"{function}(): path is empty")
+    return Path(checked_path)
 
 
 def _rows(function: str, rows_per_file: int) -> int:
@@ -132,7 +135,7 @@ def _rows(function: str, rows_per_file: int) -> int:
 def _mappings(given: Mappings | ParquetDataSet | PathLike) -> Mappings:
     if isinstance(given, ParquetDataSet):
         return given.mappings
-    return given if isinstance(given, Mappings) else Mappings.load(given)
+    return given if isinstance(given, Mappings) else Mappings.load(checked("to_parquet", "mappings", FilePath, given))
 
 
 def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_file: int) -> ParquetDataSet:
