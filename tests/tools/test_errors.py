@@ -98,7 +98,7 @@ def test_lists_of_ids_beyond_signed_ones(tmp_path):
     (lambda: Threshold(10**400), r"Threshold\(\): value must be finite"),
     (lambda: Threshold(float("nan")), r"Threshold\(\): value must be finite, got nan"),
     (lambda: Categorical("c", min_frequency=2**70), 'column "c": min_frequency must be a whole number of 64 bits, got'),
-    (lambda: Categorical("c", min_frequency=1.5), 'column "c": min_frequency must be a whole number of 64 bits, got 1.5'),
+    (lambda: Categorical("c", min_frequency=1.5), 'column "c": min_frequency must be a whole number of 64 bits, got'),
     (lambda: Categorical("c", max_length=2**70), 'column "c": max_length must be a whole number of 64 bits'),
     (lambda: Bins("x", "4"), "column \"x\": count must be a whole number of 64 bits, got '4'"),
     (lambda: Bins("x", 2**40), 'column "x": Bins needs a count of 2 to 1048576, got 1099511627776'),

@@ -167,7 +167,7 @@ def _items(what: str, given: Any, *kinds: type) -> list[Any]:
     return list(items)
 
 
-def is_finite(number: float) -> bool:
+def is_finite(number: Any) -> bool:
     """Whether a number is one that a float can hold."""
     try:
         return math.isfinite(number)
