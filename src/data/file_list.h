@@ -11,9 +11,9 @@ namespace ctr {
 // messages.
 std::vector<std::string> parse_file_list(std::string_view text, const std::string& name);
 
-// Reads a list, after completing an interrupted replacement of it, and resolves its paths against the working directory, else against the list's own directory,
-// where a data set that was moved is found by the end of its old path. Throws when one of the files does not
-// exist.
+// Reads a list, after completing an interrupted replacement of it, and resolves its paths against the working
+// directory, else against the list's own directory, where a data set that was moved is found by the end of
+// its old path. Throws when one of the files does not exist.
 std::vector<std::string> read_file_list(const std::string& path);
 
 // For messages: control characters and bytes that are not UTF-8 as \xNN.
