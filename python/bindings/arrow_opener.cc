@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arrow_opener.h"
 
+#include <nanobind/stl/string.h>
 
 #include <memory>
 

@@ -101,7 +101,8 @@ void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t dis
          int64_t snapshot, const Path& prefix, const nb::object& progress) {
   shared.call([&](Engine& engine) {
     FitObserver observer(engine, progress);
-    ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix.bytes}, std::ref(observer));
+    ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix.bytes},
+             std::ref(observer));
   });
 }
 
@@ -213,9 +214,9 @@ void bind_schedule(Class& c) {
 }
 
 void bind_readers(Class& c) {
-  c.def("reader_start",
-        in_turn<bool, const Path&>(
-            [](Engine& e, bool train, const Path& source) { reader(e, train).start(source); }),
+  c.def("reader_start", in_turn<bool, const Path&>([](Engine& e, bool train, const Path& source) {
+          reader(e, train).start(source);
+        }),
         nb::arg("train"), nb::arg("source") = Path{})
       .def("reader_started", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).started(); }),
            nb::arg("train"))

@@ -5,8 +5,8 @@
 
 #include "bind.h"
 
-// A path between Python and the core: any bytes, as os.fsencode and os.fsdecode have them. A plain std::string
-// takes and gives text only.
+// A path between Python and the core: any bytes, as os.fsencode and os.fsdecode have them. A plain
+// std::string takes and gives text only.
 struct Path {
   std::string bytes;
   operator const std::string&() const { return bytes; }  // NOLINT(google-explicit-constructor)

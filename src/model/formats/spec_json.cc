@@ -94,7 +94,8 @@ DataFormat parse_format(const std::string& name) {
 std::string path_of(const std::string& escaped) {
   std::string path;
   for (size_t i = 0; i < escaped.size(); ++i)
-    path += escaped[i] == '\0' && i + 1 < escaped.size() ? static_cast<char>(escaped[++i] | 0x80) : escaped[i];
+    path +=
+        escaped[i] == '\0' && i + 1 < escaped.size() ? static_cast<char>(escaped[++i] | 0x80) : escaped[i];
   return path;
 }
 
