@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -30,12 +31,20 @@ struct State {
   }
 };
 
+State& state();
+
+// A forked process has one thread: what another one held at the fork would stay locked there for ever.
+void lock_for_fork() { state().mutex.lock(); }
+void unlock_after_fork() { state().mutex.unlock(); }
+
 State& state() {
   static State s;
   return s;
 }
 // Touches the state at load time so that the loading thread is the one called "main".
 [[maybe_unused]] const State& touched_at_load = state();
+[[maybe_unused]] const int forks_unlocked =
+    pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
 
 void write_line(std::FILE* out, std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), out);
@@ -60,6 +69,14 @@ void emit(Level level, std::string_view line) {
     return sink(level, line);
   }
   write_line(level == Level::error ? stderr : stdout, line);
+}
+
+// The C library has a lock of its own for time zones, which a fork may find taken as well.
+std::tm local_time(std::time_t seconds) {
+  const std::lock_guard lock(state().mutex);
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  return local;
 }
 
 std::string thread_name() {
@@ -94,8 +111,7 @@ void write(Level level, std::string_view message) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   const auto millis =
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
+  const std::tm local = local_time(seconds);
   emit(level, fmt::format("[HCTR][{:02}:{:02}:{:02}.{:03}][{}][RK{}][{}]: {}", local.tm_hour, local.tm_min,
                           local.tm_sec, millis, names[static_cast<int>(level)], state().rank, thread_name(),
                           message));
