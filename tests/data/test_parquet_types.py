@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from harness.readers import batches, make_reader, read_all, write_parquet
 from hugectr.arrow import open_stream
-from hugectr.errors import InvalidArgumentError
+from hugectr.errors import FileError, InvalidArgumentError
 
+ARROW = int(pa.__version__.split(".")[0])
 GROUPS = {"labels": [0], "conts": [1], "cats": [2, 3]}
 
 
@@ -153,7 +154,10 @@ def test_nulls_of_any_kind_are_errors(tmp_path, number, shape):
     for value in {None, (None if shape == "plain" else (column[0].as_py()[0], None))}:
         values = [*column.to_pylist()[:2], value if value is None else list(value)]
         data = table(x=pa.array(values, column.type if number != "dictionary" or shape != "plain" else pa.int64()))
-        with pytest.raises(InvalidArgumentError, match='column "x" .*, row 2: null value'):
+        error, words = InvalidArgumentError, 'column "x" .*, row 2: null value'
+        if value is None and shape == "fixed-size list" and ARROW < 26:  # which cannot read what it has written
+            error, words = FileError, "Expected all lists to be of size=2"
+        with pytest.raises(error, match=words):
             read(tmp_path, [data], dense_dim=1 if shape == "plain" else 2)
 
 
