@@ -30,6 +30,11 @@ ctr::ErrorKind error_kind(const nb::python_error& error) {
 
 thread_local bool opening = false;
 
+struct Opening {
+  Opening() { opening = true; }
+  ~Opening() { opening = false; }
+};
+
 }  // namespace
 
 bool is_opening() { return opening; }
@@ -44,12 +49,10 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
   return [held](const std::string& path, const std::vector<ctr::ParquetColumn>& columns,
                 ArrowArrayStream* stream) {
     const WithGil gil;
-    opening = true;
+    const Opening here;
     try {
       take_stream(*held, path, columns, stream);
-      opening = false;
     } catch (nb::python_error& e) {
-      opening = false;
       const nb::object text = nb::str(e.value()).attr("encode")("utf-8", "backslashreplace");
       ctr::fail(error_kind(e), "{}", nb::cast<nb::bytes>(text).c_str());
     }

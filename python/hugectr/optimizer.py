@@ -55,7 +55,7 @@ def CreateOptimizer(
     """
     optimizer = OptParamsPy.of(locals())
     _core.check_optimizer(beta1, beta2, epsilon, initial_accu_value, momentum_factor)
-    used = _USED_BY[optimizer_type]
+    used = _USED_BY.get(optimizer_type, tuple(_DEFAULTS))  # others are refused later
     given = {name: default for name, default in _DEFAULTS.items() if getattr(optimizer, name) != default}
     idle.warn("CreateOptimizer()", [name for name in given if name not in used], f"on {optimizer_type.name}")
     return optimizer
