@@ -137,7 +137,8 @@ def test_norm_training_saving_and_loading() -> None:
     model.save_params_to_files("wdl_", 4000)
     before = evaluate(model)
     model.fit(max_iter=30, display=0, eval_interval=0, snapshot=0)
-    assert evaluate(model) != before
+    model.save_params_to_files("wdl_", 4001)  # AUC need not change in so few steps
+    assert Path("wdl__dense_4001.model").read_bytes() != Path("wdl__dense_4000.model").read_bytes()
     script.run(documented.LOAD_SPARSE_WEIGHTS)
     model.load_dense_weights("wdl__dense_4000.model")
     assert evaluate(model) == before
