@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
+from hugectr import idle
 from hugectr.arguments import REQUIRED, Arguments, Record, converted
 from hugectr.enums import (
     Activation_t,
@@ -262,6 +263,10 @@ class DenseLayer(Record):
             raise InvalidArgumentError(
                 f'DenseLayer "{self.top_names[0]}": leading_dim must be positive, got {leading_dim}'
             )
+        if not use_regularizer:
+            penalty = {"lambda_": lambda_ != 0, "regularizer_type": regularizer_type is not Regularizer_t.L1}
+            given = [name for name, is_given in penalty.items() if is_given]
+            idle.warn(f'DenseLayer "{self.top_names[0]}"', given, "without use_regularizer=True")
 
 
 class GroupDenseLayer(Record):

@@ -94,7 +94,11 @@ def _warn_about_idle(solver: Solver) -> None:
         given = {"scaler": solver.scaler != 1, "mixed_precision_type": solver.mixed_precision_type != "auto"}
         idle.warn(where, [name for name, is_given in given.items() if is_given], "without use_mixed_precision=True")
     if solver.decay_start == 0:
-        given = {"decay_steps": solver.decay_steps != 1, "end_lr": solver.end_lr > 0}
+        given = {
+            "decay_steps": solver.decay_steps != 1,
+            "decay_power": solver.decay_power != 2,
+            "end_lr": solver.end_lr > 0,
+        }
         idle.warn(where, [name for name, is_given in given.items() if is_given], "without a decay_start")
     parameters = inspect.signature(CreateSolver).parameters
     heeded = GPU_OPTIONS if _core.default_device() == "cuda" else ()

@@ -69,6 +69,10 @@ TableDump keys_of_file(Engine& engine, int e) {
   return concatenate_keys(dumps);
 }
 
+std::vector<float>::const_iterator find_not_finite(const std::vector<float>& values) {
+  return std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 // A snapshot of numbers that are not finite would replace a good one.
 void require_finite(Engine& engine) {
   if (const auto found = engine.divergence())
@@ -82,11 +86,14 @@ void require_finite(Engine& engine) {
 
 void require_finite(const EmbeddingSpec& spec, const RankDumps& ranks) {
   for (const TableDump& dump : ranks) {
-    const auto bad =
-        std::find_if_not(dump.vectors.begin(), dump.vectors.end(), [](float v) { return std::isfinite(v); });
-    if (bad != dump.vectors.end())
-      fail(ErrorKind::diverged, "nothing is saved: the vector of key {} in embedding \"{}\" is not finite",
-           dump.keys[static_cast<size_t>((bad - dump.vectors.begin()) / spec.dim)], spec.name);
+    const auto check = [&](const char* what, const std::vector<float>& values) {
+      const auto bad = find_not_finite(values);
+      if (bad != values.end())
+        fail(ErrorKind::diverged, "nothing is saved: the {} of key {} in embedding \"{}\" is not finite",
+             what, dump.keys[static_cast<size_t>((bad - values.begin()) / spec.dim)], spec.name);
+    };
+    check("vector", dump.vectors);
+    for (const auto& state : dump.states) check("optimizer state", state);
   }
 }
 
@@ -129,6 +136,8 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
   const Context& ctx = rank.context();
   const std::vector<float> weights = to_host(ctx, rank.parameters().weights());
   const std::vector<float> states = to_host(ctx, rank.parameters().optimizer_states());
+  if (find_not_finite(states) != states.end())
+    fail(ErrorKind::diverged, "nothing is saved: an optimizer state of the dense weights is not finite");
   const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
   transaction.add_file(path, [&](OutputFile& file) { write_array(file, weights); });
   if (has_statistics(rank.graph()))

@@ -221,7 +221,7 @@ void Rank::compute_regularizers(const Network& network) {
   for (size_t label = 0; label < regularizers_.size(); ++label)
     if (regularizers_[label].lambda != 0)
       regularizer_value(ctx_, parameters_.weights(), regularizer_values_[static_cast<int>(first + label)],
-                        regularizers_[label], network.graph().batch);
+                        regularizers_[label], network.graph().batch * ctx_.world_size);
 }
 
 double Rank::label_loss(const Network& network, size_t label) const {
@@ -273,7 +273,8 @@ void Rank::update_dense() {
   comm_->all_reduce_sum(ctx_, gradients);
   for (const RegularizerTerm& term : regularizers_)
     if (term.lambda != 0)
-      regularizer_gradient(ctx_, parameters_.weights(), gradients, term, train_.graph().batch);
+      regularizer_gradient(ctx_, parameters_.weights(), gradients, term,
+                           train_.graph().batch * ctx_.world_size);
   dense_update(ctx_, parameters_.weights(), gradients, parameters_.optimizer_states(), spec_.optimizer,
                parameters_.copies());
 }

@@ -8,7 +8,7 @@
 
 namespace ctr {
 
-// L1: R = (lambda / n) sum |w|.  L2: R = (lambda / 2n) sum w^2.  n: rows of one rank's batch; w: every dense
+// L1: R = (lambda / n) sum |w|.  L2: R = (lambda / 2n) sum w^2.  n: rows of the whole batch; w: every dense
 // weight.
 struct RegularizerTerm {
   bool l2 = false;

@@ -76,10 +76,9 @@ class Model:
         dense_weights: Array,
         tables: dict[str, tuple[Array, Array]],
         batch_size: int,
-        ranks: int = 1,
     ) -> None:
         """``dense_weights``: the flat vector of the dense model file; ``tables``: keys and vectors by embedding."""
-        self.declaration, self.rank_rows = declaration, batch_size // ranks
+        self.declaration, self.batch_size = declaration, batch_size
         self.layers: list[Layer] = [LAYERS[n.type](**n.args) for n in declaration.nodes]
         for layer, n in zip(self.layers, declaration.nodes):
             layer.name, layer.batch = n.tops[0], batch_size
@@ -121,7 +120,7 @@ class Model:
     def _regularize(self, args: dict[str, object]) -> float:
         if not args.get("use_regularizer"):
             return 0.0
-        value, grads = regularizer(args["regularizer_type"], args["lambda"], self.rank_rows, self.flat_weights())
+        value, grads = regularizer(args["regularizer_type"], args["lambda"], self.batch_size, self.flat_weights())
         self.penalty = [p + g for p, g in zip(self.penalty, grads)]
         return value
 

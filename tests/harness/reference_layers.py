@@ -268,7 +268,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def regularizer(kind: str, strength: float, rows: int, weights: list[Array]) -> tuple[float, list[Array]]:
-    """Value and gradient of the penalty that a loss with ``use_regularizer`` shows; ``rows`` are those of one rank."""
+    """Value and gradient of the penalty that a loss with ``use_regularizer`` shows; ``rows``: of the whole batch."""
     scale = strength / rows
     if kind == "L1":
         return scale * sum(np.abs(w).sum() for w in weights), [scale * np.where(w > 0, 1.0, -1.0) for w in weights]

@@ -34,7 +34,7 @@ def compare(folder, declaration, optimizer, lr, *, ranks=1, loss_tolerance=1e-6,
     model.start_data_reading()
     losses = training.train(model, STEPS)
 
-    expected = reference.Model(declaration, optimizer, dense, tables, BATCH, ranks)
+    expected = reference.Model(declaration, optimizer, dense, tables, BATCH)
     rates = [learning_rate(n, lr, **schedule) for n in range(1, STEPS + 1)]
     np.testing.assert_allclose(losses, [expected.step(b, r) for b, r in zip(batches, rates)], rtol=loss_tolerance)
 
@@ -63,7 +63,7 @@ def test_every_placement(name, ranks, combiner, embedding_type, tmp_path):
     compare(tmp_path, declaration, Optimizer("Adam", "LazyGlobal"), 0.005, ranks=ranks)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("kind", ["L1", "L2"])
 @pytest.mark.parametrize("name", MODELS)
 def test_regularizer(name, kind, ranks, tmp_path):

@@ -215,6 +215,15 @@ STATISTICS = """{
 """
 
 
+@pytest.mark.parametrize(("name", "value"), [("mean", "1e39"), ("var", "-1"), ("var", "1e39")])
+def test_impossible_statistics(name, value, tmp_path):
+    batch_norm_model(tmp_path).save_params_to_files(str(tmp_path / "out"), 1)
+    file = tmp_path / "out_dense_1.model.ntp.json"
+    file.write_text(re.sub(rf'("{name}": \[)[^,\]]+', rf"\g<1>{value}", file.read_text(), count=1))
+    with pytest.raises(hugectr.HugectrError, match=rf"ntp.json.*layers\[0\].{name}\[0\] is {value[0]}"):
+        batch_norm_model(tmp_path / "again").load_dense_weights(str(tmp_path / "out_dense_1.model"))
+
+
 def test_batch_norm_statistics(tmp_path):
     model = batch_norm_model(tmp_path)
     model.start_data_reading()
@@ -481,7 +490,7 @@ def test_weights_are_no_optimizer_states(tmp_path):
     )
     model = training.create_model(declaration, Optimizer("Adam"), source, batch_size=8)
     model.save_params_to_files(str(tmp_path / "a"))
-    with pytest.raises(hugectr.HugectrError, match="holds something else"):
+    with pytest.raises(hugectr.HugectrError, match="which no state of"):
         model.load_dense_optimizer_states(str(tmp_path / "a_dense_0.model"))
 
 

@@ -143,3 +143,15 @@ def test_running_statistics_are_looked_at(tmp_path):
     model = training.create_model(declaration, SGD, source, batch_size=4, lr=0.0)
     with pytest.raises(hugectr.TrainingDivergedError, match=r'the running var of layer "x" \(BatchNorm\)'):
         model.fit(max_iter=2, **QUIET)
+
+
+def test_an_optimizer_state_that_is_not_finite_is_not_saved(tmp_path):
+    """The square of a gradient beyond floats; the loss and the weights are finite."""
+    batch = tiny_batch([[1e25, 1], [1e25, 2], [0, 3], [1, 5]], [0, 1, 0, 1])
+    source = training.write_norm(tmp_path / "data", tiny(), [batch])
+    model = training.create_model(tiny(), Optimizer("AdaGrad", "Local"), source, batch_size=4, lr=0.0)
+    model.start_data_reading()
+    model.train()
+    with pytest.raises(hugectr.TrainingDivergedError, match="an optimizer state of the dense weights is not finite"):
+        model.save_params_to_files(str(tmp_path / "s"))
+    assert not list(tmp_path.glob("s*"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import hugectr
 import numpy as np
 import pytest
 from harness import reference, training
@@ -347,3 +348,23 @@ def test_a_graph_file_that_is_not_json_is_named(tmp_path):
     (tmp_path / "graph.json").write_text("{")
     with pytest.raises(RuntimeError, match="graph.json"):
         model.construct_from_json(str(tmp_path / "graph.json"), True)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"dense_dim": 2', '"dense_dim": NaN'), ('"layers": [', '"layers": [[')])
+def test_text_that_is_not_json(old, new, tmp_path):
+    model = training.create_model(tiny(), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=4)
+    path = tmp_path / "graph.json"
+    model.graph_to_json(str(path))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    other = training.create_model(
+        replace(tiny(), embeddings=(), nodes=()),
+        Optimizer("Adam"),
+        "none",
+        batch_size=4,
+        compile=False,
+        add_input=False,
+    )
+    with pytest.raises(hugectr.HugectrError, match=r"graph.json.*not valid JSON at line \d+, column \d+"):
+        other.construct_from_json(str(path), True)

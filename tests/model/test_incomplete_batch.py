@@ -45,7 +45,7 @@ def started(folder: Path, declaration: Declaration, optimizer: Optimizer, source
         declaration, optimizer, source, batch_size=BATCH, ranks=ranks, repeat_dataset=False, lr=0.1, **options
     )
     training.load_weights(model, folder / f"start{ranks}", declaration, dense, tables)
-    return model, reference.Model(declaration, optimizer, dense, tables, BATCH, ranks)
+    return model, reference.Model(declaration, optimizer, dense, tables, BATCH)
 
 
 def train_epoch(model: hugectr.Model, source: str) -> list[float]:

@@ -103,7 +103,9 @@ class VocabularyLearner:
         spec = self._spec
         values, counts = self._counter.result()
         texts = spelled(values, spec.name, self._kinds[0] if len(self._kinds) == 1 else TEXT)
-        table = pa.table({"text": texts, "count": counts}).group_by("text").aggregate([("count", "sum")])
+        # Arrow's threads would wait for ever where the system starts none.
+        groups = pa.table({"text": texts, "count": counts}).group_by("text", use_threads=False)
+        table = groups.aggregate([("count", "sum")])
         frequent = table.filter((pc.field("count_sum") >= spec.min_frequency) & pc.field("text").is_valid())
         ordered = frequent.sort_by([("count_sum", "descending"), ("text", "ascending")])["text"]
         ids = {text: FIRST + i for i, text in enumerate(ordered.to_pylist())}

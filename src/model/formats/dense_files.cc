@@ -2,6 +2,7 @@
 #include "model/formats/dense_files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -85,8 +86,7 @@ Json describe_dense_states(const OptimizerSpec& optimizer, const Graph& graph) {
 std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
                                         const Graph& graph) {
   const int64_t count = weight_count(graph), wanted = state_count(optimizer.type) * count;
-  const bool described =
-      !read_description("dense optimizer states", path, describe_dense_states(optimizer, graph)).is_null();
+  read_description("dense optimizer states", path, describe_dense_states(optimizer, graph));
   const RandomAccessFile file(path);
   const bool exact = file.size() == 4 * wanted, others = !exact && !is_ours(path);
   const bool half = others && file.size() == 2 * wanted;
@@ -100,8 +100,7 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
   auto values = half ? read_16_bit(file, wanted) : read_array<float>(file, wanted);
   for (int s = 0; s < state_count(optimizer.type); ++s)
     check_states(path, optimizer, s,
-                 std::span(values).subspan(static_cast<size_t>(s * count), static_cast<size_t>(count)),
-                 described);
+                 std::span(values).subspan(static_cast<size_t>(s * count), static_cast<size_t>(count)));
   return values;
 }
 
@@ -156,6 +155,11 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
       if (static_cast<int64_t>(values.size()) != to.numel())
         fail(ErrorKind::io, "\"{}\": layers[{}].{} has {} values, {} needs {}", path, n, name, values.size(),
              describe(node.spec), to.numel());
+      const bool is_variance = name == "var";
+      for (size_t i = 0; i < values.size(); ++i)
+        if (!std::isfinite(values[i]) || (is_variance && values[i] < 0))
+          fail(ErrorKind::io, "\"{}\": layers[{}].{}[{}] is {}, expected a finite {}", path, n, name, i,
+               layers[n][name][i].dump(), is_variance ? "number of at least 0" : "32-bit number");
       loaded.emplace_back(to, std::move(values));
     }
   }

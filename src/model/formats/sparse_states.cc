@@ -203,7 +203,7 @@ SparseStates read_sparse_optimizer(const std::string& path, const EmbeddingSpec&
     const int64_t first = s * total_capacity(spec, saved_ranks);
     dump.states.push_back(value_bytes == 2 ? read_states<f16>(file, first, rows, spec.dim)
                                            : read_states<float>(file, first, rows, spec.dim));
-    check_states(path, spec.optimizer, s, dump.states.back(), !description.is_null());
+    check_states(path, spec.optimizer, s, dump.states.back());
   }
   return result;
 }

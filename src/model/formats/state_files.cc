@@ -58,15 +58,16 @@ Json read_description(const std::string& what, const std::string& path, const Js
 bool is_ours(const std::string& path) { return exists(path + ".step") || exists(description_of(path)); }
 
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
-                  std::span<const float> values, bool described) {
+                  std::span<const float> values) {
   const bool squares = is_sum_of_squares(optimizer.type, s);
-  const auto impossible = [&](float v) { return (squares && v < 0) || (!described && !std::isfinite(v)); };
+  const auto impossible = [&](float v) { return (squares && v < 0) || !std::isfinite(v); };
   const auto found = std::find_if(values.begin(), values.end(), impossible);
   if (found != values.end())
     fail(ErrorKind::io,
-         "\"{}\" has the size of {}'s states, but holds something else: value {} of state tensor {} is {}",
+         "\"{0}\": value {2} of state tensor {3} is {4}, which no state of {1} is; was it saved by another "
+         "model "
+         "or optimizer?",
          path, name_of(optimizer.type), found - values.begin(), s, *found);
-  if (described) warn_if_not_finite(path, values);
 }
 
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {

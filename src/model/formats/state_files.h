@@ -25,10 +25,9 @@ Json read_description(const std::string& what, const std::string& path, const Js
 // True when a side file says that a release of ours wrote `path`. Others wrote 16-bit states and longer ones.
 bool is_ours(const std::string& path);
 
-// Refuses values that tensor `s` of this optimizer's states cannot have; where the file is `described` as the
-// optimizer's, only warns of those that are not finite.
+// Refuses values that tensor `s` of this optimizer's states cannot have.
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
-                  std::span<const float> values, bool described);
+                  std::span<const float> values);
 
 // Step counters beside an optimizer file: i64, the optimizer's step first. Missing: none. Their number must
 // be one of `counts`.
