@@ -31,20 +31,15 @@ struct State {
   }
 };
 
-State& state();
-
-// A forked process has one thread: what another one held at the fork would stay locked there for ever.
-void lock_for_fork() { state().mutex.lock(); }
-void unlock_after_fork() { state().mutex.unlock(); }
-
 State& state() {
   static State s;
   return s;
 }
 // Touches the state at load time so that the loading thread is the one called "main".
 [[maybe_unused]] const State& touched_at_load = state();
-[[maybe_unused]] const int forks_unlocked =
-    pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+// A forked process has one thread: what another one held at the fork would stay locked there for ever.
+[[maybe_unused]] const int unlocked_in_forks = pthread_atfork(
+    [] { state().mutex.lock(); }, [] { state().mutex.unlock(); }, [] { state().mutex.unlock(); });
 
 void write_line(std::FILE* out, std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), out);
