@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/file.h"
+#include "io/local_file.h"
 
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ void file_rates(int) {
     });
   };
   row("write, sync and rename", time_runs(write), kGigabytes, "GB");
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   const auto read = [&] {
     for (size_t at = 0; at < kBytes; at += kPiece)
       file.read_at(static_cast<int64_t>(at), piece.data(), kPiece);

@@ -7,16 +7,16 @@
 
 #include "base/error.h"
 #include "data/arrow_abi.h"
+#include "data_file.h"
 #include "gil.h"
-#include "path.h"
 
 namespace {
 
-void take_stream(const nb::object& open, const std::string& path,
+void take_stream(const nb::object& open, std::shared_ptr<const ctr::RandomAccessFile> file,
                  const std::vector<ctr::ParquetColumn>& columns, ArrowArrayStream* stream) {
   nb::list wanted;
   for (const auto& [index, name] : columns) wanted.append(nb::make_tuple(index, name));
-  const nb::object capsule = open(Path{path}, wanted).attr("__arrow_c_stream__")();
+  const nb::object capsule = open(DataFile{std::move(file)}, wanted).attr("__arrow_c_stream__")();
   auto* source = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
   if (!source) throw nb::python_error();
   *stream = *source;
@@ -46,12 +46,12 @@ ctr::ArrowOpener arrow_opener(nb::object open) {
     const WithGil gil;
     delete object;
   });
-  return [held](const std::string& path, const std::vector<ctr::ParquetColumn>& columns,
-                ArrowArrayStream* stream) {
+  return [held](std::shared_ptr<const ctr::RandomAccessFile> file,
+                const std::vector<ctr::ParquetColumn>& columns, ArrowArrayStream* stream) {
     const WithGil gil;
     const Opening here;
     try {
-      take_stream(*held, path, columns, stream);
+      take_stream(*held, std::move(file), columns, stream);
     } catch (nb::python_error& e) {
       const nb::object text = nb::str(e.value()).attr("encode")("utf-8", "backslashreplace");
       ctr::fail(error_kind(e), "{}", nb::cast<nb::bytes>(text).c_str());

@@ -2,14 +2,15 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bind.h"
+#include "data_file.h"
 #include "gil.h"
-#include "io/file.h"
-#include "io/transaction.h"
+#include "io/local_transaction.h"
 #include "path.h"
 
 namespace {
@@ -18,7 +19,7 @@ nb::bytes read_file(const Path& path, int64_t max_bytes) {
   std::string content;
   {
     const WithoutGil released;
-    content = ctr::read_file(path, max_bytes);
+    content = ctr::local_files()->read(path, max_bytes);
   }
   return nb::bytes(content.data(), content.size());
 }
@@ -43,7 +44,7 @@ void replace_files(const Path& name, const std::vector<std::pair<Path, nb::bytes
   std::vector<View> contents;  // read without the interpreter's lock
   for (const auto& [path, content] : files) contents.push_back({content.data(), content.size()});
   const WithoutGil released;
-  ctr::Transaction transaction(name);
+  ctr::LocalTransaction transaction(name);
   for (size_t i = 0; i < files.size(); ++i)
     transaction.add_file(files[i].first,
                          [&](ctr::OutputFile& file) { file.write(contents[i].data, contents[i].size); });
@@ -55,9 +56,33 @@ void recover_files(const Path& path) {
   ctr::recover_transactions(path);
 }
 
+nb::bytes read_at(const DataFile& self, int64_t offset, int64_t bytes) {
+  const int64_t left = std::max<int64_t>(self.file->size() - offset, 0);
+  std::string content(static_cast<size_t>(std::clamp<int64_t>(bytes, 0, left)), '\0');
+  {
+    const WithoutGil released;
+    content.resize(self.file->read_at(offset, content.data(), content.size()));
+  }
+  return nb::bytes(content.data(), content.size());
+}
+
+DataFile open_file(const Path& path) { return {ctr::local_files()->open(path)}; }
+
+Path path_of(const DataFile& self) { return Path{self.file->path()}; }
+
 }  // namespace
 
 void bind_io(nb::module_& m) {
+  nb::class_<DataFile>(m, "DataFile", "A file that the core has opened for reading.")
+      .def("__fspath__", &path_of)
+      .def_prop_ro(
+          "size", [](const DataFile& self) { return self.file->size(); }, "Bytes.")
+      .def_prop_ro(
+          "is_local", [](const DataFile& self) { return self.file->is_local(); },
+          "Whether the system knows the file by its path.")
+      .def("read_at", &read_at, nb::arg("offset"), nb::arg("bytes"), "Fewer bytes only where the file ends.");
+  m.def("open_file", &open_file, nb::arg("path"),
+        "Opens a file of this machine; a pipe or device is an error.");
   m.def("read_file", &read_file, nb::arg("path"), nb::arg("max_bytes"),
         "The content of a file. A pipe or device, and more bytes than that, are errors.");
   m.def("write_file", &write_file, nb::arg("path"), nb::arg("chunks"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 
@@ -10,37 +11,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from hugectr import _core
 from hugectr.errors import FileError, InvalidArgumentError
-from hugectr.files import require_regular
 
 _BATCH_ROWS = 65536
 _SHOWN_NAMES = 100
 
 
-def open_stream(path: str, columns: Sequence[tuple[int, str]]) -> pa.RecordBatchReader:
+class _DataFile(io.RawIOBase):
+    """What Arrow reads a file through that the system does not know."""
+
+    def __init__(self, file: _core.DataFile) -> None:
+        self._file, self._at = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        self._at = origin + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read_at(self._at, self._file.size if size < 0 else size)
+        self._at += len(content)
+        return content
+
+
+def open_stream(file: _core.DataFile, columns: Sequence[tuple[int, str]]) -> pa.RecordBatchReader:
     """Stream some columns of a Parquet file in row order.
 
     Args:
-        path: The file.
+        file: The file.
         columns: Position in the file's schema (-1: unknown) and name of each column; the name decides, the position
             where the name is empty. The stream has the columns in this order.
 
     Returns:
-        An object with ``__arrow_c_stream__``. Pulling record batches from that stream runs without the interpreter.
+        An object with ``__arrow_c_stream__``. Pulling record batches from that stream runs without the interpreter
+        where the file is local.
 
     Raises:
-        FileError: The file is missing, no regular file or not a Parquet file.
+        FileError: The file is no Parquet file.
         InvalidArgumentError: The file lacks a name, it has it twice, or a position is out of range.
     """
-    if not os.path.exists(path):
-        raise FileError(
-            f'cannot read "{path}" as Parquet: it does not exist; if its data set was replaced meanwhile, read it anew'
-        )
-    require_regular(path)
+    path = os.fspath(file)
     shown = os.fsencode(path).decode(errors="backslashreplace")
     try:
-        file = pa.OSFile(os.fsencode(path))  # Arrow takes only bytes for a name that is not UTF-8
-        fragment = ds.ParquetFileFormat().make_fragment(file)
+        # Arrow takes only bytes for a name that is not UTF-8.
+        source = pa.OSFile(os.fsencode(path)) if file.is_local else pa.PythonFile(_DataFile(file), mode="r")
+        fragment = ds.ParquetFileFormat().make_fragment(source)
         names = fragment.physical_schema.names
     except (OSError, pa.ArrowException) as error:
         raise FileError(f'cannot read "{shown}" as Parquet: {error}') from error

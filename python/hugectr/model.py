@@ -41,10 +41,10 @@ def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     return args, kwargs
 
 
-def _open_arrow(path: str, columns: list[tuple[int, str]]) -> Any:
+def _open_arrow(file: _core.DataFile, columns: list[tuple[int, str]]) -> Any:
     from hugectr import arrow  # here, because it brings pyarrow in and only Parquet data need that
 
-    return arrow.open_stream(path, columns)
+    return arrow.open_stream(file, columns)
 
 
 def _require_local(data_source_params: Optional[DataSourceParams]) -> None:

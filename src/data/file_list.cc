@@ -6,8 +6,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/file.h"
-#include "io/transaction.h"
 
 namespace ctr {
 namespace {
@@ -33,10 +31,10 @@ int64_t parse_count(std::string_view line, const std::string& name) {
 }
 
 // The longest end of `file` that is the path of a file in `folder`; empty when there is none.
-std::string find_beside(const std::string& folder, const std::string& file) {
+std::string find_beside(const FileSystem& files, const std::string& folder, const std::string& file) {
   size_t start = 0;
   while (start < file.size()) {
-    if (std::string found = folder + "/" + file.substr(start); exists(found)) return found;
+    if (std::string found = folder + "/" + file.substr(start); files.exists(found)) return found;
     const size_t slash = file.find('/', start);
     start = slash == std::string::npos ? slash : slash + 1;
   }
@@ -83,23 +81,23 @@ std::vector<std::string> parse_file_list(std::string_view text, const std::strin
   return paths;
 }
 
-std::vector<std::string> read_file_list(const std::string& path) {
-  recover_transactions(path);
-  std::vector<std::string> files = parse_file_list(read_file(path, kMaxListBytes), path);
-  for (size_t i = 0; i < files.size(); ++i) {
-    if (exists(files[i])) continue;
-    const std::string beside = find_beside(directory_of(path), files[i]);
+std::vector<std::string> read_file_list(const FileSystem& files, const std::string& path) {
+  files.recover(path);
+  std::vector<std::string> paths = parse_file_list(files.read(path, kMaxListBytes), path);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (files.exists(paths[i])) continue;
+    const std::string beside = find_beside(files, directory_of(path), paths[i]);
     if (beside.empty())
       fail(ErrorKind::io, "file list \"{}\", line {}: data file \"{}\" does not exist", path, i + 2,
-           printable(files[i]));
-    if (!beside.ends_with("/" + files[i]))
+           printable(paths[i]));
+    if (!beside.ends_with("/" + paths[i]))
       log::warn_once(
           fmt::format("file list \"{}\" names files that do not exist, such as \"{}\"; \"{}\" and "
                       "others beside the list are read instead",
-                      path, printable(files[i]), printable(beside)));
-    files[i] = beside;
+                      path, printable(paths[i]), printable(beside)));
+    paths[i] = beside;
   }
-  return files;
+  return paths;
 }
 
 std::string printable(std::string_view text) {

@@ -31,7 +31,7 @@ class NormFile final : public SampleFile {
   NormFile(ReadTask& task, const std::string& path)
       : task_(task),
         layout_(task.layout),
-        stream_(path),
+        stream_(task.spec.files->open(path)),
         parse_(task.spec.i64_keys ? &parse_norm_sample<int64_t> : &parse_norm_sample<uint32_t>),
         max_sample_bytes_(norm_sample_bytes(task.layout, task.spec.i64_keys)) {}
 
@@ -239,7 +239,7 @@ std::unique_ptr<SampleFile> open_norm_file(ReadTask& task, const std::string& pa
 }
 
 BatchSources open_norm(ReadTask& task) {
-  return make_file_sources(task, read_file_list(task.spec.source),
+  return make_file_sources(task, read_file_list(*task.spec.files, task.spec.source),
                            [&task](const std::string& path) { return open_norm_file(task, path); });
 }
 

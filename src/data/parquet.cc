@@ -9,7 +9,6 @@
 #include "data/file_list.h"
 #include "data/parquet_columns.h"
 #include "data/parquet_stream.h"
-#include "io/file.h"
 
 namespace ctr {
 namespace {
@@ -68,6 +67,15 @@ class ParquetFile final : public SampleFile {
   bool widths_known_ = false;
 };
 
+std::shared_ptr<const RandomAccessFile> open_file(const FileSystem& files, const std::string& path) {
+  if (!files.exists(path))
+    fail(ErrorKind::io,
+         "cannot read \"{}\" as Parquet: it does not exist; if its data set was replaced meanwhile, read it "
+         "anew",
+         path);
+  return files.open(path);
+}
+
 ParquetFile::ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const std::string& path,
                          bool check_positions)
     : layout_(task.layout),
@@ -80,7 +88,7 @@ ParquetFile::ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const 
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
     for (const auto& column : *group)
       wanted.push_back({check_positions || column.name.empty() ? column.index : -1, column.name});
-  task.spec.open_arrow(path, wanted, stream_.get());
+  task.spec.open_arrow(open_file(*task.spec.files, path), wanted, stream_.get());
   stream_.open(std::ssize(wanted));
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
     for (const auto& column : *group) open_column(column, group == &metadata.cats);
@@ -216,12 +224,13 @@ void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, 
   });
 }
 
-ParquetMetadata load_metadata(const std::string& data_directory, const std::string& list_directory) {
+ParquetMetadata load_metadata(const FileSystem& files, const std::string& data_directory,
+                              const std::string& list_directory) {
   std::string path = data_directory + "/_metadata.json";
-  if (!exists(path)) path = list_directory + "/_metadata.json";
-  if (!exists(path))
+  if (!files.exists(path)) path = list_directory + "/_metadata.json";
+  if (!files.exists(path))
     fail(ErrorKind::io, "no _metadata.json in \"{}\" or \"{}\"", data_directory, list_directory);
-  return parse_parquet_metadata(read_file(path, kMaxMetadataBytes), path);
+  return parse_parquet_metadata(files.read(path, kMaxMetadataBytes), path);
 }
 
 }  // namespace
@@ -240,14 +249,14 @@ std::unique_ptr<SampleFile> open_parquet_file(ReadTask& task, const ParquetMetad
 
 BatchSources open_parquet(ReadTask& task) {
   const std::string& list = task.spec.source;
-  const std::vector<std::string> files = read_file_list(list);
+  const std::vector<std::string> files = read_file_list(*task.spec.files, list);
   auto folders = std::make_shared<std::unordered_map<std::string, ParquetMetadata>>();
   for (const std::string& file : files) {
     require(file.ends_with(".parquet"), "file list \"{}\": \"{}\" does not end in .parquet", list, file);
     const std::string folder = directory_of(file);
     auto it = folders->find(folder);
     if (it == folders->end()) {
-      it = folders->emplace(folder, load_metadata(folder, directory_of(list))).first;
+      it = folders->emplace(folder, load_metadata(*task.spec.files, folder, directory_of(list))).first;
       check_parquet_columns(task.layout, it->second);
     }
     it->second.rows_of(file);

@@ -3,36 +3,40 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "data/batch_pool.h"
 
 namespace ctr {
 namespace {
 
 constexpr std::chrono::seconds kStopPatience{1};
 
-// A ring of batches between a source and its consumer. The thread that fills it owns it too, with the task
-// and the source: a thread that is left behind keeps all it uses.
-class Ring {
+// A worker's batches between its source and the consumer. The thread that fills the queue owns it too, with
+// the task, the source and the pool: a thread that is left behind keeps all it uses.
+class BatchQueue {
  public:
-  Ring(std::shared_ptr<ReadTask> task, std::unique_ptr<BatchSource> source)
+  // Worker `first` of `step`: its batches are number first, first + step, ... of the reader's.
+  BatchQueue(std::shared_ptr<ReadTask> task, std::unique_ptr<BatchSource> source,
+             std::shared_ptr<BatchPool> pool, size_t first, size_t step)
       : task_(std::move(task)),
         source_(std::move(source)),
-        batches_(static_cast<size_t>(task_->spec.prefetch) + 1)  // one more: the batch the consumer holds
-  {}
+        pool_(std::move(pool)),
+        next_number_(first),
+        step_(step),
+        next_taken_(first) {}
 
   void request_stop() {
-    {
-      std::lock_guard lock(mutex_);
-      if (stop_) return;
-      stop_ = true;
-      patience_ends_ = std::chrono::steady_clock::now() + kStopPatience;
-    }
-    changed_.notify_all();
+    pool_->stop();
+    std::lock_guard lock(mutex_);
+    if (std::exchange(stop_, true)) return;
+    patience_ends_ = std::chrono::steady_clock::now() + kStopPatience;
   }
 
   // After request_stop(). False when the source does not return.
@@ -44,33 +48,32 @@ class Ring {
   // Waits; false when this worker has ended without an error.
   bool has_batch_or_error() {
     std::unique_lock lock(mutex_);
-    wait_interruptibly(changed_, lock, [&] { return produced_ > taken_ || ended_; });
-    return produced_ > taken_ || error_;
+    pool_->want(next_taken_);
+    wait_interruptibly(changed_, lock, [&] { return !ready_.empty() || ended_; });
+    return !ready_.empty() || error_;
   }
 
   // After has_batch_or_error(). The batch stays valid until give_back().
   const Batch* take() {
     std::lock_guard lock(mutex_);
-    if (produced_ == taken_) std::rethrow_exception(error_);
-    return &batches_[taken_++ % batches_.size()];
+    if (ready_.empty()) std::rethrow_exception(error_);
+    lent_ = std::move(ready_.front());
+    ready_.pop_front();
+    next_taken_ += step_;
+    return lent_.get();
   }
 
-  void give_back() {
-    {
-      std::lock_guard lock(mutex_);
-      freed_ = taken_;
-    }
-    changed_.notify_all();
-  }
+  void give_back() { pool_->give_back(std::move(lent_)); }
 
   void run() {
     std::exception_ptr error;
     try {
-      while (Batch* batch = wait_for_room()) {
+      for (; auto batch = pool_->take(next_number_); next_number_ += step_) {
         if (!source_->fill(*batch)) break;
+        pool_->measure(*batch);
         {
           std::lock_guard lock(mutex_);
-          ++produced_;
+          ready_.push_back(std::move(batch));
         }
         changed_.notify_all();
       }
@@ -86,18 +89,15 @@ class Ring {
   }
 
  private:
-  Batch* wait_for_room() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return stop_ || produced_ - freed_ < batches_.size(); });
-    return stop_ ? nullptr : &batches_[produced_ % batches_.size()];
-  }
-
   std::shared_ptr<ReadTask> task_;
   std::unique_ptr<BatchSource> source_;  // refers to the task
-  std::vector<Batch> batches_;
-  std::mutex mutex_;  // guards what follows
+  std::shared_ptr<BatchPool> pool_;
+  size_t next_number_, step_;    // run()'s
+  std::unique_ptr<Batch> lent_;  // the consumer's
+  std::mutex mutex_;             // guards what follows
   std::condition_variable changed_;
-  size_t produced_ = 0, taken_ = 0, freed_ = 0;  // batches so far; freed <= taken <= produced
+  size_t next_taken_;
+  std::deque<std::unique_ptr<Batch>> ready_;
   bool ended_ = false, stop_ = false;
   std::chrono::steady_clock::time_point patience_ends_;
   std::exception_ptr error_;
@@ -107,14 +107,12 @@ class Ring {
 
 class PrefetchReader::Worker {
  public:
-  Worker(const std::shared_ptr<ReadTask>& task, std::unique_ptr<BatchSource> source)
-      : name_(task->spec.source),
-        ring_(std::make_shared<Ring>(task, std::move(source))),
-        thread_([ring = ring_] { ring->run(); }) {}
+  Worker(const std::string& name, std::shared_ptr<BatchQueue> queue)
+      : name_(name), queue_(std::move(queue)), thread_([queue = queue_] { queue->run(); }) {}
 
   ~Worker() {
-    ring_->request_stop();
-    if (ring_->wait_for_end()) {
+    queue_->request_stop();
+    if (queue_->wait_for_end()) {
       thread_.join();
     } else {
       log::warning("\"{}\" does not respond: a thread that reads from it is left behind", name_);
@@ -122,11 +120,11 @@ class PrefetchReader::Worker {
     }
   }
 
-  Ring& ring() { return *ring_; }
+  BatchQueue& queue() { return *queue_; }
 
  private:
   std::string name_;
-  std::shared_ptr<Ring> ring_;
+  std::shared_ptr<BatchQueue> queue_;
   std::thread thread_;  // last: once it runs, nothing else may fail
 };
 
@@ -137,7 +135,7 @@ PrefetchReader::~PrefetchReader() { stop(); }
 
 void PrefetchReader::stop() {
   lender_ = nullptr;
-  for (auto& worker : workers_) worker->ring().request_stop();
+  for (auto& worker : workers_) worker->queue().request_stop();
   workers_.clear();
 }
 
@@ -154,9 +152,14 @@ void PrefetchReader::start(const std::string& source) {
 // All or none.
 PrefetchReader::Workers PrefetchReader::start_workers(const std::shared_ptr<ReadTask>& task,
                                                       BatchSources sources) {
+  const auto pool = std::make_shared<BatchPool>(
+      task->layout, sources.size() * static_cast<size_t>(task->spec.prefetch), task->spec.prefetch_bytes);
   Workers workers;
   try {
-    for (auto& source : sources) workers.push_back(std::make_unique<Worker>(task, std::move(source)));
+    for (auto& source : sources)
+      workers.push_back(std::make_unique<Worker>(
+          task->spec.source,
+          std::make_shared<BatchQueue>(task, std::move(source), pool, workers.size(), sources.size())));
   } catch (const std::system_error&) {
     fail(ErrorKind::out_of_memory,
          "\"{}\": cannot start reader thread {} of {}: the limit on threads is reached (ulimit -u, or the "
@@ -170,14 +173,14 @@ PrefetchReader::Workers PrefetchReader::start_workers(const std::shared_ptr<Read
 size_t PrefetchReader::wait_for_turn() const {
   for (size_t i = 0; i < workers_.size(); ++i) {
     const size_t w = (turn_ + i) % workers_.size();
-    if (workers_[w]->ring().has_batch_or_error()) return w;
+    if (workers_[w]->queue().has_batch_or_error()) return w;
   }
   return workers_.size();
 }
 
 const Batch* PrefetchReader::next() {
   require(started(), "the reader of \"{}\" has not been started", source());
-  if (lender_) lender_->ring().give_back();
+  if (lender_) lender_->queue().give_back();
   lender_ = nullptr;
   const size_t w = wait_for_turn();  // an interrupt of this wait is no failure
   try {
@@ -193,7 +196,7 @@ const Batch* PrefetchReader::take_from(size_t worker) {
     if (!any_batch_ || task_->spec.repeat) fail_without_samples();
     return nullptr;
   }
-  const Batch* batch = workers_[worker]->ring().take();
+  const Batch* batch = workers_[worker]->queue().take();
   lender_ = workers_[worker].get();
   turn_ = (worker + 1) % workers_.size();
   any_batch_ = true;

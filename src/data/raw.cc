@@ -217,7 +217,7 @@ int64_t count_samples(const ReadTask& task, const RandomAccessFile& file) {
 }  // namespace
 
 BatchSources open_raw(ReadTask& task) {
-  const auto file = std::make_shared<const RandomAccessFile>(task.spec.source);
+  const auto file = std::shared_ptr<const RandomAccessFile>(task.spec.files->open(task.spec.source));
   const int64_t samples = count_samples(task, *file);
   const int64_t batch = task.layout.batch_size;
   const auto orders = task.spec.shuffle ? std::make_shared<ChunkOrders>(task, samples / batch) : nullptr;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "io/file_system.h"
 
 struct ArrowArrayStream;
 
@@ -34,10 +35,10 @@ struct ParquetColumn {
   std::string name;
 };
 
-// Opens one Parquet file and streams the columns in row order. A name that the file does not have and an
-// index beyond its columns are errors; with a name, index -1 means none. Fills `stream`; throws ctr::Error.
-using ArrowOpener = std::function<void(const std::string& path, const std::vector<ParquetColumn>& columns,
-                                       ArrowArrayStream* stream)>;
+// Streams the columns of one Parquet file in row order. A name that the file does not have and an index
+// beyond its columns are errors; with a name, index -1 means none. Fills `stream`; throws ctr::Error.
+using ArrowOpener = std::function<void(std::shared_ptr<const RandomAccessFile> file,
+                                       const std::vector<ParquetColumn>& columns, ArrowArrayStream* stream)>;
 
 struct ReaderSpec {
   DataFormat format = DataFormat::norm;
@@ -56,7 +57,9 @@ struct ReaderSpec {
   uint64_t seed = 0;
   std::vector<int64_t> slot_size_array;  // added as running offsets to the keys when `apply_offsets`
   bool apply_offsets = false;
-  int prefetch = 4;             // batches ready per worker
+  int prefetch = 4;                             // batches ready per worker
+  int64_t prefetch_bytes = int64_t{128} << 20;  // of all workers together; two batches may take more
+  Files files = local_files();
   ArrowOpener open_arrow = {};  // Parquet only
 };
 

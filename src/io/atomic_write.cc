@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "io/file.h"
+#include "io/local_file.h"
 #include "io/lock.h"
 #include "io/system_calls.h"
 
@@ -54,11 +54,11 @@ void sync_directory(const std::string& directory) {
   if (::fsync(fd.get()) != 0 && errno != EINVAL) fail_system("write the directory", path);
 }
 
-void write_atomically(const std::string& path, const std::function<void(OutputFile&)>& fill) {
+void write_atomically(const std::string& path, const FillFile& fill) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   if (fs::is_character_file(status)) {
-    OutputFile device(path);
+    LocalOutputFile device(path);
     fill(device);
     return device.close();
   }
@@ -68,7 +68,7 @@ void write_atomically(const std::string& path, const std::function<void(OutputFi
   const std::string temporary = sibling(target, ".tmp");
   const FileDescriptor lock = lock_file(temporary, true, path);
   or_remove(temporary, [&] {
-    OutputFile file(temporary, path);
+    LocalOutputFile file(temporary, path);
     fill(file);
     file.close();
     rename_or_fail(temporary, target, path);

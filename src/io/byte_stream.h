@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -12,9 +13,9 @@ namespace ctr {
 // A file read front to back through one buffer.
 class ByteStream {
  public:
-  explicit ByteStream(std::string path) : file_(std::move(path)) {}
+  explicit ByteStream(std::unique_ptr<RandomAccessFile> file) : file_(std::move(file)) {}
 
-  const RandomAccessFile& file() const { return file_; }
+  const RandomAccessFile& file() const { return *file_; }
   int64_t offset() const { return offset_; }  // of the next byte
 
   // The next bytes, without consuming them: at least `wanted`, fewer only where the file ends.
@@ -33,7 +34,7 @@ class ByteStream {
 
   void refill(size_t wanted);
 
-  RandomAccessFile file_;
+  std::unique_ptr<RandomAccessFile> file_;
   std::vector<std::byte> buffer_;
   size_t begin_ = 0, end_ = 0;
   int64_t offset_ = 0;

@@ -43,7 +43,7 @@ void settle(const std::string& replaced, const std::string& path) {
 Renames read_journal(const std::string& path) {
   std::istringstream text;
   try {
-    text.str(read_file(path, kMaxJournalBytes));
+    text.str(local_files()->read(path, kMaxJournalBytes));
   } catch (const Error&) {
     return {};  // not a file, too large to be ours, or removed by its owner just now
   }

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "io/transaction.h"
+#include "io/local_transaction.h"
 
 namespace ctr {
 

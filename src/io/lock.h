@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "io/file.h"
+#include "io/local_file.h"
 
 namespace ctr {
 

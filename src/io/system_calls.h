@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "io/file.h"
+#include "io/local_file.h"
 
 namespace ctr {
 

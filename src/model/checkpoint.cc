@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "device/memory.h"
 #include "embedding/placement.h"
-#include "io/transaction.h"
+#include "io/local_transaction.h"
 #include "model/formats/arrays.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
@@ -115,9 +115,9 @@ void save_embedding(Engine& engine, Transaction& transaction, int e, const std::
   const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
   const RankDumps dumps = dump_ranks(engine, e, true);
   require_finite(spec, dumps);
-  transaction.add_directory(sparse_directory(prefix, e, iteration), [&](const std::string& directory) {
-    write_sparse_directory(directory, spec, dumps);
-  });
+  transaction.add_directory(
+      sparse_directory(prefix, e, iteration),
+      [&](const Transaction::CreateFile& create) { write_sparse_directory(create, spec, dumps); });
   const std::string optimizer = fmt::format("{}{}_opt_sparse_{}.model", prefix, e, iteration);
   transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, dumps); });
   transaction.add_file(optimizer + ".json", [&](OutputFile& file) {
@@ -158,7 +158,7 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
 
 void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration) {
   require_finite(engine);
-  Transaction transaction(fmt::format("{}_{}", prefix, iteration));
+  LocalTransaction transaction(fmt::format("{}_{}", prefix, iteration));
   for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
     save_embedding(engine, transaction, e, prefix, iteration);
   save_dense(engine, transaction, prefix, iteration);

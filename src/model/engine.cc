@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 #include "base/log.h"
-#include "io/file.h"
+#include "io/local_file.h"
 #include "model/graph.h"
 #include "model/passes.h"
 #include "model/readers.h"

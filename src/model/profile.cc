@@ -9,7 +9,7 @@
 #include "base/parallel.h"
 #include "device/arena.h"
 #include "device/memory.h"
-#include "io/file.h"
+#include "io/local_file.h"
 #include "kernels/gemm.h"
 
 namespace ctr {

@@ -39,12 +39,12 @@ from hugectr import _core, arrow
 ready, dropped, held = threading.Event(), threading.Event(), []
 
 class Opener:
-    def __call__(self, path, columns):
+    def __call__(self, file, columns):
         ready.wait()
         if held:
             held.clear()
             dropped.set()
-        return arrow.open_stream(path, columns)
+        return arrow.open_stream(file, columns)
 
 opener = Opener()
 held.append(_core.Engine(build()._graph.text(), opener))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/file.h"
+#include "io/file_system.h"
+#include "io/local_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -25,7 +26,7 @@ class File : public InFolder {
   void put(const std::string& name, const std::string& text) {
     write_atomically(at(name), [&](OutputFile& f) { f.write(text.data(), text.size()); });
   }
-  std::string get(const std::string& name) const { return read_file(at(name), 1 << 24); }
+  std::string get(const std::string& name) const { return local_files()->read(at(name), 1 << 24); }
   std::vector<std::string> entries() const {
     std::vector<std::string> names;
     for (const auto& e : fs::directory_iterator(folder_)) names.push_back(e.path().filename());
@@ -55,7 +56,7 @@ TEST_F(File, ReadsWhatWasWritten) {
       f.write(text.data() + i, std::min(n, text.size() - i));
   });
   EXPECT_EQ(get("a"), text);
-  const RandomAccessFile file(at("a"));
+  const LocalFile file(at("a"));
   EXPECT_EQ(file.size(), int64_t{3} << 20);
   char two[4] = {};
   EXPECT_EQ(file.read_at(file.size() - 2, two, 4), 2u);
@@ -64,12 +65,11 @@ TEST_F(File, ReadsWhatWasWritten) {
 }
 
 TEST_F(File, ErrorsNamePathAndReason) {
-  EXPECT_EQ(message_of([&] { RandomAccessFile f(at("none")); }),
+  EXPECT_EQ(message_of([&] { LocalFile f(at("none")); }),
             "cannot open \"" + at("none") + "\": No such file or directory");
-  EXPECT_NE(message_of([&] { RandomAccessFile f(folder_.string()); }).find("not a regular file"),
-            std::string::npos);
+  EXPECT_NE(message_of([&] { LocalFile f(folder_.string()); }).find("not a regular file"), std::string::npos);
   EXPECT_NE(message_of([&] {
-              OutputFile f("/dev/full");
+              LocalOutputFile f("/dev/full");
               f.write("x", 1);
               f.close();
             }).find("No space left on device"),
@@ -78,7 +78,7 @@ TEST_F(File, ErrorsNamePathAndReason) {
   EXPECT_NE(message_of([&] { put("file/below", "y"); }).find("Not a directory"), std::string::npos);
   EXPECT_NE(message_of([&] { make_parents(at("file/below/more")); }).find("cannot create"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { read_file(at("file"), 0); }).find("has 1 bytes"), std::string::npos);
+  EXPECT_NE(message_of([&] { local_files()->read(at("file"), 0); }).find("has 1 bytes"), std::string::npos);
 }
 
 TEST_F(File, PipesAndSocketsAreRefusedAtOnce) {
@@ -91,11 +91,11 @@ TEST_F(File, PipesAndSocketsAreRefusedAtOnce) {
   const std::string reason = "not a regular file";
   for (const char* name : {"pipe", "socket"}) {
     EXPECT_NE(message_of([&] { get(name); }).find(reason), std::string::npos) << name;
-    EXPECT_NE(message_of([&] { OutputFile f(at(name)); }).find(reason), std::string::npos) << name;
+    EXPECT_NE(message_of([&] { LocalOutputFile f(at(name)); }).find(reason), std::string::npos) << name;
     EXPECT_NE(message_of([&] { put(name, "x"); }).find(reason), std::string::npos) << name;
   }
   ::close(fd);
-  EXPECT_NE(message_of([&] { read_file("/dev/zero", 1); }).find(reason), std::string::npos);
+  EXPECT_NE(message_of([&] { local_files()->read("/dev/zero", 1); }).find(reason), std::string::npos);
   EXPECT_EQ(entries(), (Names{"pipe", "socket"}));
 }
 

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <climits>
 #include <filesystem>
+#include <set>
 
 #include "base/error.h"
 #include "in_folder.h"
-#include "io/file.h"
+#include "io/local_file.h"
+#include "memory_files.h"
 
 namespace {
 
@@ -118,6 +120,48 @@ TEST_F(Readers, StartsAllThreadsOrNone) {
     EXPECT_THROW(reader->next(), Error);
     reader->start();
     EXPECT_EQ(take(*reader, 1000).size(), size_t{kSamples});
+  }
+}
+
+TEST_F(Readers, FilesComeFromTheFileSystemThatIsGiven) {
+  const auto files = std::make_shared<MemoryFiles>();
+  files->write("far://data", [](OutputFile& file) {
+    for (int32_t i = 0; i < 7; ++i) {
+      const int32_t sample[] = {i, i};
+      file.write(sample, sizeof sample);
+    }
+  });
+  ReaderSpec far = spec(2);
+  far.files = files;
+  far.source = "far://data";
+  const auto reader = make_reader(far);
+  reader->start();
+  EXPECT_EQ(take(*reader, 100), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6}));
+}
+
+TEST_F(Readers, BatchesTakeNoMoreThanTheirBytes) {
+  write(40000);
+  for (const int64_t batches : {1, 3, 5, 100}) {
+    ReaderSpec bounded = spec(6);
+    bounded.batch_size = 100;
+    bounded.repeat = true;
+    const auto bytes = [](const Batch& b) {  // by what a warm batch holds
+      return static_cast<int64_t>(4 * b.labels.capacity() +
+                                  8 * (b.sparse[0].offsets.capacity() + b.sparse[0].keys.capacity()));
+    };
+    const auto probe = make_reader(bounded);
+    probe->start();
+    bounded.prefetch_bytes = batches * bytes(*probe->next());
+    const auto reader = make_reader(bounded);
+    reader->start();
+    std::set<const Batch*> seen;
+    for (int i = 0; i < 300; ++i) {
+      const Batch* batch = reader->next();
+      ASSERT_EQ(batch->sparse[0].keys.front(), 100 * (i % 400));
+      seen.insert(batch);
+    }
+    // One batch is the consumer's, and one more is always being filled.
+    EXPECT_LE(std::ssize(seen), std::max<int64_t>(2, std::min<int64_t>(batches, 6 * bounded.prefetch + 1)));
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/transaction.h"
+#include "io/local_transaction.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -24,21 +24,25 @@ class TransactionTest : public InFolder {
  protected:
   static void put(OutputFile& file, const std::string& text) { file.write(text.data(), text.size()); }
   static void create(const std::string& path, const std::string& text) {
-    OutputFile file(path);
+    LocalOutputFile file(path);
     put(file, text);
     file.close();
   }
-  static std::string content(const std::string& path) { return read_file(path, 1000); }
+  static std::string content(const std::string& path) { return local_files()->read(path, 1000); }
 
   void add_both(Transaction& t, const std::string& text) const {
     t.add_file(at("a"), [&](OutputFile& f) { put(f, text); });
-    t.add_directory(at("d"), [&](const std::string& directory) { create(directory + "/x", text); });
+    t.add_directory(at("d"), [&](const Transaction::CreateFile& make) {
+      const auto file = make("x");
+      put(*file, text);
+      file->close();
+    });
   }
 };
 
 TEST_F(TransactionTest, CommitReplacesFilesAndDirectories) {
   for (const char* text : {"old", "new"}) {
-    Transaction t(at("save"));
+    LocalTransaction t(at("save"));
     add_both(t, text);
     t.commit();
     EXPECT_EQ(content(at("a")), text);
@@ -51,7 +55,7 @@ TEST_F(TransactionTest, CommitReplacesFilesAndDirectories) {
 TEST_F(TransactionTest, WithoutCommitTheOldContentStays) {
   create(at("a"), "old");
   {
-    Transaction t(at("save"));
+    LocalTransaction t(at("save"));
     add_both(t, "new");
   }
   EXPECT_EQ(content(at("a")), "old");
@@ -61,7 +65,7 @@ TEST_F(TransactionTest, WithoutCommitTheOldContentStays) {
 
 TEST_F(TransactionTest, AnErrorWhileFillingLeavesEverything) {
   create(at("a"), "old");
-  Transaction t(at("save"));
+  LocalTransaction t(at("save"));
   EXPECT_THROW(t.add_file(at("a"), [](OutputFile&) { fail(ErrorKind::io, "disk full"); }), Error);
   EXPECT_EQ(content(at("a")), "old");
 }
@@ -106,7 +110,7 @@ TEST_F(TransactionTest, ANewSaveCompletesAnInterruptedOneFirst) {
   create(at("a"), "old");
   create(at("a.tmp"), "new");
   create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nend\n");
-  { Transaction t(at("save")); }
+  { LocalTransaction t(at("save")); }
   EXPECT_EQ(content(at("a")), "new");
   EXPECT_FALSE(exists(at("save.journal")));
 }
@@ -115,7 +119,7 @@ TEST_F(TransactionTest, AStaleJournalDoesNotPublishHalfOfTheNextSave) {
   create(at("a"), "old");
   create(at("save.journal"), "hugectr transaction 1\na.tmp\ta\nend\n");  // carried out, not yet removed
   if (const pid_t child = ::fork(); child == 0) {
-    Transaction t(at("save"));
+    LocalTransaction t(at("save"));
     t.add_file(at("a"), [](OutputFile& f) { put(f, "new"); });
     ::_exit(0);  // killed before commit
   } else {
@@ -135,7 +139,7 @@ TEST_F(TransactionTest, SaversAndRecoverersOfOneFolderRunTogether) {
   });
   const auto save = [&](const std::string& name, const std::string& text) {
     for (int i = 0; i < 50; ++i) {
-      Transaction t(at(name));
+      LocalTransaction t(at(name));
       add_both(t, text);
       t.commit();
     }
@@ -151,7 +155,7 @@ TEST_F(TransactionTest, SaversAndRecoverersOfOneFolderRunTogether) {
 
 TEST_F(TransactionTest, KindOfTheTargetMustNotChange) {
   fs::create_directories(at("a"));
-  Transaction t(at("save"));
+  LocalTransaction t(at("save"));
   EXPECT_THROW(t.add_file(at("a"), [](OutputFile&) {}), Error);
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0666), 0);
   EXPECT_THROW(t.add_file(at("pipe"), [](OutputFile&) {}), Error);
@@ -162,7 +166,7 @@ TEST_F(TransactionTest, OtherFilesInADirectoryStay) {
   create(at("d/notes/day"), "fine");
   create(at("d/readme"), "mine");
   create(at("d/x"), "old");
-  Transaction t(at("save"));
+  LocalTransaction t(at("save"));
   add_both(t, "new");
   t.commit();
   EXPECT_EQ(content(at("d/x")), "new");
@@ -196,16 +200,16 @@ TEST_F(TransactionTest, JournalsThatArePipesAreNone) {
   ASSERT_EQ(::mkfifo(at("other.journal").c_str(), 0666), 0);
   recover_transactions(at("a"));
   EXPECT_EQ(content(at("a")), "old");
-  EXPECT_THROW(Transaction(at("other")), Error);
+  EXPECT_THROW(LocalTransaction(at("other")), Error);
 }
 
 TEST_F(TransactionTest, AWaitForALockCanBeInterrupted) {
-  std::optional<Transaction> first(at("save"));
+  std::optional<LocalTransaction> first(at("save"));
   set_interrupt_check([] { throw std::runtime_error("interrupted"); });
-  EXPECT_THROW(Transaction(at("save")), std::runtime_error);
+  EXPECT_THROW(LocalTransaction(at("save")), std::runtime_error);
   set_interrupt_check({});
   std::thread second([&] {
-    Transaction t(at("save"));
+    LocalTransaction t(at("save"));
     add_both(t, "second");
     t.commit();
   });

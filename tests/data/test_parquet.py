@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -250,19 +251,28 @@ def test_duplicate_column_names(tmp_path):
     assert len(read_all(reader_of(source, []))) == 5  # nobody reads them
 
 
-def test_open_stream_reports_a_missing_file():
-    with pytest.raises(FileError, match='cannot read "/no/such.parquet" as Parquet'):
-        open_stream("/no/such.parquet", [(0, "")])
+def test_a_file_that_goes_while_its_set_is_read(tmp_path):
+    source = write_parquet(tmp_path / "d", [table(), table()], GROUPS)
+
+    def remove_the_other(file, columns):
+        (tmp_path / "d" / "part_1.parquet").unlink()
+        return open_stream(file, columns)
+
+    reader = reader_of(source, open_arrow=remove_the_other)
+    with pytest.raises(FileError, match=r"part_1.parquet.* does not exist; if its data set was replaced meanwhile"):
+        read_all(reader)
 
 
 def test_an_opener_may_return_anything_with_a_stream(tmp_path):
     source = write_parquet(tmp_path / "d", [table()], GROUPS)
-    reader = reader_of(source, open_arrow=lambda path, columns: pq.read_table(path).select([c for _, c in columns]))
+    reader = reader_of(
+        source, open_arrow=lambda file, columns: pq.read_table(os.fspath(file)).select([c for _, c in columns])
+    )
     assert len(read_all(reader)) == 5
     with pytest.raises(FileError, match="the Arrow stream has 1 columns, 4 were asked for"):
-        read_all(reader_of(source, open_arrow=lambda path, columns: pq.read_table(path).select([0])))
+        read_all(reader_of(source, open_arrow=lambda file, columns: pq.read_table(os.fspath(file)).select([0])))
     with pytest.raises(FileError, match="has no attribute '__arrow_c_stream__'"):
-        read_all(reader_of(source, open_arrow=lambda path, columns: 3))
+        read_all(reader_of(source, open_arrow=lambda file, columns: 3))
 
 
 def test_pulling_needs_no_interpreter(tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,11 +41,11 @@ def stalled(tmp_path):
     """A started reader whose second file opens once `responds` is set."""
     responds, hangs = threading.Event(), threading.Event()
 
-    def open_arrow(path, columns):
-        if path.endswith("1.parquet"):
+    def open_arrow(file, columns):
+        if os.fspath(file).endswith("1.parquet"):
             hangs.set()
             assert responds.wait(timeout=100)
-        return open_stream(path, columns)
+        return open_stream(file, columns)
 
     data = pa.table({"y": [0.0, 1.0], "k": [1, 2]})
     source = write_parquet(tmp_path / "d", [data, data], GROUPS)

@@ -158,7 +158,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (data.ConsumeBool()) spec.slot_size_array = {data.ConsumeIntegralInRange<int64_t>(0, 1000)};
   Stream stream;
   fill_root(data, stream.root);
-  spec.open_arrow = [&](const std::string&, const std::vector<ctr::ParquetColumn>&, ArrowArrayStream* out) {
+  spec.open_arrow = [&](const std::shared_ptr<const ctr::RandomAccessFile>&,
+                        const std::vector<ctr::ParquetColumn>&, ArrowArrayStream* out) {
     *out = {&get_schema, &get_next, nullptr, &release_stream, &stream};
   };
   ctr::ParquetMetadata metadata{"m", {{"f", stream.root.array.length}}, {{0, ""}}, {{1, ""}}, {{2, "name"}}};

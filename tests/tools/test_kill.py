@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from harness.readers import make_reader, read_all
-from hugectr.arrow import open_stream
 from hugectr.errors import FileError
 from hugectr.tools import DataGenerator, DataGeneratorParams, Mappings, to_parquet, write_file_list
 
@@ -129,8 +128,6 @@ def test_a_reader_of_the_old_list_is_told(tmp_path):
     reader = make_reader("parquet", tmp_path / "set" / "old.txt", [("c", [1])], label_dim=1, dense_dim=1)
     with pytest.raises(FileError, match='old.txt", line 2: data file ".*part_0.parquet" does not exist'):
         reader.start()
-    with pytest.raises(FileError, match="part_0.parquet.* does not exist; if its data set was replaced meanwhile"):
-        open_stream(str(tmp_path / "set" / "part_0.parquet"), [(0, "y")])
 
 
 @pytest.mark.parametrize("format", ["Raw", "Norm", "Parquet"])

@@ -62,7 +62,7 @@ std::vector<float> read_16_bit(const RandomAccessFile& file, int64_t count) {
 }  // namespace
 
 std::vector<float> read_dense_weights(const std::string& path, int64_t count) {
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   if (file.size() != 4 * count)
     fail(ErrorKind::io, "dense weights \"{}\": {} bytes, this model's {} weights need {}", path, file.size(),
          count, 4 * count);
@@ -87,7 +87,7 @@ std::vector<float> read_dense_optimizer(const std::string& path, const Optimizer
                                         const Graph& graph) {
   const int64_t count = weight_count(graph), wanted = state_count(optimizer.type) * count;
   read_description("dense optimizer states", path, describe_dense_states(optimizer, graph));
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   const bool exact = file.size() == 4 * wanted, others = !exact && !is_ours(path);
   const bool half = others && file.size() == 2 * wanted;
   const bool twice = others && optimizer.type == OptimizerType::adagrad && file.size() == 8 * count;
@@ -129,7 +129,7 @@ void read_statistics(const std::string& path, const Context& ctx, const Graph& g
     log::info("no \"{}\": running statistics keep their current values", path);
     return;
   }
-  const Json document = Json::parse(read_file(path, max_statistics_bytes(graph)), nullptr, false);
+  const Json document = Json::parse(local_files()->read(path, max_statistics_bytes(graph)), nullptr, false);
   const bool usable = document.is_object() && document.contains("layers") && document["layers"].is_array();
   if (!usable) fail(ErrorKind::io, "\"{}\": not a statistics file (an object with a list \"layers\")", path);
   const Json& layers = document["layers"];

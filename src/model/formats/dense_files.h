@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "io/file.h"
+#include "io/file_system.h"
+#include "io/local_file.h"
 #include "model/dense_parameters.h"
 
 namespace ctr {

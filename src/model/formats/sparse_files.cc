@@ -49,14 +49,14 @@ int64_t count_rows(const RandomAccessFile& file, int64_t row_bytes, const Embedd
   return file.size() / row_bytes;
 }
 
-RandomAccessFile open_part(const std::string& directory, const char* name, const EmbeddingSpec& spec) {
+LocalFile open_part(const std::string& directory, const char* name, const EmbeddingSpec& spec) {
   std::string path = directory + "/" + name;
   if (!exists(path)) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is missing", spec.name, path);
-  return RandomAccessFile(std::move(path));
+  return LocalFile(std::move(path));
 }
 
 void read_slot_ids(const std::string& path, const EmbeddingSpec& spec, int64_t rows, TableDump& dump) {
-  const RandomAccessFile file = open_part(path, "slot_id", spec);
+  const LocalFile file = open_part(path, "slot_id", spec);
   const int64_t count = count_rows(file, sizeof(uint64_t), spec);
   if (count != rows)
     fail(ErrorKind::io, "embedding \"{}\": \"{}\" holds {} keys but {} slot ids", spec.name, path, rows,
@@ -65,7 +65,7 @@ void read_slot_ids(const std::string& path, const EmbeddingSpec& spec, int64_t r
 }
 
 TableDump read_directory(const std::string& path, const EmbeddingSpec& spec, int world_size) {
-  const RandomAccessFile keys = open_part(path, "key", spec), vectors = open_part(path, "emb_vector", spec);
+  const LocalFile keys = open_part(path, "key", spec), vectors = open_part(path, "emb_vector", spec);
   const int64_t rows = count_rows(keys, sizeof(int64_t), spec);
   const int64_t count = count_rows(vectors, spec.dim * static_cast<int64_t>(sizeof(float)), spec);
   if (count != rows)
@@ -87,7 +87,7 @@ TableDump read_single_file(const std::string& path, const EmbeddingSpec& spec, b
   const size_t key_bytes = i64_keys ? 8 : 4, slot_bytes = is_localized(spec) ? 8 : 0;
   const size_t vector_bytes = static_cast<size_t>(spec.dim) * sizeof(float);
   const size_t record = key_bytes + slot_bytes + vector_bytes;
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   const auto size = static_cast<size_t>(file.size());
   if (size == 0) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is empty", spec.name, path);
   if (size % record != 0)
@@ -161,18 +161,19 @@ void check_unique(const std::string& path, const EmbeddingSpec& spec, const Tabl
 
 }  // namespace
 
-void write_sparse_directory(const std::string& directory, const EmbeddingSpec& spec, const RankDumps& ranks) {
-  OutputFile keys(directory + "/key"), vectors(directory + "/emb_vector");
+void write_sparse_directory(const Transaction::CreateFile& create, const EmbeddingSpec& spec,
+                            const RankDumps& ranks) {
+  const auto keys = create("key"), vectors = create("emb_vector");
   for (const TableDump& dump : ranks) {
-    write_array(keys, dump.keys);
-    write_array(vectors, dump.vectors);
+    write_array(*keys, dump.keys);
+    write_array(*vectors, dump.vectors);
   }
-  keys.close();
-  vectors.close();
+  keys->close();
+  vectors->close();
   if (!is_localized(spec)) return;
-  OutputFile slots(directory + "/slot_id");
-  for (const TableDump& dump : ranks) write_array(slots, dump.slot_ids);
-  slots.close();
+  const auto slots = create("slot_id");
+  for (const TableDump& dump : ranks) write_array(*slots, dump.slot_ids);
+  slots->close();
 }
 
 TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys, int world_size) {

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "embedding/embedding.h"
-#include "io/file.h"
+#include "io/file_system.h"
+#include "io/local_file.h"
 
 namespace ctr {
 
@@ -14,7 +15,8 @@ using RankDumps = std::vector<TableDump>;
 
 // A directory of three arrays without headers: key (i64), slot_id (u64, localized types only), emb_vector
 // (f32).
-void write_sparse_directory(const std::string& directory, const EmbeddingSpec& spec, const RankDumps& ranks);
+void write_sparse_directory(const Transaction::CreateFile& create, const EmbeddingSpec& spec,
+                            const RankDumps& ranks);
 // The same, or the single file of releases before 3.1. Checks sizes before anything is read, key range,
 // slots, doubles and that every rank can hold its part; names file and row.
 TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys, int world_size);

@@ -191,7 +191,7 @@ SparseStates read_sparse_optimizer(const std::string& path, const EmbeddingSpec&
   const Json description = read_description(fmt::format("embedding \"{}\": optimizer states", spec.name),
                                             path, describe_embedding_states(spec));
   if (!description.is_null()) check_description(path, spec, order, description);
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   SparseStates result{{order.keys, order.slot_ids, {}, {}, {}}, 0};
   TableDump& dump = result.dump;
   result.optimizer_step = read_sparse_steps(path + ".step", spec, dump);

@@ -45,7 +45,7 @@ Json read_description(const std::string& what, const std::string& path, const Js
           what, path, name, expected["optimizer"].get<std::string>());
     return nullptr;
   }
-  Json description = Json::parse(read_file(name, kMaxDescriptionBytes), nullptr, false);
+  Json description = Json::parse(local_files()->read(name, kMaxDescriptionBytes), nullptr, false);
   if (!description.is_object() || !description.contains("format"))
     fail(ErrorKind::io, "\"{}\": not a description of optimizer states", name);
   for (const auto& [key, ours] : expected.items())
@@ -77,7 +77,7 @@ void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& row
 
 std::vector<int64_t> read_steps(const std::string& path, const std::vector<int64_t>& counts) {
   if (!exists(path)) return {};
-  const RandomAccessFile file(path);
+  const LocalFile file(path);
   if (std::find(counts.begin(), counts.end(), file.size() / 8) == counts.end() || file.size() % 8 != 0)
     fail(ErrorKind::io,
          "step counters \"{}\": {} bytes, expected {}; were they saved by another model or optimizer?", path,

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "io/file.h"
+#include "io/file_system.h"
+#include "io/local_file.h"
 #include "optim/rules.h"
 
 namespace ctr {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/transaction.h"
+#include "io/local_transaction.h"
 
 #include <unistd.h>
 
@@ -40,17 +40,17 @@ void recover(const std::string& journal) {
 
 }  // namespace
 
-Transaction::Transaction(const std::string& name)
+LocalTransaction::LocalTransaction(const std::string& name)
     : journal_path_(name + kJournalSuffix), journal_(start(journal_path_)) {}
 
-Transaction::~Transaction() {
+LocalTransaction::~LocalTransaction() {
   if (journal_is_complete_) return;
   std::error_code ignored;
   for (const auto& [temporary, path] : renames_) fs::remove_all(temporary, ignored);
   fs::remove(journal_path_, ignored);
 }
 
-std::string Transaction::stage(const std::string& path, bool directory) {
+std::string LocalTransaction::stage(const std::string& path, bool directory) {
   if (exists(path) && is_directory(path) != directory)
     fail(ErrorKind::io, "cannot write \"{}\": a {} of that name exists", path,
          directory ? "file" : "directory");
@@ -62,21 +62,23 @@ std::string Transaction::stage(const std::string& path, bool directory) {
   return temporary;
 }
 
-void Transaction::add_file(const std::string& path, const std::function<void(OutputFile&)>& fill) {
-  OutputFile file(stage(path, false), path);
+void LocalTransaction::add_file(const std::string& path, const FillFile& fill) {
+  LocalOutputFile file(stage(path, false), path);
   fill(file);
   file.close();
 }
 
-void Transaction::add_directory(const std::string& path,
-                                const std::function<void(const std::string&)>& fill) {
+void LocalTransaction::add_directory(const std::string& path,
+                                     const std::function<void(const CreateFile&)>& fill) {
   const std::string temporary = stage(path, true);
   make_directories(temporary);
-  fill(temporary);
+  fill([&](const std::string& name) {
+    return std::make_unique<LocalOutputFile>(temporary + "/" + name, path + "/" + name);
+  });
   sync_directory(temporary);
 }
 
-void Transaction::commit() {
+void LocalTransaction::commit() {
   sync_directory(fs::path(journal_path_).parent_path().string());
   write_journal(journal_.get(), journal_path_, renames_);
   journal_is_complete_ = true;  // from here on the journal owns the temporaries
