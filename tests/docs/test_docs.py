@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hugectr
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +46,10 @@ def test_links_lead_somewhere():
         if not (page.parent / target).exists()
     ]
     assert not dead
+
+
+@pytest.mark.skipif("site-packages" in Path(hugectr.__file__).parts, reason="pages belong to the source tree")
+def test_reference_pages_are_up_to_date():
+    tool = [sys.executable, str(ROOT / "tools/make_reference.py"), "--check"]
+    run = subprocess.run(tool, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
