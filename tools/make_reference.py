@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the reference pages that follow from the library's own tables. Run it after a change of a layer's definition."""
+"""Write the reference pages that follow from the tables of the library; run it after changing a layer's definition."""
 
 from __future__ import annotations
 
