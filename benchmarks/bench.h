@@ -39,5 +39,6 @@ void update_rates(int threads);
 void metric_rates(int threads);
 void comm_rates(int threads);
 void file_rates(int threads);
+void thread_rates(int threads);
 
 }  // namespace ctr::bench

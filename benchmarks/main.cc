@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   constexpr Group kGroups[] = {
       {"ceiling", gemm_ceilings},     {"gemm", gemm_rates},     {"hash", hash_table_rates},
       {"embedding", embedding_rates}, {"update", update_rates}, {"metrics", metric_rates},
-      {"comm", comm_rates},           {"file", file_rates},
+      {"comm", comm_rates},           {"file", file_rates},     {"threads", thread_rates},
   };
   std::vector<std::string_view> wanted;
   for (int i = 1; i < argc; ++i) {
