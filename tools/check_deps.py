@@ -26,6 +26,7 @@ LEVELS = {
     "src/data": 3,
     "src/metrics": 3,
     "src/embedding": 4,
+    "src/convert": 4,
     "src/model": 5,
     "src/serve": 6,
     "src/cuda": 7,

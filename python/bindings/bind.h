@@ -10,6 +10,7 @@ void bind_base(nb::module_& m);
 void bind_io(nb::module_& m);
 void bind_layers(nb::module_& m);
 void bind_optim(nb::module_& m);
+void bind_convert(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_metrics(nb::module_& m);
 void bind_embedding(nb::module_& m);

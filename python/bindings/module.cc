@@ -8,6 +8,7 @@ NB_MODULE(_core, m) {
   bind_io(m);
   bind_layers(m);
   bind_optim(m);
+  bind_convert(m);
   bind_data(m);
   bind_metrics(m);
   bind_embedding(m);
