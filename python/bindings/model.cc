@@ -43,39 +43,57 @@ auto method(Result (Engine::*member)(Args...)) {
       [member](Engine& engine, const auto&... args) { return (engine.*member)(args...); });
 }
 
-nb::dict to_dict(Engine& engine, const ctr::FitProgress& p) {
-  constexpr const char* events[] = {"step", "evaluation", "finished"};
+// The loss is read back from the device.
+nb::dict to_dict(Engine& engine, const ctr::FitProgress& p, bool with_loss) {
+  constexpr const char* events[] = {"started",           "tick",      "iteration", "display",
+                                    "evaluation_starts", "evaluated", "snapshot",  "finished"};
   nb::dict d;
   d["event"] = events[static_cast<int>(p.event)];
   d["iteration"] = p.iteration;
   d["total"] = p.total;
   d["epoch"] = p.epoch;
   d["seconds"] = p.seconds;
-  d["loss"] = engine.current_loss();
+  d["trained_rows"] = p.trained_rows;
+  d["dropped_rows"] = p.dropped_rows;
+  if (with_loss) d["loss"] = engine.current_loss();
   d["metrics"] = nb::cast(p.metrics);
   return d;
 }
 
-// Lets Ctrl-C through after every step and tells `progress` about ten times a second.
+// Lets Ctrl-C through and tells `progress` about ten times a second; tells `callback` of every event, of
+// iterations on request, and hands on what it answers.
 class FitObserver {
  public:
-  FitObserver(Engine& engine, const nb::object& progress) : engine_(engine), progress_(progress) {}
+  FitObserver(Engine& engine, const nb::object& progress, const nb::object& callback, bool each_iteration)
+      : engine_(engine), progress_(progress), callback_(callback), each_iteration_(each_iteration) {}
 
-  void operator()(const ctr::FitProgress& p) {
-    using namespace std::chrono_literals;
-    const auto now = std::chrono::steady_clock::now();
-    const bool is_step = p.event == ctr::FitProgress::Event::step;
-    if (is_step && now - last_ < 100ms) return;
-    last_ = now;
-    ctr::check_interrupt();
-    if (progress_.is_none()) return;
+  bool operator()(const ctr::FitProgress& p) {
+    using Event = ctr::FitProgress::Event;
+    const bool is_frequent = p.event == Event::tick || p.event == Event::iteration;
+    const bool called =
+        !callback_.is_none() && (!is_frequent || (each_iteration_ && p.event == Event::iteration));
+    const bool shown = is_time() || !is_frequent;
+    if (shown) ctr::check_interrupt();
+    if (!called && (!shown || progress_.is_none())) return false;
     const WithGil gil;
-    progress_(to_dict(engine_, p));
+    const nb::dict event = to_dict(engine_, p, shown);
+    if (shown && !progress_.is_none()) progress_(event);
+    return called && nb::cast<bool>(callback_(event));
   }
 
  private:
+  bool is_time() {
+    using namespace std::chrono_literals;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < 100ms) return false;
+    last_ = now;
+    return true;
+  }
+
   Engine& engine_;
   const nb::object& progress_;
+  const nb::object& callback_;
+  bool each_iteration_;
   std::chrono::steady_clock::time_point last_{};
 };
 
@@ -98,9 +116,10 @@ std::shared_ptr<SharedEngine> make_engine(const std::string& spec, nb::object op
 }
 
 void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t display, int64_t eval_interval,
-         int64_t snapshot, const Path& prefix, const nb::object& progress) {
+         int64_t snapshot, const Path& prefix, const nb::object& progress, const nb::object& callback,
+         bool each_iteration) {
   shared.call([&](Engine& engine) {
-    FitObserver observer(engine, progress);
+    FitObserver observer(engine, progress, callback, each_iteration);
     ctr::fit(engine, {num_epochs, max_iter, display, eval_interval, snapshot, prefix.bytes},
              std::ref(observer));
   });
@@ -191,7 +210,8 @@ void bind_loop(Class& c) {
       .def("eval_metrics", method(&Engine::eval_metrics))
       .def("fit", &fit, nb::arg("num_epochs"), nb::arg("max_iter"), nb::arg("display"),
            nb::arg("eval_interval"), nb::arg("snapshot"), nb::arg("snapshot_prefix"),
-           nb::arg("progress").none() = nb::none())
+           nb::arg("progress").none() = nb::none(), nb::arg("callback").none() = nb::none(),
+           nb::arg("each_iteration") = false)
       .def("freeze_dense", method(&Engine::freeze_dense), nb::arg("frozen"))
       .def("freeze_embedding", method(&Engine::freeze_embedding), nb::arg("name"), nb::arg("frozen"));
 }

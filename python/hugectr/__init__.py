@@ -13,6 +13,10 @@ from hugectr import inference as inference
 from hugectr import log as log
 from hugectr import tools as tools
 from hugectr import unsupported as unsupported
+from hugectr.callbacks import BestCheckpoint as BestCheckpoint
+from hugectr.callbacks import EarlyStopping as EarlyStopping
+from hugectr.callbacks import History as History
+from hugectr.callbacks import TrainingCallback as TrainingCallback
 from hugectr.enums import *  # noqa: F403
 from hugectr.errors import DeviceError as DeviceError
 from hugectr.errors import FileError as FileError

@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 
 from hugectr import _core, idle, progress, spec
 from hugectr.arguments import Arguments, FilePath, converted
+from hugectr.callbacks import History, Observer, require_callbacks
 from hugectr.data import DataSourceParams
 from hugectr.enums import Error_t, Tensor_t
 from hugectr.errors import HugectrError, InvalidArgumentError, UnsupportedError
@@ -181,7 +182,9 @@ class Model:
         snapshot: int = 10000,
         snapshot_prefix: FilePath = "",
         data_source_params: Optional[DataSourceParams] = None,
-    ) -> None:
+        *,
+        callbacks: Sequence[Any] = (),
+    ) -> History:
         """Trains, evaluates and saves.
 
         With ``repeat_dataset=True`` it trains `max_iter` iterations, with False `num_epochs` epochs; the other number
@@ -202,6 +205,11 @@ class Model:
             snapshot: Iterations between two snapshots; 0 switches them off.
             snapshot_prefix: Start of the snapshots' file names, see :meth:`save_params_to_files`.
             data_source_params: File system; only the local one is supported yet.
+            callbacks: Told how it goes on, after those of :func:`hugectr.CreateSolver`; see
+                :class:`hugectr.TrainingCallback`, :class:`hugectr.EarlyStopping`, :class:`hugectr.BestCheckpoint`.
+
+        Returns:
+            The history of losses and evaluations.
 
         Raises:
             HugectrError: The model is not compiled, or an embedding's workspace is full.
@@ -215,8 +223,13 @@ class Model:
         unused = {"num_epochs": num_epochs > 0} if self._solver.repeat_dataset else {"max_iter": max_iter != 2000}
         mode = "iteration mode (repeat_dataset=True)" if self._solver.repeat_dataset else "epoch mode"
         idle.warn("Model.fit()", [name for name, is_given in unused.items() if is_given], f"in {mode}")
+        require_callbacks("Model.fit(): callbacks", callbacks)
+        told = [*self._solver.training_callbacks, *callbacks]
+        observer = Observer(self, told, epoch_mode=not self._solver.repeat_dataset)
+        arguments = (num_epochs, max_iter, display, eval_interval, snapshot, snapshot_prefix)
         with progress.line(self._solver.batchsize) as update:
-            engine.fit(num_epochs, max_iter, display, eval_interval, snapshot, snapshot_prefix, update)
+            engine.fit(*arguments, update, observer, observer.each_iteration)
+        return observer.history
 
     def start_data_reading(self) -> None:
         """Starts both readers on their configured sources; a loop of one's own in iteration mode begins with it."""
@@ -437,6 +450,19 @@ class Model:
         _require_local(data_source_params)
         files = self._by_embedding("load_sparse_optimizer_states", sparse_opt_states_files)
         self._compiled("load_sparse_optimizer_states").load_sparse_optimizer(files)
+
+    @converted()
+    def load_params_from_files(self, prefix: FilePath, iter: int = 0) -> None:
+        """Loads what :meth:`save_params_to_files` saved: weights and optimizer states, with the same arguments.
+
+        Raises:
+            FileError: A file is missing or belongs to another model.
+        """
+        embeddings = range(len(self._graph.embedding_names()))
+        self.load_dense_weights(f"{prefix}_dense_{iter}.model")
+        self.load_sparse_weights([f"{prefix}{e}_sparse_{iter}.model" for e in embeddings])
+        self.load_dense_optimizer_states(f"{prefix}_opt_dense_{iter}.model")
+        self.load_sparse_optimizer_states([f"{prefix}{e}_opt_sparse_{iter}.model" for e in embeddings])
 
     def freeze_dense(self) -> None:
         """Stops training the dense layers."""

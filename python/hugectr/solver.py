@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from hugectr import _core, idle
 from hugectr.arguments import Arguments, Record, Seed, converted
+from hugectr.callbacks import require_callbacks
 from hugectr.data import DataSourceParams
 from hugectr.enums import AllReduceAlgo, DeviceLayout, LrPolicy_t, MetricsType
 from hugectr.errors import InvalidArgumentError
@@ -79,6 +80,7 @@ def _check(solver: Solver) -> None:
         _require(getattr(solver, name) < 2**31, f"{name} must be below 2**31, got {getattr(solver, name)}")
     for name in ("seed", "lr", "end_lr", "decay_start", "max_eval_batches"):
         _require(getattr(solver, name) >= 0, f"{name} must not be negative, got {getattr(solver, name)}")
+    require_callbacks("CreateSolver(): training_callbacks", solver.training_callbacks)
     _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power:g}")
     _require(bool(solver.vvgpu) and all(solver.vvgpu), f"vvgpu needs a device in every row, got {solver.vvgpu}")
     for row in solver.vvgpu:
@@ -192,7 +194,7 @@ def CreateSolver(
         kafka_brockers: Message queue for incremental models (also spelled ``kafka_brokers``).
         data_source_params: File system of data and models; only the local one is supported yet.
         drop_incomplete_batch: The same as in :class:`hugectr.DataReaderParams`, where releases from 3.8 have it.
-        training_callbacks: Not supported yet.
+        training_callbacks: Objects of :class:`hugectr.TrainingCallback`, told by every :meth:`hugectr.Model.fit`.
         mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16" (on a CPU, even where it is slower), or
             "auto": the device's usual one, on a CPU where it is faster.
 

@@ -61,9 +61,8 @@ def solver_spec(solver: Solver) -> Plain:
         raise UnsupportedError(
             f"CreateSolver(): vvgpu={solver.vvgpu} has several rows: several nodes are not supported yet"
         )
-    for option in ("use_embedding_collection", "training_callbacks"):
-        if getattr(solver, option):
-            raise UnsupportedError(f"CreateSolver(): {option} is not supported yet")
+    if solver.use_embedding_collection:
+        raise UnsupportedError("CreateSolver(): use_embedding_collection is not supported yet")
     devices = sum(len(row) for row in solver.vvgpu)
     for name in ("batchsize", "batchsize_eval"):
         if getattr(solver, name) % devices:

@@ -35,18 +35,24 @@ class FitLoop {
     log_start();
     engine_.forget_divergence();
     first_step_ = engine_.ranks()[0].training_step();
-    const bool hit = solver_.repeat_dataset ? run_iterations() : run_epochs();
+    report(Event::started);
+    if (solver_.repeat_dataset)
+      run_iterations();
+    else
+      run_epochs();
     require_finite_weights();
-    if (!hit) log_finish();
+    if (!hit_) log_finish();
     Rank& first = engine_.ranks()[0];
     if (const Profile* profile = first.profile()) {
       log::plain(profile->report(first.context(), first.parameters().compute_type()));
       profile->write_trace();
     }
-    report(FitProgress::Event::finished);
+    report(Event::finished);
   }
 
  private:
+  using Event = FitProgress::Event;
+
   void check() const {
     if (solver_.repeat_dataset)
       require(options_.max_iter > 0, "fit(): max_iter must be positive when repeat_dataset is True, got {}",
@@ -56,34 +62,28 @@ class FitLoop {
               "fit(): num_epochs must be positive when repeat_dataset is False, got {}", options_.num_epochs);
   }
 
-  bool run_iterations() {
+  void run_iterations() {
     for (Reader* reader : {&engine_.train_reader(), &engine_.eval_reader()})
       if (!reader->started() || reader->failed())
         reader->start();  // a further fit() goes on where the last one stopped
     total_ = options_.max_iter;
-    while (iteration_ < options_.max_iter) {
-      iterate();
-      if (hit_) return true;
-    }
-    return false;
+    while (iteration_ < options_.max_iter && !stop_) iterate();
   }
 
-  bool run_epochs() {
+  void run_epochs() {
     const DataSpec& data = engine_.spec().data;
     engine_.eval_reader().start(data.eval_source);
-    for (; epoch_ < options_.num_epochs; ++epoch_) {
+    for (; epoch_ < options_.num_epochs && !stop_; ++epoch_) {
       log::plain(fmt::format("{0}Epoch {1}{0}", std::string(35, '-'), epoch_));
       engine_.train_reader().start(data.sources.front());
       const int64_t before = iteration_;
-      dropped_rows_ = 0;
-      while (iterate()) {
-        if (hit_) return true;
+      epoch_dropped_rows_ = 0;
+      while (!stop_ && iterate()) {
       }
+      if (stop_) return;
       end_epoch(iteration_ > before);
-      if (hit_) return true;
       if (epoch_ == 0) total_ = iteration_ * options_.num_epochs;
     }
-    return false;
   }
 
   // Takes the next batch; false at the end of the data. Only a batch that was trained on is an iteration,
@@ -100,22 +100,24 @@ class FitLoop {
       if (due(options_.display)) display(lr);
       evaluate_and_save();
       if (!hit_) ++iteration_;
+      report(Event::iteration);
     } else {
       schedule.set_step(schedule_step);
+      epoch_dropped_rows_ += step.rows;
       dropped_rows_ += step.rows;
+      report(Event::tick);
     }
-    report(FitProgress::Event::step);
     return step.kind != TrainingStep::Kind::end;
   }
 
   // The end of an epoch stands for the iteration that comes next where an evaluation or a snapshot is due.
   void end_epoch(bool any_trained) {
     if (!any_trained) return evaluate_alone();
-    if (dropped_rows_ > 0)
+    if (epoch_dropped_rows_ > 0)
       log::info(
           "Epoch {}: {} samples were not trained on, since they fill no batch of {}; "
           "drop_incomplete_batch=False trains on them, too",
-          epoch_, dropped_rows_, solver_.batch_size);
+          epoch_, epoch_dropped_rows_, solver_.batch_size);
     evaluate_and_save();
   }
 
@@ -124,7 +126,7 @@ class FitLoop {
     const std::string problem = fmt::format(
         "\"{}\" has no full batch of {} samples: nothing was trained; drop_incomplete_batch=False "
         "trains on the {} that there are",
-        engine_.train_reader().source(), solver_.batch_size, dropped_rows_);
+        engine_.train_reader().source(), solver_.batch_size, epoch_dropped_rows_);
     if (options_.display > 0 || options_.eval_interval <= 0)
       throw Error(ErrorKind::invalid_argument, problem);
     log::warning("{}", problem);
@@ -137,6 +139,7 @@ class FitLoop {
     if (hit_ || !due(options_.snapshot)) return;
     require_finite_loss();
     save_checkpoint(engine_, options_.snapshot_prefix, iteration_);
+    report(Event::snapshot);
   }
 
   bool due(int64_t interval) const { return interval > 0 && iteration_ > 0 && iteration_ % interval == 0; }
@@ -162,6 +165,7 @@ class FitLoop {
     log::info("Iter: {} Time({} iters): {:.6g}s Loss: {:.6g} lr:{:.6g}", iteration_, options_.display,
               display_timer_.seconds(), engine_.current_loss(), lr);
     display_timer_.restart();
+    report(Event::display);
   }
 
   // Over the first batches of the evaluation data.
@@ -169,6 +173,7 @@ class FitLoop {
     if (solver_.repeat_dataset && solver_.max_eval_batches == 0)
       return log::warn_once("max_eval_batches is 0 and the data repeats for ever: nothing is evaluated");
     require_finite_loss();
+    report(Event::evaluation_starts);
     const Timer timer;
     Reader& reader = engine_.eval_reader();
     if (!reader.at_start()) reader.start();
@@ -179,29 +184,30 @@ class FitLoop {
         reader.start();
         break;
       }
-      report(FitProgress::Event::step);
+      report(Event::tick);
     }
     report_evaluation();
     if (!hit_) log::info("Eval Time for {} iters: {:.6g}s", batches, timer.seconds());
   }
 
   void report_evaluation() {
-    FitProgress progress = now(FitProgress::Event::evaluation);
-    progress.metrics = engine_.eval_metrics();
-    for (const auto& [name, value] : progress.metrics) {
+    const auto metrics = engine_.eval_metrics();
+    for (const auto& [name, value] : metrics) {
       log::info("Evaluation, {}: {}", name, std::isnan(value) ? "nan" : fmt::format("{:.6g}", value));
       const auto threshold = solver_.metrics.find(name);
       const bool passed = name == "AUC" && threshold != solver_.metrics.end() && threshold->second < 1.0 &&
                           value >= threshold->second;
       if (passed) log_hit(threshold->second);
     }
-    hook_(progress);
+    report(Event::evaluated, metrics);
   }
 
-  FitProgress now(FitProgress::Event event) const {
-    return {event, iteration_, total_, epoch_, timer_.seconds()};
+  void report(Event event, const std::vector<std::pair<std::string, double>>& metrics = {}) {
+    const bool asked =
+        hook_({event, iteration_, total_, epoch_, timer_.seconds(), trained_rows_, dropped_rows_, metrics});
+    if (asked && !stop_) log::info("fit() was asked to stop at iteration {}", iteration_);
+    stop_ |= asked;
   }
-  void report(FitProgress::Event event) const { hook_(now(event)); }
 
   void log_start() const {
     const ModelSpec& spec = engine_.spec();
@@ -235,7 +241,7 @@ class FitLoop {
   }
 
   void log_hit(double threshold) {
-    hit_ = true;
+    hit_ = stop_ = true;
     const double speed = static_cast<double>(trained_rows_) / timer_.seconds();
     const std::string where = solver_.repeat_dataset
                                   ? fmt::format("{} / {} iterations with", iteration_, options_.max_iter)
@@ -247,11 +253,11 @@ class FitLoop {
 
   void log_finish() const {
     if (solver_.repeat_dataset)
-      log::info("Finish {} iterations with batchsize: {} in {:.2f}s.", options_.max_iter, solver_.batch_size,
+      log::info("Finish {} iterations with batchsize: {} in {:.2f}s.", iteration_, solver_.batch_size,
                 timer_.seconds());
     else
-      log::info("Finish {} epochs {} global iterations with batchsize {} in {:.2f}s.", options_.num_epochs,
-                iteration_, solver_.batch_size, timer_.seconds());
+      log::info("Finish {} epochs {} global iterations with batchsize {} in {:.2f}s.", epoch_, iteration_,
+                solver_.batch_size, timer_.seconds());
   }
 
   Engine& engine_;
@@ -262,8 +268,8 @@ class FitLoop {
   int64_t iteration_ = 0, total_ = 0, epoch_ = 0;
   int64_t acted_ = 0;       // the last iteration that was asked for evaluation and snapshot
   int64_t first_step_ = 0;  // of the model, when fit began
-  int64_t trained_rows_ = 0, dropped_rows_ = 0;  // in all; in this epoch
-  bool hit_ = false;
+  int64_t trained_rows_ = 0, dropped_rows_ = 0, epoch_dropped_rows_ = 0;
+  bool hit_ = false, stop_ = false;  // the accuracy that was asked for; that or another reason to end
 };
 
 }  // namespace

@@ -32,6 +32,10 @@ HYBRID = dict(
 )  # fmt: skip
 
 
+class AtIterations(hugectr.TrainingCallback):
+    def on_iteration_end(self, current_iter: int) -> None: ...
+
+
 def model(solver: Any = None, reader: Any = None, optimizer: Any = None, parts: Any = (), **more: Any) -> hugectr.Model:
     made = hugectr.Model(solver or hugectr.CreateSolver(), reader or hugectr.DataReaderParams(**READER),
                          optimizer or hugectr.CreateOptimizer(), **more)  # fmt: skip
@@ -85,7 +89,7 @@ def calls(method: str, solver: dict[str, Any], *args: Any, **kwargs: Any) -> str
     made = model(hugectr.CreateSolver(batchsize=4, batchsize_eval=4, **solver))
     made._engine = FakeEngine("{}", None)  # type: ignore[assignment]
     getattr(made, method)(*args, **kwargs)
-    return repr([call for call in made._engine.calls if not callable(call)])  # type: ignore[attr-defined]
+    return repr([[given for given in call if not callable(given)] for call in made._engine.calls])  # type: ignore[attr-defined]
 
 
 def fitting(*, in_other_mode: bool = False) -> Call:
@@ -249,6 +253,7 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
     "Model.fit": (hugectr.Model.fit, fitting(), {
         **used(max_iter=3, display=3, eval_interval=3, snapshot=3, snapshot_prefix="p"),
         "num_epochs": (3, USED, {}),
+        "callbacks": ([AtIterations()], USED, {}),
         "data_source_params": (data.DataSourceParams(use_hdfs=True), REFUSED, {}),
     }),
     "Model.fit in the other mode": (
@@ -259,6 +264,9 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
     "Model.eval": (*method("eval"), {"is_first_batch": (3, NAMED, {})}),
     "Model.save_params_to_files": (
         *method("save_params_to_files", prefix="p"), used(prefix="q", iter=3),
+    ),
+    "Model.load_params_from_files": (
+        *method("load_params_from_files", prefix="p"), used(prefix="q", iter=3),
     ),
     "Model.reset_learning_rate_scheduler": (
         *method("reset_learning_rate_scheduler", base_lr=1.0),

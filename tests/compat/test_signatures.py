@@ -54,7 +54,7 @@ SIGNATURES = {
     "Model.compile": "loss_names=() loss_weights=()",
     "Model.summary": "",
     "Model.fit": """num_epochs=0 max_iter=2000 display=200 eval_interval=1000 snapshot=10000 snapshot_prefix=''
-        data_source_params=None""",
+        data_source_params=None * callbacks=()""",
     "Model.graph_to_json": "graph_config_file",
     "Model.construct_from_json": "graph_config_file include_dense_network",
     "Model.load_dense_weights": "dense_model_file data_source_params=None",

@@ -82,7 +82,6 @@ def test_tuning_options_are_named_once(capsys: pytest.CaptureFixture[str]) -> No
         (dict(use_embedding_collection=True), "use_embedding_collection"),
         (dict(vvgpu=[[0], [1]]), "several nodes"),
         (dict(data_source_params=hugectr.data.DataSourceParams(use_hdfs=True)), "HDFS"),
-        (dict(training_callbacks=[object()]), "training_callbacks"),
     ],
 )
 def test_what_a_solver_cannot_ask_for_yet(arguments: dict[str, Any], message: str) -> None:

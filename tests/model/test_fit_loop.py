@@ -376,7 +376,7 @@ def test_no_limit_of_evaluation_batches_means_all_in_epoch_mode(tmp_path, capfd)
         tmp_path, batches=3, eval_batches=5, repeat_dataset=False, max_eval_batches=0, metrics_spec={LOSS: 0.0}
     )
     steps = []
-    model._engine.fit(1, 0, 0, 2, 0, "", lambda progress: steps.append(progress["event"]))
+    model._engine.fit(1, 0, 0, 2, 0, "", lambda progress: steps.append(progress["event"]), None, False)
     evaluated = training.evaluate(model, 5)  # the source was rewound, so five more are there
     assert found("average loss", capfd.readouterr().out) == [f"{evaluated['AverageLoss']:.6g}"]
 
