@@ -26,8 +26,8 @@ inline std::optional<uint32_t> parse_whole(std::string_view text) {
 
 // The nearest 32-bit float; nothing where the text is no decimal number or lies beyond them.
 inline std::optional<float> parse_float(std::string_view text) {
-  constexpr double kPowers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+  constexpr double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                               1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
   const bool negative = text.starts_with('-');
   const char* p = text.data() + negative;
   const char* const end = text.data() + text.size();
@@ -46,7 +46,7 @@ inline std::optional<float> parse_float(std::string_view text) {
   const int64_t count = (p - first) - (point != nullptr);
   if (p == end && count > 0 &&
       count <= 15) {  // both factors and so their quotient are as exact as doubles are
-    double value = static_cast<double>(digits) / kPowers[point ? end - point - 1 : 0];
+    double value = static_cast<double>(digits) / powers[point ? end - point - 1 : 0];
     uint64_t bits;
     std::memcpy(&bits, &value, sizeof bits);
     const bool between_two_floats = (bits & 0x1fffffff) == 0x10000000;
