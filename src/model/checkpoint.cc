@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "device/memory.h"
 #include "embedding/placement.h"
-#include "io/local_transaction.h"
 #include "model/formats/arrays.h"
 #include "model/formats/dense_files.h"
 #include "model/formats/sparse_files.h"
@@ -158,12 +157,13 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
 
 void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration) {
   require_finite(engine);
-  LocalTransaction transaction(fmt::format("{}_{}", prefix, iteration));
+  const auto transaction = engine.files().begin(fmt::format("{}_{}", prefix, iteration));
   for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
-    save_embedding(engine, transaction, e, prefix, iteration);
-  save_dense(engine, transaction, prefix, iteration);
-  transaction.commit();
-  for (const std::string& file : outdated_slot_ids(engine, prefix, iteration)) remove_all(file);
+    save_embedding(engine, *transaction, e, prefix, iteration);
+  save_dense(engine, *transaction, prefix, iteration);
+  transaction->commit();
+  for (const std::string& file : outdated_slot_ids(engine, prefix, iteration))
+    engine.files().remove_all(file);
   log::info("Dumping sparse weights to files, successful");
   log::info("Dumping sparse optimzer states to files, successful");
   log::info("Dumping dense weights to file, successful");
@@ -172,21 +172,22 @@ void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteratio
 }
 
 void load_dense_weights(Engine& engine, const std::string& path) {
-  recover_transactions(path);
-  const auto values = read_dense_weights(path, engine.ranks()[0].parameters().count());
+  engine.files().recover(path);
+  const auto values = read_dense_weights(engine.files(), path, engine.ranks()[0].parameters().count());
   engine.forget_divergence();
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
-    read_statistics(path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
+    read_statistics(engine.files(), path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
     copy_to_device(rank.context(), rank.parameters().weights(), values.data());
     rank.parameters().refresh(rank.context());
   }
 }
 
 void load_dense_optimizer(Engine& engine, const std::string& path) {
-  recover_transactions(path);
-  const auto values = read_dense_optimizer(path, engine.spec().optimizer, engine.ranks()[0].graph());
-  const auto steps = read_steps(path + ".step", {kDenseSteps});
+  engine.files().recover(path);
+  const auto values =
+      read_dense_optimizer(engine.files(), path, engine.spec().optimizer, engine.ranks()[0].graph());
+  const auto steps = read_steps(engine.files(), path + ".step", {kDenseSteps});
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
     copy_to_device(rank.context(), rank.parameters().optimizer_states(), values.data());
@@ -200,8 +201,8 @@ void load_sparse_weights(Engine& engine, const std::map<std::string, std::string
   std::vector<std::pair<int, TableDump>> loaded;
   for (const auto& [name, path] : path_by_embedding) {
     const int e = engine.embedding_index(name);
-    recover_transactions(path);
-    loaded.emplace_back(e, read_sparse(path, engine.spec().embeddings[static_cast<size_t>(e)],
+    engine.files().recover(path);
+    loaded.emplace_back(e, read_sparse(engine.files(), path, engine.spec().embeddings[static_cast<size_t>(e)],
                                        engine.spec().solver.i64_input_key, engine.ranks().size()));
   }
   engine.forget_divergence();
@@ -216,14 +217,14 @@ void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::stri
   for (const auto& [name, path] : path_by_embedding) {
     const int e = engine.embedding_index(name);
     const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
-    recover_transactions(path);
+    engine.files().recover(path);
     const TableDump order = keys_of_file(engine, e);
     if (order.keys.empty())
       log::warning(
           "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "
           "first",
           path, name);
-    loaded.emplace_back(e, read_sparse_optimizer(path, spec, order, engine.ranks().size()));
+    loaded.emplace_back(e, read_sparse_optimizer(engine.files(), path, spec, order, engine.ranks().size()));
   }
   for (const auto& [e, states] : loaded)
     engine.ranks().run([e = e, &states = states](Rank& rank) {

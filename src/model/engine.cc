@@ -7,7 +7,6 @@
 
 #include "base/checked.h"
 #include "base/log.h"
-#include "io/local_file.h"
 #include "model/graph.h"
 #include "model/passes.h"
 #include "model/readers.h"
@@ -41,12 +40,13 @@ std::string to_text(const std::vector<float>& values) {
 
 }  // namespace
 
-Engine::Engine(ModelSpec spec, ArrowOpener open_arrow)
+Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
     : spec_(std::move(spec)),
+      files_(std::move(files)),
       seed_((validate(spec_), begin_model(spec_))),
       ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
-      train_reader_(make_reader(train_reader_spec(spec_, seed_, open_arrow))),
-      eval_reader_(make_reader(eval_reader_spec(spec_, open_arrow))),
+      train_reader_(make_reader(train_reader_spec(spec_, seed_, files_, open_arrow))),
+      eval_reader_(make_reader(eval_reader_spec(spec_, files_, open_arrow))),
       labels_(spec_, (*ranks_)[0].graph()),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
@@ -148,8 +148,8 @@ void Engine::export_predictions(const std::string& prediction_file, const std::s
   }
   std::vector<float> predictions, labels;
   for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].append_predictions(predictions, labels);
-  append_to_file(prediction_file, to_text(predictions));
-  append_to_file(label_file, to_text(labels));
+  files_->append(prediction_file, to_text(predictions));
+  files_->append(label_file, to_text(labels));
 }
 
 void Engine::set_source(const std::string& source, const std::string& eval_source) {

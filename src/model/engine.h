@@ -33,7 +33,7 @@ struct TrainingStep {
 class Engine {
  public:
   // Checks the spec, plans, allocates, initialises. Sources are opened when reading starts, not here.
-  Engine(ModelSpec spec, ArrowOpener open_arrow);
+  Engine(ModelSpec spec, Files files, ArrowOpener open_arrow);
 
   void start_reading();  // both readers, for iteration mode
   TrainingStep step();
@@ -70,6 +70,7 @@ class Engine {
   std::string not_finite(bool gradients);
 
   const ModelSpec& spec() const { return spec_; }
+  const FileSystem& files() const { return *files_; }  // of data, models and predictions
   RankGroup& ranks() { return *ranks_; }
   uint64_t seed() const { return seed_; }
   int embedding_index(const std::string& name) const;  // throws not_found listing the names
@@ -77,6 +78,7 @@ class Engine {
 
  private:
   ModelSpec spec_;
+  Files files_;
   uint64_t seed_;
   std::unique_ptr<RankGroup> ranks_;
   std::unique_ptr<Reader> train_reader_, eval_reader_;

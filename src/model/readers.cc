@@ -33,7 +33,7 @@ void set_offsets(const ModelSpec& spec, ReaderSpec& reader) {
   reader.apply_offsets = !reader.slot_size_array.empty() && !one_hot && reader.format != DataFormat::norm;
 }
 
-ReaderSpec common(const ModelSpec& spec, const ArrowOpener& open_arrow) {
+ReaderSpec common(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow) {
   ReaderSpec reader;
   reader.format = spec.data.format;
   reader.label_dim = spec.input.label_dim();
@@ -44,6 +44,7 @@ ReaderSpec common(const ModelSpec& spec, const ArrowOpener& open_arrow) {
   reader.check_sum = spec.data.check_sum;
   reader.i64_keys = spec.solver.i64_input_key;
   reader.float_label_dense = spec.data.float_label_dense;
+  reader.files = files;
   reader.open_arrow = open_arrow;
   set_offsets(spec, reader);
   return reader;
@@ -51,8 +52,9 @@ ReaderSpec common(const ModelSpec& spec, const ArrowOpener& open_arrow) {
 
 }  // namespace
 
-ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOpener& open_arrow) {
-  ReaderSpec reader = common(spec, open_arrow);
+ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const Files& files,
+                             const ArrowOpener& open_arrow) {
+  ReaderSpec reader = common(spec, files, open_arrow);
   reader.source = spec.data.sources.front();
   reader.batch_size = spec.solver.batch_size;
   reader.num_samples = spec.data.num_samples;
@@ -61,8 +63,8 @@ ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOp
   return reader;
 }
 
-ReaderSpec eval_reader_spec(const ModelSpec& spec, const ArrowOpener& open_arrow) {
-  ReaderSpec reader = common(spec, open_arrow);
+ReaderSpec eval_reader_spec(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow) {
+  ReaderSpec reader = common(spec, files, open_arrow);
   reader.source = spec.data.eval_source;
   reader.batch_size = spec.solver.batch_size_eval;
   reader.num_samples = spec.data.eval_num_samples;

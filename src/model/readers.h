@@ -7,7 +7,8 @@
 namespace ctr {
 
 // How a model's data is read: batch sizes, modes, workers and key offsets.
-ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const ArrowOpener& open_arrow);
-ReaderSpec eval_reader_spec(const ModelSpec& spec, const ArrowOpener& open_arrow);
+ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const Files& files,
+                             const ArrowOpener& open_arrow);
+ReaderSpec eval_reader_spec(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow);
 
 }  // namespace ctr

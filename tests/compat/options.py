@@ -87,9 +87,11 @@ def tower(**given: Any) -> str:
 def calls(method: str, solver: dict[str, Any], *args: Any, **kwargs: Any) -> str:
     """What the engine is asked for."""
     made = model(hugectr.CreateSolver(batchsize=4, batchsize_eval=4, **solver))
-    made._engine = FakeEngine("{}", None)  # type: ignore[assignment]
+    engine = FakeEngine("{}", None)
+    made._engine = engine  # type: ignore[assignment]
     getattr(made, method)(*args, **kwargs)
-    return repr([[given for given in call if not callable(given)] for call in made._engine.calls])  # type: ignore[attr-defined]
+    made._engine = None
+    return repr([[given for given in call if not callable(given)] for call in engine.calls])
 
 
 def fitting(*, in_other_mode: bool = False) -> Call:

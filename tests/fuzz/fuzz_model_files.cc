@@ -56,13 +56,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const bool i64_keys = data.ConsumeBool();
   const ctr::fuzz::MemoryFile file(data.ConsumeRemainingBytesAsString());
   const std::string path = file.path();
-  attempt([&] { ctr::read_dense_weights(path, count); });
-  attempt([&] { ctr::read_dense_optimizer(path, e.optimizer, graph); });
-  attempt([&] { ctr::read_steps(path, {count}); });
-  attempt([&] { ctr::read_statistics(path, ctx, graph, parameters); });
+  const ctr::FileSystem& files = *ctr::local_files();
+  attempt([&] { ctr::read_dense_weights(files, path, count); });
+  attempt([&] { ctr::read_dense_optimizer(files, path, e.optimizer, graph); });
+  attempt([&] { ctr::read_steps(files, path, {count}); });
+  attempt([&] { ctr::read_statistics(files, path, ctx, graph, parameters); });
   attempt([&] {
-    const ctr::TableDump order = ctr::read_sparse(path, e, i64_keys, 1);
-    ctr::read_sparse_optimizer(path, e, order, 1);
+    const ctr::TableDump order = ctr::read_sparse(files, path, e, i64_keys, 1);
+    ctr::read_sparse_optimizer(files, path, e, order, 1);
   });
   return 0;
 }

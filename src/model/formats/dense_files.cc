@@ -61,8 +61,9 @@ std::vector<float> read_16_bit(const RandomAccessFile& file, int64_t count) {
 
 }  // namespace
 
-std::vector<float> read_dense_weights(const std::string& path, int64_t count) {
-  const LocalFile file(path);
+std::vector<float> read_dense_weights(const FileSystem& files, const std::string& path, int64_t count) {
+  const auto opened = files.open(path);
+  const RandomAccessFile& file = *opened;
   if (file.size() != 4 * count)
     fail(ErrorKind::io, "dense weights \"{}\": {} bytes, this model's {} weights need {}", path, file.size(),
          count, 4 * count);
@@ -83,12 +84,13 @@ Json describe_dense_states(const OptimizerSpec& optimizer, const Graph& graph) {
   return description;
 }
 
-std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
-                                        const Graph& graph) {
+std::vector<float> read_dense_optimizer(const FileSystem& files, const std::string& path,
+                                        const OptimizerSpec& optimizer, const Graph& graph) {
   const int64_t count = weight_count(graph), wanted = state_count(optimizer.type) * count;
-  read_description("dense optimizer states", path, describe_dense_states(optimizer, graph));
-  const LocalFile file(path);
-  const bool exact = file.size() == 4 * wanted, others = !exact && !is_ours(path);
+  read_description(files, "dense optimizer states", path, describe_dense_states(optimizer, graph));
+  const auto opened = files.open(path);
+  const RandomAccessFile& file = *opened;
+  const bool exact = file.size() == 4 * wanted, others = !exact && !is_ours(files, path);
   const bool half = others && file.size() == 2 * wanted;
   const bool twice = others && optimizer.type == OptimizerType::adagrad && file.size() == 8 * count;
   if (!exact && !half && !twice)
@@ -121,15 +123,15 @@ void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
   file.write(text.data(), text.size());
 }
 
-void read_statistics(const std::string& path, const Context& ctx, const Graph& graph,
+void read_statistics(const FileSystem& files, const std::string& path, const Context& ctx, const Graph& graph,
                      const DenseParameters& parameters) {
   const auto nodes = nodes_with_statistics(graph);
   if (nodes.empty()) return;
-  if (!exists(path)) {
+  if (!files.exists(path)) {
     log::info("no \"{}\": running statistics keep their current values", path);
     return;
   }
-  const Json document = Json::parse(local_files()->read(path, max_statistics_bytes(graph)), nullptr, false);
+  const Json document = Json::parse(files.read(path, max_statistics_bytes(graph)), nullptr, false);
   const bool usable = document.is_object() && document.contains("layers") && document["layers"].is_array();
   if (!usable) fail(ErrorKind::io, "\"{}\": not a statistics file (an object with a list \"layers\")", path);
   const Json& layers = document["layers"];

@@ -6,25 +6,24 @@
 #include <vector>
 
 #include "io/file_system.h"
-#include "io/local_file.h"
 #include "model/dense_parameters.h"
 
 namespace ctr {
 
 // Flat little-endian f32 arrays without header, in layer order.
-std::vector<float> read_dense_weights(const std::string& path, int64_t count);
+std::vector<float> read_dense_weights(const FileSystem& files, const std::string& path, int64_t count);
 // What the dense optimizer's states belong to: the optimizer and the shape of each weight.
 Json describe_dense_states(const OptimizerSpec& optimizer, const Graph& graph);
 // State tensors of one value a weight each. Of others accepts AdaGrad's doubled files and the f16 files of
 // older mixed precision too.
-std::vector<float> read_dense_optimizer(const std::string& path, const OptimizerSpec& optimizer,
-                                        const Graph& graph);
+std::vector<float> read_dense_optimizer(const FileSystem& files, const std::string& path,
+                                        const OptimizerSpec& optimizer, const Graph& graph);
 
 // Running statistics, in as many digits as they have: {"layers": [{"type", "mean", "var"}]}.
 void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
                       const DenseParameters& parameters);
 // Overwrites the statistics when the file exists; tells so in the log when it does not.
-void read_statistics(const std::string& path, const Context& ctx, const Graph& graph,
+void read_statistics(const FileSystem& files, const std::string& path, const Context& ctx, const Graph& graph,
                      const DenseParameters& parameters);
 bool has_statistics(const Graph& graph);
 

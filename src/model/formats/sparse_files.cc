@@ -49,14 +49,17 @@ int64_t count_rows(const RandomAccessFile& file, int64_t row_bytes, const Embedd
   return file.size() / row_bytes;
 }
 
-LocalFile open_part(const std::string& directory, const char* name, const EmbeddingSpec& spec) {
+std::unique_ptr<RandomAccessFile> open_part(const FileSystem& files, const std::string& directory,
+                                            const char* name, const EmbeddingSpec& spec) {
   std::string path = directory + "/" + name;
-  if (!exists(path)) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is missing", spec.name, path);
-  return LocalFile(std::move(path));
+  if (!files.exists(path)) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is missing", spec.name, path);
+  return files.open(path);
 }
 
-void read_slot_ids(const std::string& path, const EmbeddingSpec& spec, int64_t rows, TableDump& dump) {
-  const LocalFile file = open_part(path, "slot_id", spec);
+void read_slot_ids(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec, int64_t rows,
+                   TableDump& dump) {
+  const auto opened = open_part(files, path, "slot_id", spec);
+  const RandomAccessFile& file = *opened;
   const int64_t count = count_rows(file, sizeof(uint64_t), spec);
   if (count != rows)
     fail(ErrorKind::io, "embedding \"{}\": \"{}\" holds {} keys but {} slot ids", spec.name, path, rows,
@@ -64,8 +67,11 @@ void read_slot_ids(const std::string& path, const EmbeddingSpec& spec, int64_t r
   dump.slot_ids = read_array<uint64_t>(file, rows);
 }
 
-TableDump read_directory(const std::string& path, const EmbeddingSpec& spec, int world_size) {
-  const LocalFile keys = open_part(path, "key", spec), vectors = open_part(path, "emb_vector", spec);
+TableDump read_directory(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                         int world_size) {
+  const auto key_file = open_part(files, path, "key", spec),
+             vector_file = open_part(files, path, "emb_vector", spec);
+  const RandomAccessFile &keys = *key_file, &vectors = *vector_file;
   const int64_t rows = count_rows(keys, sizeof(int64_t), spec);
   const int64_t count = count_rows(vectors, spec.dim * static_cast<int64_t>(sizeof(float)), spec);
   if (count != rows)
@@ -75,19 +81,20 @@ TableDump read_directory(const std::string& path, const EmbeddingSpec& spec, int
          spec.name, path, rows, count, spec.dim);
   check_total(path, spec, rows, world_size);
   TableDump dump;
-  if (is_localized(spec)) read_slot_ids(path, spec, rows, dump);
+  if (is_localized(spec)) read_slot_ids(files, path, spec, rows, dump);
   dump.keys = read_array<int64_t>(keys, rows);
   dump.vectors = read_array<float>(vectors, rows * spec.dim);
   return dump;
 }
 
 // Releases before 3.1: records of key (4 or 8 bytes), slot id (8, localized types), vector.
-TableDump read_single_file(const std::string& path, const EmbeddingSpec& spec, bool i64_keys,
-                           int world_size) {
+TableDump read_single_file(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                           bool i64_keys, int world_size) {
   const size_t key_bytes = i64_keys ? 8 : 4, slot_bytes = is_localized(spec) ? 8 : 0;
   const size_t vector_bytes = static_cast<size_t>(spec.dim) * sizeof(float);
   const size_t record = key_bytes + slot_bytes + vector_bytes;
-  const LocalFile file(path);
+  const auto opened = files.open(path);
+  const RandomAccessFile& file = *opened;
   const auto size = static_cast<size_t>(file.size());
   if (size == 0) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is empty", spec.name, path);
   if (size % record != 0)
@@ -176,11 +183,12 @@ void write_sparse_directory(const Transaction::CreateFile& create, const Embeddi
   slots->close();
 }
 
-TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys, int world_size) {
-  if (!exists(path))
+TableDump read_sparse(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                      bool i64_keys, int world_size) {
+  if (!files.exists(path))
     fail(ErrorKind::io, "embedding \"{}\": sparse model \"{}\" does not exist", spec.name, path);
-  TableDump dump = is_directory(path) ? read_directory(path, spec, world_size)
-                                      : read_single_file(path, spec, i64_keys, world_size);
+  TableDump dump = files.is_directory(path) ? read_directory(files, path, spec, world_size)
+                                            : read_single_file(files, path, spec, i64_keys, world_size);
   check_rows(path, spec, dump, i64_keys);
   check_ranks_hold(path, spec, dump, world_size);
   check_unique(path, spec, dump);

@@ -6,7 +6,6 @@
 
 #include "embedding/embedding.h"
 #include "io/file_system.h"
-#include "io/local_file.h"
 
 namespace ctr {
 
@@ -19,7 +18,8 @@ void write_sparse_directory(const Transaction::CreateFile& create, const Embeddi
                             const RankDumps& ranks);
 // The same, or the single file of releases before 3.1. Checks sizes before anything is read, key range,
 // slots, doubles and that every rank can hold its part; names file and row.
-TableDump read_sparse(const std::string& path, const EmbeddingSpec& spec, bool i64_keys, int world_size);
+TableDump read_sparse(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                      bool i64_keys, int world_size);
 
 // 0 where the embedding keeps no slots.
 int64_t slot_of(const TableDump& dump, size_t row);

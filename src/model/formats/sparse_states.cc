@@ -35,8 +35,9 @@ bool is_order_of(int world_size, const EmbeddingSpec& spec, const TableDump& ord
   return true;
 }
 
-StateLayout layout_of(const std::string& path, int64_t bytes, const EmbeddingSpec& spec,
-                      const TableDump& order, int world_size, const Json& description) {
+StateLayout layout_of(const FileSystem& files, const std::string& path, int64_t bytes,
+                      const EmbeddingSpec& spec, const TableDump& order, int world_size,
+                      const Json& description) {
   constexpr int kMaxRanks = 4096;
   std::vector<int> candidates{world_size};
   if (description.is_null()) {
@@ -46,7 +47,7 @@ StateLayout layout_of(const std::string& path, int64_t bytes, const EmbeddingSpe
     candidates = {ranks.get<int>()};
   }
   std::vector<int> widths{4};
-  if (!is_ours(path)) widths.push_back(2);
+  if (!is_ours(files, path)) widths.push_back(2);
   for (const int width : widths)
     for (const int n : candidates)
       if (bytes == state_values(spec, n) * width && (n == 1 || is_order_of(n, spec, order)))
@@ -143,10 +144,11 @@ void check_description(const std::string& path, const EmbeddingSpec& spec, const
 }
 
 // The optimizer's step, and the last step of each row where the optimizer needs it.
-int64_t read_sparse_steps(const std::string& path, const EmbeddingSpec& spec, TableDump& dump) {
+int64_t read_sparse_steps(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                          TableDump& dump) {
   std::vector<int64_t> counts{1};
   if (is_lazy(spec)) counts.push_back(1 + std::ssize(dump.keys));
-  const std::vector<int64_t> steps = read_steps(path, counts);
+  const std::vector<int64_t> steps = read_steps(files, path, counts);
   const int64_t step = steps.empty() ? 0 : steps[0], latest = std::max<int64_t>(step, 1);
   if (!is_lazy(spec)) return step;
   dump.last_steps.assign(dump.keys.size(), latest);  // other updates leave no row behind
@@ -186,17 +188,20 @@ Json describe_sparse_states(const EmbeddingSpec& spec, const TableDump& order, i
   return description;
 }
 
-SparseStates read_sparse_optimizer(const std::string& path, const EmbeddingSpec& spec, const TableDump& order,
-                                   int world_size) {
-  const Json description = read_description(fmt::format("embedding \"{}\": optimizer states", spec.name),
-                                            path, describe_embedding_states(spec));
+SparseStates read_sparse_optimizer(const FileSystem& files, const std::string& path,
+                                   const EmbeddingSpec& spec, const TableDump& order, int world_size) {
+  const Json description =
+      read_description(files, fmt::format("embedding \"{}\": optimizer states", spec.name), path,
+                       describe_embedding_states(spec));
   if (!description.is_null()) check_description(path, spec, order, description);
-  const LocalFile file(path);
+  const auto opened = files.open(path);
+  const RandomAccessFile& file = *opened;
   SparseStates result{{order.keys, order.slot_ids, {}, {}, {}}, 0};
   TableDump& dump = result.dump;
-  result.optimizer_step = read_sparse_steps(path + ".step", spec, dump);
+  result.optimizer_step = read_sparse_steps(files, path + ".step", spec, dump);
   if (spec.type == EmbeddingType::localized_one_hot && file.size() == 0) return result;
-  const auto [saved_ranks, value_bytes] = layout_of(path, file.size(), spec, order, world_size, description);
+  const auto [saved_ranks, value_bytes] =
+      layout_of(files, path, file.size(), spec, order, world_size, description);
   if (value_bytes == 2) log::info("\"{}\": read as 16-bit values", path);
   const std::vector<int64_t> rows = rows_of_keys(path, spec, order, saved_ranks);
   for (int s = 0; s < state_count(spec.optimizer.type); ++s) {

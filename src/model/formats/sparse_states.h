@@ -21,7 +21,7 @@ struct SparseStates {
 // States, f32 or (older mixed precision) f16, and the step counters beside them. `order` lists keys (and
 // slots) of the sparse model that belongs to the file, as saved. Where no description says the number of
 // ranks at that time, it follows from the size; `world_size` is tried first.
-SparseStates read_sparse_optimizer(const std::string& path, const EmbeddingSpec& spec, const TableDump& order,
-                                   int world_size);
+SparseStates read_sparse_optimizer(const FileSystem& files, const std::string& path,
+                                   const EmbeddingSpec& spec, const TableDump& order, int world_size);
 
 }  // namespace ctr

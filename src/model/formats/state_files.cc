@@ -34,9 +34,10 @@ void write_description(OutputFile& file, const Json& description) {
   file.write(text.data(), text.size());
 }
 
-Json read_description(const std::string& what, const std::string& path, const Json& expected) {
+Json read_description(const FileSystem& files, const std::string& what, const std::string& path,
+                      const Json& expected) {
   const std::string name = description_of(path);
-  if (!exists(name)) {
+  if (!files.exists(name)) {
     if (expected["state_tensors"] != 0)
       log::warning(
           "{} \"{}\": no \"{}\" says what they belong to (first releases wrote none); taken as {}'s, whose "
@@ -45,7 +46,7 @@ Json read_description(const std::string& what, const std::string& path, const Js
           what, path, name, expected["optimizer"].get<std::string>());
     return nullptr;
   }
-  Json description = Json::parse(local_files()->read(name, kMaxDescriptionBytes), nullptr, false);
+  Json description = Json::parse(files.read(name, kMaxDescriptionBytes), nullptr, false);
   if (!description.is_object() || !description.contains("format"))
     fail(ErrorKind::io, "\"{}\": not a description of optimizer states", name);
   for (const auto& [key, ours] : expected.items())
@@ -55,7 +56,9 @@ Json read_description(const std::string& what, const std::string& path, const Js
   return description;
 }
 
-bool is_ours(const std::string& path) { return exists(path + ".step") || exists(description_of(path)); }
+bool is_ours(const FileSystem& files, const std::string& path) {
+  return files.exists(path + ".step") || files.exists(description_of(path));
+}
 
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
                   std::span<const float> values) {
@@ -75,9 +78,11 @@ void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& row
   write_array(file, rows);
 }
 
-std::vector<int64_t> read_steps(const std::string& path, const std::vector<int64_t>& counts) {
-  if (!exists(path)) return {};
-  const LocalFile file(path);
+std::vector<int64_t> read_steps(const FileSystem& files, const std::string& path,
+                                const std::vector<int64_t>& counts) {
+  if (!files.exists(path)) return {};
+  const auto opened = files.open(path);
+  const RandomAccessFile& file = *opened;
   if (std::find(counts.begin(), counts.end(), file.size() / 8) == counts.end() || file.size() % 8 != 0)
     fail(ErrorKind::io,
          "step counters \"{}\": {} bytes, expected {}; were they saved by another model or optimizer?", path,

@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "io/file_system.h"
-#include "io/local_file.h"
 #include "optim/rules.h"
 
 namespace ctr {
@@ -21,10 +20,11 @@ Json describe_optimizer(const OptimizerSpec& optimizer);
 void write_description(OutputFile& file, const Json& description);
 // The description beside `path`; null, with a warning, where there is none. Throws unless it agrees with all
 // that `expected` says. `what` begins the error.
-Json read_description(const std::string& what, const std::string& path, const Json& expected);
+Json read_description(const FileSystem& files, const std::string& what, const std::string& path,
+                      const Json& expected);
 
 // True when a side file says that a release of ours wrote `path`. Others wrote 16-bit states and longer ones.
-bool is_ours(const std::string& path);
+bool is_ours(const FileSystem& files, const std::string& path);
 
 // Refuses values that tensor `s` of this optimizer's states cannot have.
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
@@ -33,6 +33,7 @@ void check_states(const std::string& path, const OptimizerSpec& optimizer, int s
 // Step counters beside an optimizer file: i64, the optimizer's step first. Missing: none. Their number must
 // be one of `counts`.
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows);
-std::vector<int64_t> read_steps(const std::string& path, const std::vector<int64_t>& counts);
+std::vector<int64_t> read_steps(const FileSystem& files, const std::string& path,
+                                const std::vector<int64_t>& counts);
 
 }  // namespace ctr
