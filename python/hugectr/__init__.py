@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train and serve click-through-rate models."""
 
+import importlib as _importlib
+from types import ModuleType as _ModuleType
+
 from hugectr import machine as machine  # first: code built for a newer processor does not even load
 
 with machine.interrupts_held_back():
@@ -11,7 +14,6 @@ from hugectr import data as data
 from hugectr import enums as enums
 from hugectr import inference as inference
 from hugectr import log as log
-from hugectr import tools as tools
 from hugectr import unsupported as unsupported
 from hugectr.callbacks import BestCheckpoint as BestCheckpoint
 from hugectr.callbacks import EarlyStopping as EarlyStopping
@@ -57,3 +59,14 @@ globals().update(enums.members())
 globals().update({**unsupported.SESSION, **unsupported.TRAINING_CACHE, **unsupported.COLLECTION})
 
 log.install()
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """`hugectr.tools` when it is first used: it brings pyarrow and pandas in, which models need not."""
+    if name != "tools":
+        raise AttributeError(f"module 'hugectr' has no attribute {name!r}")
+    return _importlib.import_module("hugectr.tools")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "tools"})

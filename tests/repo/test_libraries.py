@@ -168,3 +168,15 @@ def test_a_plugin_that_does_not_fit(tmp_path: Path, plugin: object, problem: str
     last = device_with(tmp_path / "forced", plugin(), HUGECTR_DEVICE="cuda").splitlines()[-1]
     assert last.startswith("hugectr.errors.DeviceError: HUGECTR_DEVICE=cuda, but the back end does not load: ")
     assert problem in last
+
+
+IMPORT = """
+import sys, hugectr
+heavy = {"pyarrow", "pandas", "polars", "tqdm"} & set(sys.modules)
+assert not heavy, heavy
+assert "tools" in dir(hugectr) and hugectr.tools.to_parquet and not hasattr(hugectr, "tool")
+"""
+
+
+def test_importing_brings_no_more_in_than_models_need() -> None:
+    subprocess.run([sys.executable, "-c", IMPORT], check=True)
