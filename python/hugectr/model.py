@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import weakref
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from hugectr import _core, idle, progress, spec
 from hugectr.arguments import Arguments, FilePath, converted
 from hugectr.callbacks import History, Observer, require_callbacks
 from hugectr.data import DataSourceParams
-from hugectr.enums import Error_t, Tensor_t
+from hugectr.enums import DataReaderType_t, Error_t, Tensor_t
 from hugectr.errors import HugectrError, InvalidArgumentError, UnsupportedError
 from hugectr.graph import Graph
 from hugectr.layers import DenseLayer, GroupDenseLayer, Input, SparseEmbedding
@@ -42,10 +43,13 @@ def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     return args, kwargs
 
 
-def _open_arrow(file: _core.DataFile, columns: list[tuple[int, str]]) -> Any:
-    from hugectr import arrow  # here, because it brings pyarrow in and only Parquet data need that
-
-    return arrow.open_stream(file, columns)
+def _arrow_opener(kind: DataReaderType_t) -> Optional[Callable[..., Any]]:
+    """What opens Parquet files. Only they need pyarrow; it is imported on this thread, and not by the first thread that
+    opens a file, because a process forked meanwhile could not import it any more."""
+    if kind is not DataReaderType_t.Parquet:
+        return None
+    arrow = importlib.import_module("hugectr.arrow")
+    return lambda file, columns: arrow.open_stream(file, columns)
 
 
 def _require_local(data_source_params: Optional[DataSourceParams]) -> None:
@@ -96,6 +100,7 @@ class Model:
         self._graph = Graph(
             spec.solver_spec(solver), spec.reader_spec(reader_params, solver), spec.optimizer_spec(opt_params)
         )
+        self._open_arrow = _arrow_opener(reader_params.data_reader_type)
         self._engine: Optional[_core.Engine] = None
         _live.add(self)
 
@@ -135,7 +140,7 @@ class Model:
         self._graph.check_complete("compile")
         self._graph.weigh_losses(loss_names, loss_weights)
         _core.log_plain(f"HugeCTR Version: {_core.version}")
-        self._engine = _core.Engine(self._graph.text(), _open_arrow)
+        self._engine = _core.Engine(self._graph.text(), self._open_arrow)
 
     def summary(self) -> None:
         """Prints inputs, layers and their output shapes; before :meth:`compile`, shapes are not known yet."""
