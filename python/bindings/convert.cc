@@ -6,6 +6,7 @@
 #include "convert/criteo.h"
 #include "gil.h"
 #include "path.h"
+#include "remote.h"
 
 namespace {
 
@@ -25,7 +26,7 @@ nb::tuple criteo_to_raw(const Path& text, const Path& raw, const nb::object& pro
   ctr::Converted done;
   {
     const WithoutGil released;
-    done = ctr::criteo_to_raw(*ctr::local_files(), text, raw, conversion(progress));
+    done = ctr::criteo_to_raw(*files(), text, raw, conversion(progress));
   }
   return as_tuple(done);
 }
@@ -35,7 +36,7 @@ nb::tuple criteo_to_norm(const Path& text, const Path& prefix, const Path& file_
   ctr::Converted done;
   {
     const WithoutGil released;
-    done = ctr::criteo_to_norm(*ctr::local_files(), text, {prefix, file_list, wide_keys, files_per_list},
+    done = ctr::criteo_to_norm(*files(), text, {prefix, file_list, wide_keys, files_per_list},
                                conversion(progress));
   }
   return as_tuple(done);

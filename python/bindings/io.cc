@@ -10,8 +10,8 @@
 #include "bind.h"
 #include "data_file.h"
 #include "gil.h"
-#include "io/local_transaction.h"
 #include "path.h"
+#include "remote.h"
 
 namespace {
 
@@ -19,14 +19,14 @@ nb::bytes read_file(const Path& path, int64_t max_bytes) {
   std::string content;
   {
     const WithoutGil released;
-    content = ctr::local_files()->read(path, max_bytes);
+    content = files()->read(path, max_bytes);
   }
   return nb::bytes(content.data(), content.size());
 }
 
 void write_file(const Path& path, const nb::iterable& chunks) {
   const WithoutGil released;
-  ctr::write_atomically(path, [&](ctr::OutputFile& file) {
+  files()->write(path, [&](ctr::OutputFile& file) {
     const WithGil gil;
     for (const nb::handle chunk : chunks) {
       const auto bytes = nb::cast<nb::bytes>(chunk);
@@ -36,24 +36,24 @@ void write_file(const Path& path, const nb::iterable& chunks) {
   });
 }
 
-void replace_files(const Path& name, const std::vector<std::pair<Path, nb::bytes>>& files) {
+void replace_files(const Path& name, const std::vector<std::pair<Path, nb::bytes>>& replaced) {
   struct View {
     const void* data;
     size_t size;
   };
   std::vector<View> contents;  // read without the interpreter's lock
-  for (const auto& [path, content] : files) contents.push_back({content.data(), content.size()});
+  for (const auto& [path, content] : replaced) contents.push_back({content.data(), content.size()});
   const WithoutGil released;
-  ctr::LocalTransaction transaction(name);
-  for (size_t i = 0; i < files.size(); ++i)
-    transaction.add_file(files[i].first,
-                         [&](ctr::OutputFile& file) { file.write(contents[i].data, contents[i].size); });
-  transaction.commit();
+  const auto transaction = files()->begin(name);
+  for (size_t i = 0; i < replaced.size(); ++i)
+    transaction->add_file(replaced[i].first,
+                          [&](ctr::OutputFile& file) { file.write(contents[i].data, contents[i].size); });
+  transaction->commit();
 }
 
 void recover_files(const Path& path) {
   const WithoutGil released;
-  ctr::recover_transactions(path);
+  files()->recover(path);
 }
 
 nb::bytes read_at(const DataFile& self, int64_t offset, int64_t bytes) {
@@ -66,7 +66,7 @@ nb::bytes read_at(const DataFile& self, int64_t offset, int64_t bytes) {
   return nb::bytes(content.data(), content.size());
 }
 
-DataFile open_file(const Path& path) { return {ctr::local_files()->open(path)}; }
+DataFile open_file(const Path& path) { return {files()->open(path)}; }
 
 Path path_of(const DataFile& self) { return Path{self.file->path()}; }
 
@@ -81,8 +81,20 @@ void bind_io(nb::module_& m) {
           "is_local", [](const DataFile& self) { return self.file->is_local(); },
           "Whether the system knows the file by its path.")
       .def("read_at", &read_at, nb::arg("offset"), nb::arg("bytes"), "Fewer bytes only where the file ends.");
-  m.def("open_file", &open_file, nb::arg("path"),
-        "Opens a file of this machine; a pipe or device is an error.");
+  m.def("open_file", &open_file, nb::arg("path"), "Opens a file; a pipe or device is an error.");
+  m.def(
+      "list_folder",
+      [](const Path& path) {
+        std::vector<std::string> names;
+        {
+          const WithoutGil released;
+          if (files()->is_directory(path)) names = files()->list(path);
+        }
+        std::vector<Path> paths;
+        for (std::string& name : names) paths.push_back({std::move(name)});
+        return paths;
+      },
+      nb::arg("path"), "Names in a folder, ascending; none where it is no folder.");
   m.def("read_file", &read_file, nb::arg("path"), nb::arg("max_bytes"),
         "The content of a file. A pipe or device, and more bytes than that, are errors.");
   m.def("write_file", &write_file, nb::arg("path"), nb::arg("chunks"),

@@ -22,6 +22,7 @@
 #include "model/graph.h"
 #include "model/summary.h"
 #include "path.h"
+#include "remote.h"
 #include "shared_engine.h"
 
 namespace {
@@ -111,8 +112,7 @@ std::shared_ptr<SharedEngine> make_engine(const std::string& spec, nb::object op
   ctr::ArrowOpener opener = arrow_opener(std::move(open_arrow));
   const Work work;
   const WithoutGil released;
-  auto engine =
-      std::make_unique<ctr::Engine>(ctr::spec_from_json(spec), ctr::local_files(), std::move(opener));
+  auto engine = std::make_unique<ctr::Engine>(ctr::spec_from_json(spec), files(), std::move(opener));
   return {new SharedEngine(std::move(engine)), destroy};
 }
 

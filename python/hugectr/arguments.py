@@ -7,7 +7,8 @@ array; ``dict[K, V]`` any mapping; ``Optional[T]`` also None, meaning unset; an 
 instances. NumPy scalars count as the Python type they stand for. Containers are copied.
 
 ``FilePath`` takes what ``str`` takes, of any bytes, and expands ``~`` and ``~user``; a colon is a character like
-others, but ``scheme://`` begins the address of another file system. ``Seed`` and ``Double`` are the wider numbers.
+others, but ``scheme://`` begins the address of a file elsewhere. ``LocalPath`` is for files of this machine. ``Seed``
+and ``Double`` are the wider numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import collections.abc
 import difflib
 import enum
 import functools
+import importlib
 import inspect
 import math
 import operator
@@ -34,6 +36,7 @@ AnyRecord = TypeVar("AnyRecord", bound="Record")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 FilePath = Annotated[str, "path"]
+LocalPath = Annotated[str, "local path"]
 Seed = Annotated[int, "seed"]  # up to 2^64 - 1
 Double = Annotated[float, "64 bits"]
 
@@ -117,7 +120,7 @@ def _to_text(value: Any) -> str:
     return text
 
 
-def _to_path(value: Any) -> str:
+def _to_path(value: Any, is_local: bool = False) -> str:
     text = str(os.fsdecode(value))
     try:
         is_path = b"\0" not in os.fsencode(text)
@@ -126,8 +129,10 @@ def _to_path(value: Any) -> str:
     if not is_path:
         raise Mismatch("a path, which has no NUL characters", value, error=InvalidArgumentError)
     if _SCHEME.match(text):
-        raise Mismatch("the path of a local file (other file systems are not supported yet)", value,
-                       error=UnsupportedError)  # fmt: skip
+        if is_local:
+            raise Mismatch("the path of a file of this machine", value, error=UnsupportedError)
+        importlib.import_module("hugectr.remote").require_known(text)
+        return text
     expanded = os.path.expanduser(text)
     if expanded == text and text.startswith("~"):
         raise Mismatch('a path whose user is known ("./~" begins a name with "~")', value, error=InvalidArgumentError)
@@ -142,6 +147,7 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {
     Double: _to_double,
     str: _to_text,
     FilePath: _to_path,
+    LocalPath: lambda value: _to_path(value, is_local=True),
 }
 
 

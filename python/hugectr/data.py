@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where data and models live. Only the local file system is supported yet."""
+"""Where data and models live, as releases from 3.4 say it. A path with a ``scheme://`` says it by itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ import inspect
 from collections.abc import Sequence
 
 from hugectr import idle
-from hugectr.arguments import FilePath, converted
+from hugectr.arguments import FilePath, LocalPath, convert, converted
 from hugectr.enums import DataSourceType_t
-from hugectr.errors import UnsupportedError
+from hugectr.errors import InvalidArgumentError
+from hugectr.files import copy_files
+
+_PAIRS = {
+    f"hdfs_{what}": f"local_{what}"
+    for what in (
+        "train_source", "train_filelist", "eval_source", "eval_filelist", "dense_model", "dense_opt_states",
+        "sparse_model", "sparse_opt_states", "model_home",
+    )
+}  # fmt: skip
 
 
 class DataSourceParams:
@@ -18,7 +27,7 @@ class DataSourceParams:
     Every parameter is a read-write attribute of the same name.
 
     Args:
-        use_hdfs: Whether paths are HDFS paths (not supported yet).
+        use_hdfs: Whether paths are HDFS paths; reading them needs the package hdfs-native.
         namenode: Host of the HDFS name node.
         port: Port of the name node.
         source: File system, in the spelling of release 4.0; ``DataSourceType_t.HDFS`` equals ``use_hdfs=True``.
@@ -29,6 +38,10 @@ class DataSourceParams:
         local_sparse_opt_states, hdfs_model_home, local_model_home:
             Paths of release 3.4.
     """
+
+    namenode: str
+    port: int
+    server: str
 
     @converted()
     def __init__(
@@ -62,18 +75,40 @@ class DataSourceParams:
         self.use_hdfs = use_hdfs or source is DataSourceType_t.HDFS
         self.source = source
 
-    def require_local(self) -> None:
-        """Raises UnsupportedError unless the local file system is meant."""
-        if self.use_hdfs or self.source is not DataSourceType_t.Local:
-            raise UnsupportedError("DataSourceParams: only the local file system is supported yet, not HDFS or S3")
+    def address(self, path: str) -> str:
+        """The path as the file system of these parameters has it; one with a scheme of its own stays as it is."""
+        self._warn_about_idle()
+        return self._address(path)
+
+    def _address(self, path: str) -> str:
+        kind = self._kind()
+        if kind is DataSourceType_t.Local or not path or "://" in path:
+            return path
+        if kind is DataSourceType_t.Other:
+            raise InvalidArgumentError(f'DataSourceParams: with source=Other, paths begin with scheme://, got "{path}"')
+        place = f"hdfs://{self._host()}:{self.port}" if kind is DataSourceType_t.HDFS else "s3:/"
+        address: str = convert(FilePath, f"{place}/{path.lstrip('/')}")
+        return address
+
+    def _kind(self) -> DataSourceType_t:
+        return DataSourceType_t.HDFS if self.use_hdfs else self.source
+
+    def _host(self) -> str:
+        return self.namenode if self.namenode != "localhost" else self.server
+
+    def _warn_about_idle(self) -> None:
         parameters = inspect.signature(DataSourceParams).parameters.values()
         defaults = {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in parameters}
         given = [name for name, default in defaults.items() if getattr(self, name) != default]
-        idle.warn("DataSourceParams()", given, "on the local file system")
+        paths = [name for name in given if name in _PAIRS or name in _PAIRS.values()]
+        idle.warn("DataSourceParams()", paths, "here: only DataSource.move_to_local() reads them")
+        if self._kind() is DataSourceType_t.Local:
+            host = [name for name in given if name in ("namenode", "port", "server")]
+            idle.warn("DataSourceParams()", host, "on the local file system")
 
 
 class DataSource:
-    """Moves files from another file system to the local one (not supported yet).
+    """Copies files from another file system to the local one.
 
     Args:
         data_source_params: The file system.
@@ -84,10 +119,36 @@ class DataSource:
         self.data_source_params = data_source_params
 
     @converted()
-    def move_to_local(self, hdfs_path: str = "", local_path: FilePath = "") -> None:
+    def move_to_local(self, hdfs_path: FilePath = "", local_path: LocalPath = "") -> None:
         """Copies `hdfs_path` to `local_path`; without arguments, every configured HDFS path to its local one.
 
+        Args:
+            hdfs_path: A file or a folder with files; it stays where it is.
+            local_path: Its new name, which is replaced as a whole or not at all.
+
         Raises:
-            UnsupportedError: always; no remote file system is supported yet.
+            FileError: A file cannot be read or written.
+            InvalidArgumentError: Only one of the paths is given, or none is configured.
         """
-        raise UnsupportedError("DataSource.move_to_local(): HDFS is not supported yet")
+        params = self.data_source_params
+        if bool(hdfs_path) != bool(local_path):
+            raise InvalidArgumentError("DataSource.move_to_local(): needs both paths, or neither")
+        pairs = [(hdfs_path, local_path)] if hdfs_path else _configured(params)
+        if not pairs:
+            raise InvalidArgumentError(
+                "DataSource.move_to_local(): DataSourceParams has no hdfs_* path with a local one"
+            )
+        for source, target in pairs:
+            copy_files(params._address(source), target)
+
+
+def _configured(params: DataSourceParams) -> list[tuple[str, str]]:
+    pairs = []
+    for remote, local in _PAIRS.items():
+        sources, targets = getattr(params, remote), getattr(params, local)
+        if isinstance(sources, str):
+            sources, targets = [sources], [targets]
+        if len(sources) != len(targets):
+            raise InvalidArgumentError(f"DataSourceParams: {len(sources)} of {remote}, but {len(targets)} of {local}")
+        pairs += [(source, target) for source, target in zip(sources, targets) if source and target]
+    return pairs

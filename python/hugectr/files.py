@@ -13,6 +13,8 @@ from typing import BinaryIO, Optional, Union
 from hugectr import _core
 from hugectr.errors import FileError, HugectrError
 
+_COPIED_BYTES = 8 << 20
+
 PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
@@ -24,6 +26,19 @@ def read_file(path: PathLike, max_bytes: int) -> bytes:
 def replace_file(path: PathLike, content: Iterable[bytes]) -> None:
     """Writes a file as a whole or not at all, from pieces that may be made meanwhile."""
     _core.write_file(os.fsdecode(path), content)
+
+
+def copy_files(source: str, target: str) -> None:
+    """Copies a file, or the files of a folder, from anywhere to anywhere."""
+    names = _core.list_folder(source)
+    for name in names:
+        copy_files(f"{source}/{name}", f"{target}/{name}")
+    if not names:
+        if "://" not in target:
+            make_folder(os.path.dirname(target) or ".")
+        file = _core.open_file(source)
+        pieces = range(0, file.size, _COPIED_BYTES)
+        replace_file(target, (file.read_at(at, _COPIED_BYTES) for at in pieces))
 
 
 def require_regular(path: PathLike) -> None:

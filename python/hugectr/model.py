@@ -52,9 +52,10 @@ def _arrow_opener(kind: DataReaderType_t) -> Optional[Callable[..., Any]]:
     return lambda file, columns: arrow.open_stream(file, columns)
 
 
-def _require_local(data_source_params: Optional[DataSourceParams]) -> None:
-    if data_source_params is not None:
-        data_source_params.require_local()
+def _address(path: str, *data_source_params: Optional[DataSourceParams]) -> str:
+    """Where the first given parameters say that the path is."""
+    given = next((params for params in data_source_params if params is not None), None)
+    return given.address(path) if given else path
 
 
 class Model:
@@ -209,7 +210,7 @@ class Model:
             eval_interval: Iterations between two evaluations of ``max_eval_batches`` batches; 0 switches them off.
             snapshot: Iterations between two snapshots; 0 switches them off.
             snapshot_prefix: Start of the snapshots' file names, see :meth:`save_params_to_files`.
-            data_source_params: File system; only the local one is supported yet.
+            data_source_params: File system of the paths, where it is not the solver's.
             callbacks: Told how it goes on, after those of :func:`hugectr.CreateSolver`; see
                 :class:`hugectr.TrainingCallback`, :class:`hugectr.EarlyStopping`, :class:`hugectr.BestCheckpoint`.
 
@@ -223,7 +224,7 @@ class Model:
                 label is none that the loss takes.
             FileError: Data is missing or damaged, or a snapshot cannot be written.
         """
-        _require_local(data_source_params)
+        snapshot_prefix = _address(snapshot_prefix, data_source_params, self._solver.data_source_params)
         engine = self._compiled("fit")
         unused = {"num_epochs": num_epochs > 0} if self._solver.repeat_dataset else {"max_iter": max_iter != 2000}
         mode = "iteration mode (repeat_dataset=True)" if self._solver.repeat_dataset else "epoch mode"
@@ -396,7 +397,7 @@ class Model:
         """
         if iter < 0:
             raise InvalidArgumentError(f"Model.save_params_to_files(): iter must not be negative, got {iter}")
-        self._compiled("save_params_to_files").save(prefix, iter)
+        self._compiled("save_params_to_files").save(_address(prefix, self._solver.data_source_params), iter)
         return Error_t.Success
 
     @converted()
@@ -408,8 +409,8 @@ class Model:
         Raises:
             FileError: The file is missing or belongs to another model.
         """
-        _require_local(data_source_params)
-        self._compiled("load_dense_weights").load_dense(dense_model_file)
+        path = _address(dense_model_file, data_source_params, self._solver.data_source_params)
+        self._compiled("load_dense_weights").load_dense(path)
 
     @converted()
     def load_dense_optimizer_states(
@@ -420,8 +421,8 @@ class Model:
         Raises:
             FileError: The file is missing or belongs to another model.
         """
-        _require_local(data_source_params)
-        self._compiled("load_dense_optimizer_states").load_dense_optimizer(dense_opt_states_file)
+        path = _address(dense_opt_states_file, data_source_params, self._solver.data_source_params)
+        self._compiled("load_dense_optimizer_states").load_dense_optimizer(path)
 
     @converted(aliases={"sparse_embedding_files_map": "sparse_embedding_files"})
     def load_sparse_weights(
@@ -434,15 +435,14 @@ class Model:
         Args:
             sparse_embedding_files: One path per embedding in the order they were added, or a dictionary from
                 embedding name to path for some of them (also spelled ``sparse_embedding_files_map``).
-            data_source_params: File system; only the local one is supported yet.
+            data_source_params: File system of the paths, where it is not the solver's.
 
         Raises:
             InvalidArgumentError: The list has another length.
             NotFoundError: No embedding has that name.
             FileError: A file is missing or does not fit the embedding.
         """
-        _require_local(data_source_params)
-        files = self._by_embedding("load_sparse_weights", sparse_embedding_files)
+        files = self._by_embedding("load_sparse_weights", sparse_embedding_files, data_source_params)
         self._compiled("load_sparse_weights").load_sparse(files)
 
     @converted(aliases={"sparse_opt_states_files_map": "sparse_opt_states_files"})
@@ -452,8 +452,7 @@ class Model:
         data_source_params: Optional[DataSourceParams] = None,
     ) -> None:
         """Loads optimizer states of embeddings; arguments and errors as in :meth:`load_sparse_weights`."""
-        _require_local(data_source_params)
-        files = self._by_embedding("load_sparse_optimizer_states", sparse_opt_states_files)
+        files = self._by_embedding("load_sparse_optimizer_states", sparse_opt_states_files, data_source_params)
         self._compiled("load_sparse_optimizer_states").load_sparse_optimizer(files)
 
     @converted()
@@ -506,13 +505,15 @@ class Model:
         kind = DataReader64 if self._solver.i64_input_key else DataReader32
         return kind(lambda: self._compiled("get_data_reader_train"), is_training)
 
-    def _by_embedding(self, method: str, files: Union[Sequence[str], dict[str, str]]) -> dict[str, str]:
-        if isinstance(files, dict):
-            return files
-        names = self._graph.embedding_names()
-        if len(files) != len(names):
-            raise InvalidArgumentError(f"Model.{method}(): {len(files)} files for {len(names)} embeddings")
-        return dict(zip(names, files))
+    def _by_embedding(
+        self, method: str, files: Union[Sequence[str], dict[str, str]], params: Optional[DataSourceParams]
+    ) -> dict[str, str]:
+        if not isinstance(files, dict):
+            names = self._graph.embedding_names()
+            if len(files) != len(names):
+                raise InvalidArgumentError(f"Model.{method}(): {len(files)} files for {len(names)} embeddings")
+            files = dict(zip(names, files))
+        return {name: _address(path, params, self._solver.data_source_params) for name, path in files.items()}
 
 
 ModelPerfExt = Model  # releases 3.3 to 3.8 had a second class for the DLRM benchmark

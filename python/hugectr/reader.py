@@ -74,7 +74,7 @@ class DataReaderParams(Record):
             order of samples depends on it, and not on the number of devices.
         slot_size_array: Keys of each slot; their running sum is added to the keys of a Parquet data set.
         async_param: Settings of RawAsync.
-        data_source_params: File system; only the local one is supported yet.
+        data_source_params: File system of the paths, where it is not the solver's.
         read_file_sequentially: Of no effect: the order of samples is always deterministic.
         drop_incomplete_batch: What becomes of batches that the end of the data leaves incomplete (epoch mode). True
             leaves them out of training and evaluation, False uses the samples that there are. None, the default,

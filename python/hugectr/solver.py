@@ -192,7 +192,7 @@ def CreateSolver(
         use_embedding_collection: Not supported yet.
         is_dlrm: Allows the options that are restricted to the DLRM benchmark.
         kafka_brockers: Message queue for incremental models (also spelled ``kafka_brokers``).
-        data_source_params: File system of data and models; only the local one is supported yet.
+        data_source_params: File system of the paths of data and models.
         drop_incomplete_batch: The same as in :class:`hugectr.DataReaderParams`, where releases from 3.8 have it.
         training_callbacks: Objects of :class:`hugectr.TrainingCallback`, told by every :meth:`hugectr.Model.fit`.
         mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16" (on a CPU, even where it is slower), or

@@ -55,8 +55,6 @@ def solver_spec(solver: Solver) -> Plain:
     """Arguments of CreateSolver by name, as far as the core takes them; refuses what no back end can do yet."""
     if not solver.values():
         raise InvalidArgumentError("Model(): the solver is empty; make it with CreateSolver()")
-    if solver.data_source_params is not None:
-        solver.data_source_params.require_local()
     if len(solver.vvgpu) > 1:
         raise UnsupportedError(
             f"CreateSolver(): vvgpu={solver.vvgpu} has several rows: several nodes are not supported yet"
@@ -82,8 +80,6 @@ def _drop_incomplete_batch(of_reader: Optional[bool], of_solver: Optional[bool])
 
 def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Plain:
     """Arguments of DataReaderParams by name, what the solver says of reading, and what RawAsync files always are."""
-    if reader.data_source_params is not None:
-        reader.data_source_params.require_local()
     sources = [reader.source] if isinstance(reader.source, str) else reader.source
     if not any(sources) or not reader.eval_source:
         raise InvalidArgumentError("Model(): DataReaderParams needs a source and an eval_source")
@@ -94,7 +90,11 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
     _warn_about_idle(reader)
     skipped = ("keyset", "cache_eval_data", "async_param", "data_source_params", "read_file_sequentially")
     spec: Plain = plain({name: value for name, value in reader.values().items() if name not in skipped})
-    spec.update(source=[path_text(source) for source in sources], eval_source=path_text(reader.eval_source))
+    params = reader.data_source_params or (solver.data_source_params if solver else None)
+    sources, eval_source = (
+        [params.address(p) if params else p for p in paths] for paths in (sources, [reader.eval_source])
+    )
+    spec.update(source=[path_text(source) for source in sources], eval_source=path_text(eval_source[0]))
     spec["drop_incomplete_batch"] = _drop_incomplete_batch(
         reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
     )

@@ -32,6 +32,9 @@ HYBRID = dict(
 )  # fmt: skip
 
 
+ON_S3 = data.DataSourceParams(source=hugectr.DataSourceType_t.S3)
+
+
 class AtIterations(hugectr.TrainingCallback):
     def on_iteration_end(self, current_iter: int) -> None: ...
 
@@ -106,11 +109,10 @@ def method(name: str, **arguments: Any) -> tuple[Call, Call]:
 
 
 def loading(method: str, argument: str, value: Any, other: Any) -> tuple[Call, Call, dict[str, Case]]:
-    remote = data.DataSourceParams(use_hdfs=True)
     return (
         getattr(hugectr.Model, method),
         lambda **given: calls(method, {}, **{argument: value, **given}),
-        {argument: (other, USED, {}), "data_source_params": (remote, REFUSED, {})},
+        {argument: (other, USED, {}), "data_source_params": (ON_S3, USED, {})},
     )
 
 
@@ -182,7 +184,7 @@ SOLVER: dict[str, Case] = {
     "end_lr": (0.1, USED, {"decay_start": 3}),
     "use_embedding_collection": (True, REFUSED, {}),
     "kafka_brockers": ("host:1", NAMED, {}),
-    "data_source_params": (data.DataSourceParams(use_hdfs=True), REFUSED, {}),
+    "data_source_params": (ON_S3, USED, {}),
     "training_callbacks": ([1], REFUSED, {}),
     "is_dlrm": (True, "allows", {"grouped_all_reduce": True}),
     **{name: (True, NAMED, {"is_dlrm": True, "use_cuda_graph": False})
@@ -211,7 +213,7 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         "slot_size_array": ([3, 3], USED, {"data_reader_type": hugectr.Parquet}),
         "async_param": (hugectr.AsyncParam(**{**ASYNC, "shuffle": True}), USED,
                         {**RAW, "data_reader_type": hugectr.RawAsync}),
-        "data_source_params": (data.DataSourceParams(use_hdfs=True), REFUSED, {}),
+        "data_source_params": (ON_S3, USED, {}),
         "read_file_sequentially": (True, NAMED, {}),
     }),
     "AsyncParam": (hugectr.AsyncParam, with_async, {
@@ -249,14 +251,14 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         lambda **given: document(hugectr.CreateSolver(data_source_params=data.DataSourceParams(**given))),
         {name: (["a"] if isinstance(parameter.default, tuple) else "a", NAMED, {})
          for name, parameter in inspect.signature(data.DataSourceParams).parameters.items()}
-        | {"use_hdfs": (True, REFUSED, {}), "source": (hugectr.DataSourceType_t.HDFS, REFUSED, {}),
+        | {"use_hdfs": (True, USED, {}), "source": (hugectr.DataSourceType_t.S3, USED, {}),
            "port": (1, NAMED, {})},
     ),
     "Model.fit": (hugectr.Model.fit, fitting(), {
         **used(max_iter=3, display=3, eval_interval=3, snapshot=3, snapshot_prefix="p"),
         "num_epochs": (3, USED, {}),
         "callbacks": ([AtIterations()], USED, {}),
-        "data_source_params": (data.DataSourceParams(use_hdfs=True), REFUSED, {}),
+        "data_source_params": (ON_S3, USED, {"snapshot_prefix": "p"}),
     }),
     "Model.fit in the other mode": (
         hugectr.Model.fit, fitting(in_other_mode=True),

@@ -159,8 +159,8 @@ def test_fit_arguments() -> None:
         ("fit", 2, 300, 20, 100, 0, "out/", None),
         ("fit", 1, 5, 200, 1000, 10000, "", None),
     ]
-    with pytest.raises(UnsupportedError, match="HDFS"):
-        model.fit(data_source_params=hugectr.data.DataSourceParams(use_hdfs=True))
+    model.fit(snapshot_prefix="m/a", data_source_params=hugectr.data.DataSourceParams(True, "host", 9001))
+    assert engine.calls[-1][6] == "hdfs://host:9001/m/a"
 
 
 def test_low_level_calls() -> None:

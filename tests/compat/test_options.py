@@ -9,7 +9,7 @@ from typing import Any
 import hugectr
 import numpy as np
 import pytest
-from hugectr import _core, data, tools
+from hugectr import _core, tools
 from hugectr.errors import UnsupportedError
 
 from compat.options import (
@@ -132,8 +132,6 @@ def test_the_training_cache_is_refused_whole() -> None:
     for cache in (staged, hugectr.CreateMOS(True, dest_sparse_models=["a"])):
         with pytest.raises(UnsupportedError, match="embedding training cache"):
             model(etc=cache)
-    with pytest.raises(UnsupportedError):
-        data.DataSource(data.DataSourceParams()).move_to_local("a", "b")
     with pytest.raises(UnsupportedError):
         model().check_out_tensor("a", hugectr.Tensor_t.Train)
 

@@ -10,7 +10,7 @@ import hugectr
 import numpy as np
 import pytest
 from hugectr import spec
-from hugectr.errors import FileError, HugectrError, InvalidArgumentError, UnsupportedError
+from hugectr.errors import FileError, HugectrError, InvalidArgumentError
 from hugectr.tools import DataGenerator, DataGeneratorParams, Mappings, to_parquet, write_file_list, write_norm
 
 ROWS = 8
@@ -165,8 +165,6 @@ TAKES_A_PATH = {
     (InvalidArgumentError, b"a\0b", "must be a path, which has no NUL characters, got b'a"),
     (InvalidArgumentError, "\ud800", "must be a path"),
     (InvalidArgumentError, "~nobody_at_all/x", "must be a path whose user is known"),
-    (UnsupportedError, "s3://bucket/x.parquet", r"must be the path of a local file \(other file systems"),
-    (UnsupportedError, "file:///tmp/x.parquet", r"must be the path of a local file \(other file systems"),
 ])  # fmt: skip
 @pytest.mark.parametrize("function", TAKES_A_PATH)
 def test_what_is_no_path(function: str, error: type[Exception], path: Any, message: str, here: pathlib.Path) -> None:

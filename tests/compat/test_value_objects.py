@@ -81,7 +81,6 @@ def test_tuning_options_are_named_once(capsys: pytest.CaptureFixture[str]) -> No
     [
         (dict(use_embedding_collection=True), "use_embedding_collection"),
         (dict(vvgpu=[[0], [1]]), "several nodes"),
-        (dict(data_source_params=hugectr.data.DataSourceParams(use_hdfs=True)), "HDFS"),
     ],
 )
 def test_what_a_solver_cannot_ask_for_yet(arguments: dict[str, Any], message: str) -> None:
@@ -388,7 +387,7 @@ def test_training_cache_objects() -> None:
 
 
 def test_names_of_features_to_come() -> None:
-    from hugectr.data import DataSource, DataSourceParams
+    from hugectr.data import DataSourceParams
     from hugectr.inference import CreateInferenceSession, InferenceParams  # type: ignore[attr-defined]
 
     for name, call in [
@@ -396,7 +395,6 @@ def test_names_of_features_to_come() -> None:
         ("hugectr.inference.CreateInferenceSession", lambda: CreateInferenceSession("a.json", None)),
         ("hugectr.Session", lambda: hugectr.Session(None, "a.json")),  # type: ignore[attr-defined]
         ("hugectr.EmbeddingCollection", hugectr.EmbeddingCollection),  # type: ignore[attr-defined]
-        ("move_to_local", DataSource(DataSourceParams()).move_to_local),
     ]:
         with pytest.raises(UnsupportedError, match=name):
             call()

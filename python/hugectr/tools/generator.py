@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hugectr import _core, idle
-from hugectr.arguments import FilePath, Seed, converted
+from hugectr.arguments import LocalPath, Seed, converted
 from hugectr.enums import Check_t, DataReaderType_t, Distribution_t, PowerLaw_t
 from hugectr.errors import InvalidArgumentError, OutOfMemoryError
 from hugectr.files import make_folder, printable, replace_file
@@ -62,7 +62,7 @@ class DataGeneratorParams:
     @converted()
     def __init__(
         self, format: DataReaderType_t, label_dim: int, dense_dim: int, num_slot: int, i64_input_key: bool,
-        source: FilePath, eval_source: FilePath, slot_size_array: Sequence[int], nnz_array: Sequence[int] = (),
+        source: LocalPath, eval_source: LocalPath, slot_size_array: Sequence[int], nnz_array: Sequence[int] = (),
         check_type: Check_t = Check_t.Sum, dist_type: Distribution_t = Distribution_t.PowerLaw,
         power_law_type: PowerLaw_t = PowerLaw_t.Specific, alpha: float = 1.2, num_files: int = 128,
         eval_num_files: int = 32, num_samples_per_file: int = 40960, num_samples: int = 5242880,

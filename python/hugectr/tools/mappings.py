@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 import pyarrow as pa
 
 from hugectr import _core
-from hugectr.arguments import FilePath, Mismatch, checked, convert, short
+from hugectr.arguments import LocalPath, Mismatch, checked, convert, short
 from hugectr.errors import FileError, HugectrError, InvalidArgumentError
 from hugectr.files import PathLike, replace_file, require_regular
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
@@ -84,7 +84,7 @@ class Mappings:
 
     def save(self, path: PathLike) -> None:
         """Writes mappings.json."""
-        replace_file(checked("Mappings.save", "path", FilePath, path), [self.to_json()])
+        replace_file(checked("Mappings.save", "path", LocalPath, path), [self.to_json()])
 
     def to_json(self) -> bytes:
         """What mappings.json holds."""
@@ -98,7 +98,7 @@ class Mappings:
     @staticmethod
     def load(path: PathLike) -> Mappings:
         """Reads mappings.json; a folder means the file of that name in it."""
-        path = Path(checked("Mappings.load", "path", FilePath, path))
+        path = Path(checked("Mappings.load", "path", LocalPath, path))
         path = path / "mappings.json" if os.path.isdir(path) else path
         require_regular(path)
         try:

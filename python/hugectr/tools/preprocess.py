@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from hugectr.arguments import FilePath, checked
+from hugectr.arguments import LocalPath, checked
 from hugectr.errors import FileError
 from hugectr.files import PathLike, replace_file, require_regular
 
@@ -45,8 +45,8 @@ def preprocess(source: PathLike, target: PathLike, normalize_dense: bool = True,
     Raises:
         FileError: The text cannot be read or has a line of another form.
     """
-    path = checked("preprocess", "source", FilePath, source)
-    out = checked("preprocess", "target", FilePath, target)
+    path = checked("preprocess", "source", LocalPath, source)
+    out = checked("preprocess", "target", LocalPath, target)
     columns = _Columns(path)
     pairs = _pairs(path, columns) if checked("preprocess", "feature_cross", bool, feature_cross) else []
     scale = checked("preprocess", "normalize_dense", bool, normalize_dense)

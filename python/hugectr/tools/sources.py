@@ -21,7 +21,7 @@ import pyarrow.fs
 import pyarrow.interchange
 import pyarrow.ipc
 
-from hugectr.arguments import FilePath, checked
+from hugectr.arguments import LocalPath, checked
 from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
 from hugectr.files import require_regular
 from hugectr.tools.publish import listed
@@ -62,7 +62,7 @@ def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: b
     columns = list(wanted)
     selection: Any = columns
     if isinstance(source, (str, bytes, os.PathLike)):
-        source = _open_file(Path(checked("to_parquet", "source", FilePath, source)), wanted)
+        source = _open_file(Path(checked("to_parquet", "source", LocalPath, source)), wanted)
         if isinstance(source.format, pa.dataset.CsvFileFormat):
             selection = {name: _csv_field(name, kind) for name, kind in wanted.items()}
     if isinstance(source, pa.dataset.Dataset):

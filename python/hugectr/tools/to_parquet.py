@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hugectr.arguments import FilePath, checked
+from hugectr.arguments import LocalPath, checked
 from hugectr.errors import InvalidArgumentError
 from hugectr.files import PathLike, naming, sync
 from hugectr.tools.columns import Categoricals, Labels, Numerics, categorical_specs, label_rules, numeric_specs
@@ -119,7 +119,7 @@ def to_parquet(
 
 
 def _path(function: str, path: PathLike) -> Path:
-    checked_path = checked(function, "path", FilePath, path)
+    checked_path = checked(function, "path", LocalPath, path)
     if not checked_path:
         raise InvalidArgumentError(f"{function}(): path is empty")
     return Path(checked_path)
@@ -135,7 +135,7 @@ def _rows(function: str, rows_per_file: int) -> int:
 def _mappings(given: Mappings | ParquetDataSet | PathLike) -> Mappings:
     if isinstance(given, ParquetDataSet):
         return given.mappings
-    return given if isinstance(given, Mappings) else Mappings.load(checked("to_parquet", "mappings", FilePath, given))
+    return given if isinstance(given, Mappings) else Mappings.load(checked("to_parquet", "mappings", LocalPath, given))
 
 
 def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_file: int) -> ParquetDataSet:
