@@ -61,6 +61,7 @@ VENDORS = {
     "gtest/*": ["tests/cpp/*"],
     "benchmark/*": ["benchmarks/*"],
 }
+GENERATED = {"build_name.h"}  # by the build
 STANDARD = re.compile(r"[a-z_0-9]+")  # <vector>: a C++ standard header has no suffix
 SYSTEM = ["sys/*.h", "linux/*.h", "stdio.h", "fcntl.h", "unistd.h", "sched.h", "pthread.h", "dlfcn.h", "*mmintrin.h"]
 
@@ -75,6 +76,8 @@ def folder_of(path: str) -> str | None:
 
 def check_own(root: Path, path: str, header: str) -> str | None:
     """The rule that including our own `header` from `path` breaks, if any."""
+    if header in GENERATED:
+        return None
     folder = folder_of(path) or ""
     target = folder_of(f"src/{header}")
     if not path.startswith("src/") and (root / folder / header).exists():

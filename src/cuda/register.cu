@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "build_name.h"
+
 // The table of contents of the CUDA back end: one line for each .cu file that fills slots. The file adds
 // `void register_<name>_cuda()`, which sets them.
 #define CUDA_PARTS(X)     \

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/log.h"
+#include "build_name.h"
 
 namespace ctr {
 namespace {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,26 @@ def test_every_source_file_names_its_licence() -> None:
     files = [ROOT / name for name in listed if Path(name).suffix in SOURCES or Path(name).name == "CMakeLists.txt"]
     lacking = [str(f) for f in files if f.exists() and LICENCE not in "".join(f.read_text().splitlines()[:2])]
     assert files and not lacking
+
+
+def test_a_build_is_named_by_its_headers(tmp_path: Path) -> None:
+    """By what they say and how they are called; core and plug-in compare the names."""
+    script = ROOT / "cmake" / "BuildName.cmake"
+    folder = tmp_path / "src"
+    (folder / "base").mkdir(parents=True)
+
+    def name(version: str = "1.0") -> str:
+        output = tmp_path / "build_name.h"
+        arguments = [f"-DVERSION={version}", f"-DFOLDER={folder}", f"-DOUTPUT={output}"]
+        subprocess.run(["cmake", *arguments, "-P", str(script)], check=True)
+        found = re.search(r'#define CTR_BUILD "(.*)"', output.read_text())
+        assert found and re.fullmatch(re.escape(version) + r"\+[0-9a-f]{12}", found[1])
+        return found[1]
+
+    names = set()
+    for path, text in [("base/a.h", "1"), ("base/a.h", "2"), ("base/b.h", "2"), ("c.h", "")]:
+        (folder / path).write_text(text)
+        names.add(name())
+        assert name() in names
+    (folder / "base" / "a.cc").write_text("no header")
+    assert name() in names and len(names) == 4 and name("1.1") not in names
