@@ -81,12 +81,21 @@ TEST(Parallel, ServesSeveralCallersAtOnce) {
   for (auto& caller : callers) caller.join();
 }
 
+#ifdef __SANITIZE_ADDRESS__
+// Which leaks a forked process has cannot be told: its memory is the parent's, whose threads are not there.
+std::atomic<bool> is_forked = false;
+#endif
+
 #ifndef __SANITIZE_THREAD__  // it refuses threads in a forked process
 TEST(Parallel, WorksInAForkedProcess) {
   counts_of(4);
   const pid_t child = fork();
   if (child == 0) {
-    const bool works = counts_of(4) == std::vector<int>(4, 1) && threads_of_this_process() == 4;
+#ifdef __SANITIZE_ADDRESS__
+    is_forked = true;
+#endif
+    const int64_t before = threads_of_this_process();
+    const bool works = counts_of(4) == std::vector<int>(4, 1) && threads_of_this_process() == before + 3;
     std::exit(works ? 0 : 1);  // with what the end of a thread does
   }
   int status = -1;
@@ -97,4 +106,11 @@ TEST(Parallel, WorksInAForkedProcess) {
 #endif
 
 }  // namespace
+#ifdef __SANITIZE_ADDRESS__
+bool looks_for_no_leaks() { return is_forked; }
+#endif
 }  // namespace ctr
+
+#ifdef __SANITIZE_ADDRESS__
+extern "C" int __lsan_is_turned_off() { return ctr::looks_for_no_leaks(); }
+#endif
