@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/host_memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 
@@ -80,6 +83,21 @@ int64_t available_host_memory(const std::string& root) {
   const int64_t swap = find_number(system, "SwapFree:").value_or(0);
   const int64_t left = available ? (*available + swap) * kKiB : kUnlimited;
   return std::min(left, left_in_control_groups(root));
+}
+
+bool grants_address_space(const std::vector<int64_t>& blocks) {
+  std::vector<std::pair<void*, size_t>> granted;
+  bool all = true;
+  for (const int64_t block : blocks) {
+    if (block == 0) continue;
+    const auto bytes = static_cast<size_t>(block);
+    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    all = data != MAP_FAILED;
+    if (!all) break;
+    granted.emplace_back(data, bytes);
+  }
+  for (const auto& [data, bytes] : granted) munmap(data, bytes);
+  return all;
 }
 
 }  // namespace ctr

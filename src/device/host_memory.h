@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ctr {
 
@@ -10,5 +11,9 @@ namespace ctr {
 // groups leave of their limits where that is less. The largest integer where neither can be read. `root` is
 // put before the paths of the system.
 int64_t available_host_memory(const std::string& root = "");
+
+// Whether the system grants this process address space for all of these blocks at once, which costs no
+// memory.
+bool grants_address_space(const std::vector<int64_t>& blocks);
 
 }  // namespace ctr

@@ -67,10 +67,10 @@ CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t num
               (layout_.has_last_step ? (layout_.dim % 4 == 0 ? 4 : 1) : 0)),
       capacity_(row_capacity(spec, ctx.rank, ctx.world_size)),
       size_(ctx.device, sizeof(uint32_t), "row count") {
-  constexpr int64_t kMaxRows = (int64_t{1} << 30) - 1;  // entries of twice as many stay below kPending
+  static_assert(2 * kMaxHashedRowsOnGpu < int64_t{kPending});  // entries
   const std::string what = fmt::format("embedding \"{}\"", spec.name);
   const bool one_hot = spec.type == EmbeddingType::localized_one_hot;
-  require_rows(spec, capacity_, one_hot ? int64_t{kPending} - 1 : kMaxRows);
+  require_rows(spec, capacity_, one_hot ? int64_t{kPending} - 1 : kMaxHashedRowsOnGpu, ctx.world_size);
   if (one_hot) one_hot_ = make_one_hot_index(spec, ctx.rank, ctx.world_size);
   rows_ = Buffer(ctx.device, static_cast<size_t>(capacity_) * stride_ * sizeof(float), what);
   if (one_hot_) {

@@ -18,7 +18,7 @@ class OneHotIndex final : public RowIndex {
       local_begin_.push_back(size_);
       size_ += spec.slot_size_array[static_cast<size_t>(slots_[i])];
     }
-    require_rows(spec, size_, kNoRow - 1);
+    require_rows(spec, size_, kNoRow - 1, world_size);
   }
 
   int64_t size() const override { return size_; }

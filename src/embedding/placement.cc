@@ -19,18 +19,34 @@ int64_t row_bytes(const EmbeddingSpec& spec) {
   return (1 + layout.states + layout.has_last_step) * spec.dim * static_cast<int64_t>(sizeof(float));
 }
 
-// Whether slot_size_array, not the workspace, tells how many rows there can be.
-bool slots_decide(const EmbeddingSpec& spec) {
-  return spec.type == EmbeddingType::localized_one_hot ||
-         (spec.type == EmbeddingType::localized_hash && !spec.slot_size_array.empty());
-}
-
 int64_t slot_rows(const EmbeddingSpec& spec, int rank, int world_size) {
   const SlotSet slots = slots_of(spec, rank, world_size);
   int64_t rows = 0;
   for (int64_t i = 0; i < slots.count; ++i)
     rows = checked_sum(rows, spec.slot_size_array[static_cast<size_t>(slots[i])]);
   return rows;
+}
+
+// A slot lives on one rank: more ranks help only where no slot alone is too large.
+[[noreturn]] void fail_slot_sizes(const EmbeddingSpec& spec, int64_t rows, int64_t limit, int world_size) {
+  const auto& sizes = spec.slot_size_array;
+  const auto largest = std::max_element(sizes.begin(), sizes.end());
+  if (*largest > limit)
+    fail(ErrorKind::invalid_argument,
+         "embedding \"{}\": slot_size_array[{}] is {}, but a slot lives on one rank, which can hold {} rows; "
+         "DistributedSlotSparseEmbeddingHash shares the keys of a slot out to all ranks",
+         spec.name, largest - sizes.begin(), *largest, limit);
+  int ranks = 2 * world_size;  // as many as slots do at the latest
+  const auto fits = [&](int n) {
+    for (int r = 0; r < n; ++r)
+      if (slot_rows(spec, r, n) > limit) return false;
+    return true;
+  };
+  while (!fits(ranks)) ranks *= 2;
+  fail(
+      ErrorKind::invalid_argument,
+      "embedding \"{}\": slot_size_array makes {} rows on a rank of {}, which can hold {}; {} ranks would do",
+      spec.name, rows, world_size, limit, ranks);
 }
 
 void validate_slot_sizes(const EmbeddingSpec& spec) {
@@ -76,13 +92,30 @@ int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows) {
   return checked_sum(checked_product(rows, row_bytes(spec)), kMiB - 1) / kMiB;
 }
 
-int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit) {
+bool slots_decide(const EmbeddingSpec& spec) {
+  return spec.type == EmbeddingType::localized_one_hot ||
+         (spec.type == EmbeddingType::localized_hash && !spec.slot_size_array.empty());
+}
+
+const char* capacity_argument(const EmbeddingSpec& spec) {
+  return slots_decide(spec) ? "slot_size_array" : "workspace_size_per_gpu_in_mb";
+}
+
+int64_t row_capacity_within(const EmbeddingSpec& spec, int64_t workspace_mb, int rank, int world_size) {
+  const int64_t all = row_capacity(spec, rank, world_size);
+  if (spec.type == EmbeddingType::localized_one_hot || workspace_mb >= workspace_mb_for(spec, all))
+    return all;
+  return workspace_mb * kMiB / row_bytes(spec);
+}
+
+int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit, int world_size) {
   if (rows <= limit) return rows;
-  const bool by_slots = slots_decide(spec);
+  if (slots_decide(spec)) fail_slot_sizes(spec, rows, limit, world_size);
   fail(ErrorKind::invalid_argument,
-       "embedding \"{}\": {} makes {} rows on a rank, which can hold {}; {} would do", spec.name,
-       by_slots ? "slot_size_array" : fmt::format("workspace_size_per_gpu_in_mb={}", spec.workspace_mb), rows,
-       limit, by_slots ? "more ranks" : fmt::format("{} or less", limit * row_bytes(spec) / kMiB));
+       "embedding \"{}\": workspace_size_per_gpu_in_mb={} makes {} rows on a rank, which can hold {}; {} or "
+       "less "
+       "would do",
+       spec.name, spec.workspace_mb, rows, limit, limit * row_bytes(spec) / kMiB);
 }
 
 float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
@@ -130,8 +163,8 @@ int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {
     for (int r = 0; r < world_size; ++r) most = std::max(most, slot_rows(spec, r, world_size));
     return most;
   } catch (const Error& e) {
-    const char* argument = by_slots ? "slot_size_array" : "workspace_size_per_gpu_in_mb";
-    throw Error(e.kind(), fmt::format("embedding \"{}\": {}: {}", spec.name, argument, e.what()));
+    throw Error(e.kind(),
+                fmt::format("embedding \"{}\": {}: {}", spec.name, capacity_argument(spec), e.what()));
   }
 }
 

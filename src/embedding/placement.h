@@ -26,8 +26,19 @@ std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec);
 // workspace_size_per_gpu_in_mb that holds this many rows.
 int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows);
 
-// `rows` of a rank; throws invalid_argument where they are more than the numbers that rows go by.
-int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit);
+// Rows that the hashed rows of a rank can be numbered for, on a CPU and on a GPU.
+inline constexpr int64_t kMaxHashedRows = 0xfffffffe, kMaxHashedRowsOnGpu = (int64_t{1} << 30) - 1;
+
+// `rows` of a rank of `world_size`; throws invalid_argument where they are more than the numbers that rows go
+// by.
+int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit, int world_size);
+
+// Whether slot_size_array, not the workspace, tells how many rows there can be; and the name of what tells.
+bool slots_decide(const EmbeddingSpec& spec);
+const char* capacity_argument(const EmbeddingSpec& spec);
+
+// The rows of the rank if each embedding had at most this workspace. One-hot embeddings keep all of theirs.
+int64_t row_capacity_within(const EmbeddingSpec& spec, int64_t workspace_mb, int rank, int world_size);
 
 // Fresh elements of a row are uniform in (-bound, bound].
 float initial_bound(const EmbeddingSpec& spec, int64_t slot);

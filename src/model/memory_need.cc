@@ -2,13 +2,28 @@
 #include "model/memory_need.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "device/host_memory.h"
 #include "device/memory.h"
+#include "embedding/placement.h"
 #include "model/plan.h"
 #include "optim/row_update.h"
 
 namespace ctr {
 namespace {
+
+constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
+
+// Of a hashed row, beside its vector and states: key, entries of the hash table and slot.
+constexpr int64_t kKeyBytesOnGpu = 8 + 2 * 16 + 4;
+constexpr int64_t kKeyBytes = 2 * (8 + 8) + 4;  // a table that is loaded stands beside the one it replaces
+
+bool is_hashed(const EmbeddingSpec& spec) { return spec.type != EmbeddingType::localized_one_hot; }
+
+int64_t vector_bytes(const EmbeddingSpec& spec) {
+  return RowLayout(spec.optimizer, spec.dim).stride() * static_cast<int64_t>(sizeof(float));
+}
 
 struct Part {
   std::string name;
@@ -54,11 +69,13 @@ class Parts {
   }
 
   // A GPU takes all rows at once, a CPU those of one-hot tables.
-  void add_rows(const EmbeddingSpec& spec, const Device& device, int rank, int world_size) {
-    if (device.backend == Backend::cpu && spec.type != EmbeddingType::localized_one_hot) return;
-    const auto rows = static_cast<double>(row_capacity(spec, rank, world_size));
-    const auto stride = static_cast<double>(RowLayout(spec.optimizer, spec.dim).stride());
-    parts_.push_back({fmt::format("the rows of embedding \"{}\"", spec.name), rows * stride * sizeof(float)});
+  void add_rows(const EmbeddingSpec& spec, const Device& device, int64_t rows) {
+    if (device.backend == Backend::cpu && is_hashed(spec)) return;
+    const auto count = static_cast<double>(rows);
+    parts_.push_back({fmt::format("the rows of embedding \"{}\" ({})", spec.name, capacity_argument(spec)),
+                      count * static_cast<double>(vector_bytes(spec))});
+    if (is_hashed(spec))
+      parts_.push_back({fmt::format("the keys of embedding \"{}\"", spec.name), count * kKeyBytesOnGpu});
   }
 
   double total() const {
@@ -86,26 +103,122 @@ class Parts {
   std::vector<Part> parts_;
 };
 
+// Embeddings of a model and where they go.
+class Tables {
+ public:
+  Tables(const ModelSpec& spec, const std::vector<Device>& devices)
+      : specs_(spec.embeddings), device_(devices.front()), ranks_(static_cast<int>(devices.size())) {}
+
+  int64_t rows(const EmbeddingSpec& spec, int rank, int64_t workspace_mb) const {
+    return std::min(limit(spec), row_capacity_within(spec, workspace_mb, rank, ranks_));
+  }
+  // The largest workspace, less an eighth for what else there is, with which all embeddings fit; 0: none.
+  template <class Fits>
+  int64_t workspace_that_fits(const Fits& fits) const {
+    int64_t low = 0, high = 0;
+    for (const EmbeddingSpec& spec : specs_)
+      if (is_hashed(spec))
+        high = std::max(high, workspace_mb_for(spec, std::min(limit(spec), row_capacity(spec, 0, ranks_))));
+    while (low < high) {
+      const int64_t middle = high - (high - low) / 2;
+      fits(middle) ? low = middle : high = middle - 1;
+    }
+    return low - low / 8;
+  }
+  // What a host reserves for the rows of all ranks; memory is taken as keys come.
+  std::vector<int64_t> reserved(int64_t workspace_mb) const {
+    std::vector<int64_t> blocks;
+    for (const EmbeddingSpec& spec : specs_)
+      for (int r = 0; is_hashed(spec) && r < ranks_; ++r)
+        for (const int64_t bytes : {vector_bytes(spec), kKeyBytes})
+          blocks.push_back(rows(spec, r, workspace_mb) * bytes);
+    return blocks;
+  }
+  // The hashed embedding that reserves most.
+  const EmbeddingSpec& largest() const {
+    const auto size = [&](const EmbeddingSpec& spec) { return is_hashed(spec) ? reserved_bytes(spec) : 0; };
+    return *std::max_element(specs_.begin(), specs_.end(),
+                             [&](const auto& a, const auto& b) { return size(a) < size(b); });
+  }
+  double reserved_bytes(const EmbeddingSpec& spec) const {
+    return static_cast<double>(row_capacity(spec, 0, ranks_)) *
+           static_cast<double>(vector_bytes(spec) + kKeyBytes);
+  }
+  std::string remedy(const EmbeddingSpec& spec, int64_t workspace_mb) const {
+    if (workspace_mb == 0) return "no size would do beside what else the model needs";
+    if (slots_decide(spec))
+      return fmt::format("a slot_size_array that adds up to {} on a rank would do",
+                         rows(spec, 0, workspace_mb));
+    return fmt::format("workspace_size_per_gpu_in_mb={} or less{} would do", workspace_mb,
+                       specs_.size() > 1 ? " for each embedding" : "");
+  }
+  bool any_hashed() const { return std::any_of(specs_.begin(), specs_.end(), is_hashed); }
+
+ private:
+  int64_t limit(const EmbeddingSpec& spec) const {
+    if (!is_hashed(spec)) return kUnlimited;
+    return device_.backend == Backend::cpu ? kMaxHashedRows : kMaxHashedRowsOnGpu;
+  }
+
+  const std::vector<EmbeddingSpec>& specs_;
+  Device device_;
+  int ranks_;
+};
+
+// The rest of the model counts as one block.
+void check_address_space(const Tables& tables, double needed) {
+  const auto granted = [&](int64_t workspace_mb) {
+    std::vector<int64_t> blocks = tables.reserved(workspace_mb);
+    blocks.push_back(static_cast<int64_t>(needed));
+    return grants_address_space(blocks);
+  };
+  if (!tables.any_hashed() || granted(kUnlimited)) return;
+  const EmbeddingSpec& spec = tables.largest();
+  const std::string argument = slots_decide(spec)
+                                   ? "slot_size_array"
+                                   : fmt::format("workspace_size_per_gpu_in_mb={}", spec.workspace_mb);
+  fail(ErrorKind::out_of_memory,
+       "embedding \"{}\": {} reserves {:.0f} bytes ({}) on each rank, which the system does not grant (its "
+       "memory, "
+       "vm.overcommit_memory or ulimit -v); {}",
+       spec.name, argument, tables.reserved_bytes(spec), text_of(tables.reserved_bytes(spec)),
+       tables.remedy(spec, tables.workspace_that_fits(granted)));
+}
+
 }  // namespace
 
 void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DType compute) {
   const auto ranks = static_cast<int>(devices.size());
   const Graph training = build_graph(spec, spec.solver.batch_size / ranks);
   const Graph evaluation = build_graph(spec, spec.solver.batch_size_eval / ranks);
-  Parts rank(compute);
-  rank.add_network(training, true);
-  rank.add_network(evaluation, false);
-  rank.add_weights(training, spec.optimizer);
-  for (const EmbeddingSpec& e : spec.embeddings) rank.add_rows(e, devices.front(), 0, ranks);
+  Parts network(compute);
+  network.add_network(training, true);
+  network.add_network(evaluation, false);
+  network.add_weights(training, spec.optimizer);
   const Device device = devices.front();
+  const Tables tables(spec, devices);
+  const auto with_rows = [&](int64_t workspace_mb) {
+    Parts all = network;
+    for (const EmbeddingSpec& e : spec.embeddings) all.add_rows(e, device, tables.rows(e, 0, workspace_mb));
+    return all;
+  };
+  Parts rank = with_rows(kUnlimited);
   const auto sharing = static_cast<double>(std::count(devices.begin(), devices.end(), device));
   const auto available = static_cast<double>(memory_backend(device).available(device.index));
   const double needed = rank.total() * sharing;
-  if (needed > available)
-    fail(ErrorKind::out_of_memory,
-         "the model needs {} of memory on {}{}, where {} are available; the largest of it: {}",
-         text_of(needed), to_string(device), sharing > 1 ? fmt::format(" for {} ranks", sharing) : "",
-         text_of(available), rank.largest());
+  if (needed <= available) {
+    if (device.backend == Backend::cpu) check_address_space(tables, needed);
+    return;
+  }
+  std::string remedy;
+  if (device.backend != Backend::cpu && tables.any_hashed())
+    remedy = "; " + tables.remedy(tables.largest(), tables.workspace_that_fits([&](int64_t workspace_mb) {
+      return with_rows(workspace_mb).total() * sharing <= available;
+    }));
+  fail(ErrorKind::out_of_memory,
+       "the model needs {} of memory on {}{}, where {} are available; the largest of it: {}{}",
+       text_of(needed), to_string(device), sharing > 1 ? fmt::format(" for {} ranks", sharing) : "",
+       text_of(available), rank.largest(), remedy);
 }
 
 }  // namespace ctr

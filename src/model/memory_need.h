@@ -8,7 +8,8 @@
 namespace ctr {
 
 // Throws out_of_memory, naming the largest tensors, when the ranks of a model on `devices` need more memory
-// than there is. Nothing has been allocated then. Embedding rows that a CPU takes as keys come do not count.
+// than there is. Nothing has been allocated then. Embedding rows that a CPU takes as keys come do not count,
+// but their address space has to be granted; what would be is said.
 void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DType compute);
 
 }  // namespace ctr

@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import hugectr
 import pytest
@@ -56,13 +61,104 @@ def test_overflow(case, tmp_path):
     assert [w for w in words if w not in str(error.value)] == [], str(error.value)
 
 
-# Host memory is taken row by row, so only the rows can be too many; a GPU's is taken at once.
-def test_workspace_of_too_many_rows(tmp_path):
+def advised(error):
+    """The workspace that an error says would do."""
+    match = re.search(r"(\d+) or less(?: for each embedding)? would do", str(error.value))
+    assert match, str(error.value)
+    return int(match[1])
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_workspace_of_too_many_rows(ranks, tmp_path):
+    """Host memory is taken row by row: rows can be too many to number, or to reserve; a GPU's is taken at once."""
     on_cpu = default_device() == "cpu"
-    with pytest.raises(InvalidArgumentError if on_cpu else OutOfMemoryError) as error:
-        training.create_model(with_embedding(workspace_mb=2**20), SGD, tiny_data(tmp_path, tiny()), batch_size=4)
-    for word in ["workspace_size_per_gpu_in_mb=1048576", "137438953472 rows"] if on_cpu else ["1 TiB", "rows of"]:
-        assert word in str(error.value)
+    if ranks == 2 and not on_cpu:
+        pytest.skip("one GPU has one rank")
+    source = tiny_data(tmp_path, tiny())
+    with pytest.raises((InvalidArgumentError, OutOfMemoryError)) as error:
+        training.create_model(with_embedding(workspace_mb=2**20), SGD, source, batch_size=4, ranks=ranks)
+    named = ['embedding "embedding"', "workspace_size_per_gpu_in_mb=1048576"] if on_cpu else ["1 TiB", "rows of"]
+    assert all(word in str(error.value) for word in named), str(error.value)
+    largest = with_embedding(workspace_mb=advised(error))
+    training.train(started(training.create_model(largest, SGD, source, batch_size=4, ranks=ranks)), 1)
+
+
+def started(model):
+    model.start_data_reading()
+    return model
+
+
+LITTLE_SPACE = """
+import re, resource, sys
+sys.path.insert(0, {tests!r})
+from dataclasses import replace
+from pathlib import Path
+from harness import training
+from harness.declaration import node
+from harness.reference_optimizers import Optimizer
+from hugectr.errors import OutOfMemoryError
+from model.tiny import tiny
+
+resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+
+def made(*workspaces):
+    declaration = tiny()
+    first = declaration.embeddings[0]
+    names = ["embedding", "e1"][:len(workspaces)]
+    embeddings = [replace(first, name=name, workspace_mb=mb) for name, mb in zip(names, workspaces)]
+    flats = [node("Reshape", name, "flat_" + name, leading_dim=4) for name in names]
+    joined = node("Concat", " ".join("flat_" + name for name in names), "flat")
+    rest = [n for n in declaration.nodes if n.tops != ("flat",)]
+    declaration = replace(declaration, embeddings=tuple(embeddings), nodes=(*flats, joined, *rest))
+    model = training.create_model(declaration, Optimizer("SGD"), {source!r}, batch_size=4)
+    model.start_data_reading()
+    assert model.train()
+
+for workspaces in ((100000,), (196607,), (200000,), (10, 100000), (90000, 100000)):
+    try:
+        made(*workspaces)
+        sys.exit("not refused")
+    except OutOfMemoryError as error:
+        text = str(error)
+    largest = max(workspaces)
+    name = "embedding" if len(workspaces) == 1 else "e1"
+    rows = largest * 2**20 // 8
+    assert f'embedding "{{name}}": workspace_size_per_gpu_in_mb={{largest}} reserves {{rows * 44}} bytes' in text, text
+    would_do = int(re.search(r"(\\d+) or less", text)[1])
+    assert 100 < would_do < 2500, text
+    made(*(min(mb, would_do) for mb in workspaces))
+print("done")
+"""
+
+
+@pytest.mark.skipif(default_device() != "cpu", reason="a GPU takes all rows at once")
+def test_a_workspace_that_is_not_granted_names_one_that_is(tmp_path):
+    script = LITTLE_SPACE.format(tests=str(Path(__file__).parents[1]), source=tiny_data(tmp_path, tiny()))
+    environment = {**os.environ, "HUGECTR_NUM_THREADS": "2", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines()[-1:] == ["done"], done.stdout[-500:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ranks", "words"),
+    [
+        ([2**40, 1], 1, ["slot_size_array[0] is 1099511627776", "a slot lives on one rank", "DistributedSlot"]),
+        ([3 * 2**30, 3 * 2**30], 1, ["slot_size_array makes 6442450944 rows on a rank of 1", "2 ranks would do"]),
+    ],
+)
+@pytest.mark.skipif(default_device() != "cpu", reason="a GPU takes all rows at once")
+def test_slots_of_too_many_rows(sizes, ranks, words, tmp_path):
+    """Or too many to reserve, which is said first."""
+    declaration = replace(
+        tiny(LOCALIZED),
+        embeddings=(Embedding("embedding", "data1", 2, type=LOCALIZED, sized=True),),
+        inputs=(replace(tiny().inputs[0], slot_sizes=tuple(sizes)),),
+    )
+    with pytest.raises((InvalidArgumentError, OutOfMemoryError)) as error:
+        training.create_model(declaration, SGD, tiny_data(tmp_path, tiny()), batch_size=4, ranks=ranks)
+    if "would do" in str(error.value) and isinstance(error.value, OutOfMemoryError):
+        words = ['embedding "embedding": slot_size_array reserves', "a slot_size_array that adds up to"]
+    assert [w for w in words if w not in str(error.value)] == [], str(error.value)
 
 
 @pytest.mark.parametrize("sizes", [[BIG, BIG], [2**31, 2**31]])
