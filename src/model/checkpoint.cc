@@ -224,7 +224,8 @@ void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::stri
           "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "
           "first",
           path, name);
-    loaded.emplace_back(e, read_sparse_optimizer(engine.files(), path, spec, order, engine.ranks().size()));
+    loaded.emplace_back(e, read_sparse_optimizer(engine.files(), path, spec, engine.spec().embeddings, order,
+                                                 engine.ranks().size()));
   }
   for (const auto& [e, states] : loaded)
     engine.ranks().run([e = e, &states = states](Rank& rank) {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import hugectr
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from harness import reference, training
 from harness.declaration import SparseInput, node
 from harness.reference_optimizers import STATES, Optimizer
-from model.tiny import LOCALIZED, tiny, tiny_batch
+from model.tiny import DISTRIBUTED, LOCALIZED, tiny, tiny_batch
 
 KINDS = tuple(STATES)
 BATCH = 16
@@ -108,6 +109,7 @@ def test_what_a_description_says(tmp_path):
         "state_tensors": 2,
         "embedding_type": "DistributedSlotSparseEmbeddingHash",
         "embedding_vec_size": 2,
+        "embedding": "embedding",
         "update_type": "LazyGlobal",
         "last_steps": True,
         "ranks": 2,
@@ -131,9 +133,9 @@ def test_states_of_other_rows_are_refused(tmp_path):
     save(create(tmp_path / "e", optimizer_of("AdaGrad"), keys=(6, 300)), tmp_path / "b")
     model = create(tmp_path / "d", optimizer_of("AdaGrad"))
     states = [str(first)]
-    refused(lambda: model.load_sparse_optimizer_states(states), first.name, "2 rows", "the 0 rows", "first")
+    refused(lambda: model.load_sparse_optimizer_states(states), first.name, "2 rows", "has none yet", "first")
     load_weights(model, tmp_path / "b")
-    refused(lambda: model.load_sparse_optimizer_states(states), first.name, "2 rows", "first")
+    refused(lambda: model.load_sparse_optimizer_states(states), first.name, "2 rows", "has 2 of other keys", "first")
     load_weights(model, tmp_path)
     model.load_sparse_optimizer_states(states)
 
@@ -299,3 +301,66 @@ def test_slots_of_another_embedding_do_not_stay(tmp_path):
     assert (tmp_path / "s0_sparse_0.model" / "slot_id").exists()
     create(tmp_path / "d", optimizer_of("SGD")).save_params_to_files(str(tmp_path / "s"))
     assert {p.name for p in (tmp_path / "s0_sparse_0.model").iterdir()} == {"key", "emb_vector"}
+
+
+def twins(first="left", second="right"):
+    """Two embeddings of one input: they have the same keys in the same order."""
+    one = tiny().embeddings[0]
+    flat = [node("Reshape", name, f"flat_{name}", leading_dim=4) for name in (first, second)]
+    joined = node("Concat", f"flat_{first} flat_{second}", "flat")
+    rest = tuple(n for n in tiny().nodes if n.tops != ("flat",))
+    return replace(
+        tiny(),
+        embeddings=tuple(replace(one, name=name) for name in (first, second)),
+        nodes=(*flat, joined, *rest),
+    )
+
+
+def pair(folder):
+    return [str(folder / f"s{i}_sparse_0.model") for i in (0, 1)], [
+        str(folder / f"s{i}_opt_sparse_0.model") for i in (0, 1)
+    ]
+
+
+def test_states_of_two_embeddings_with_the_same_keys_are_not_swapped(tmp_path):
+    save(create(tmp_path / "d", optimizer_of("AdaGrad"), twins()), tmp_path)
+    weights, states = pair(tmp_path)
+    assert np.array_equal(*(np.fromfile(f"{file}/key", "<i8") for file in weights))
+    model = create(tmp_path / "d", optimizer_of("AdaGrad"), twins())
+    model.load_sparse_weights(weights)
+    refused(lambda: model.load_sparse_optimizer_states(states[::-1]), 'embedding "left"', "s1_opt", 'embedding "right"')
+    model.load_sparse_optimizer_states(states)
+    without_description(*map(Path, states))
+    model.load_sparse_optimizer_states(states)
+
+
+def test_states_of_a_renamed_embedding_are_taken_with_one_warning(tmp_path, capfd):
+    save(create(tmp_path / "d", optimizer_of("AdaGrad"), twins()), tmp_path)
+    weights, states = pair(tmp_path)
+    for i, names in enumerate([("old", "right"), ("left", "right")]):
+        model = create(tmp_path / "d", optimizer_of("AdaGrad"), twins(*names))
+        model.load_sparse_weights(weights)
+        capfd.readouterr()
+        for _ in range(2):
+            model.load_sparse_optimizer_states(states)
+        warnings = [line for line in capfd.readouterr().out.splitlines() if "WARNING" in line]
+        assert len(warnings) == (i == 0), warnings
+        assert all('embedding "old"' in w and 'under the name "left"' in w for w in warnings)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("embedding_type", [DISTRIBUTED, LOCALIZED])
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+def test_states_follow_their_keys_into_another_workspace(before, after, embedding_type, ranks, tmp_path):
+    """More iterations of a resumed model give the same losses, whatever the room for further rows."""
+    optimizer = optimizer_of("Adam", "LazyGlobal")
+    trained = create(tmp_path / "d", optimizer, tiny(embedding_type, workspace_mb=before), ranks=ranks)
+    files = save(trained, tmp_path, steps=4)
+    resumed = create(tmp_path / "d", optimizer, tiny(embedding_type, workspace_mb=after), ranks=ranks)
+    load_weights(resumed, tmp_path)
+    load_states(resumed, *files)
+    resumed.start_data_reading()
+    assert training.train(resumed, 4) == training.train(trained, 4)
+    if after % before == 0 or ranks == 1:  # else the size is that of more ranks
+        without_description(*files)
+        refused(lambda: load_states(resumed, *files), files[1].name, "workspace_size_per_gpu_in_mb")

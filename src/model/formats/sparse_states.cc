@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -16,14 +18,21 @@
 namespace ctr {
 namespace {
 
-int64_t state_values(const EmbeddingSpec& spec, int world_size) {
-  return state_count(spec.optimizer.type) * total_capacity(spec, world_size) * spec.dim;
-}
+int64_t values_of_a_row(const EmbeddingSpec& spec) { return state_count(spec.optimizer.type) * spec.dim; }
 
+// When it was saved.
 struct StateLayout {
-  int world_size;   // when it was saved
-  int value_bytes;  // 4, or 2 in releases that kept 16-bit states
+  int world_size;
+  int value_bytes;                // 4, or 2 in releases that kept 16-bit states
+  std::vector<int64_t> capacity;  // of each rank
+  int64_t total_rows() const { return std::accumulate(capacity.begin(), capacity.end(), int64_t{0}); }
 };
+
+std::vector<int64_t> capacities(const EmbeddingSpec& spec, int world_size) {
+  std::vector<int64_t> rows;
+  for (int r = 0; r < world_size; ++r) rows.push_back(row_capacity(spec, r, world_size));
+  return rows;
+}
 
 // Whether keys of a file that `world_size` ranks saved, rank after rank, can have this order.
 bool is_order_of(int world_size, const EmbeddingSpec& spec, const TableDump& order) {
@@ -33,6 +42,16 @@ bool is_order_of(int world_size, const EmbeddingSpec& spec, const TableDump& ord
     if (previous > rank) return false;
   }
   return true;
+}
+
+// Of a described file, whose keys are known to be ours: a workspace of another size made it longer or
+// shorter.
+std::optional<StateLayout> other_workspace(int64_t bytes, const EmbeddingSpec& spec, const TableDump& order,
+                                           int ranks) {
+  const int64_t row_bytes = values_of_a_row(spec) * static_cast<int64_t>(sizeof(float)) * ranks;
+  if (spec.type == EmbeddingType::localized_one_hot || row_bytes == 0 || bytes % row_bytes != 0) return {};
+  if (ranks > 1 && !is_order_of(ranks, spec, order)) return {};
+  return StateLayout{ranks, 4, std::vector<int64_t>(static_cast<size_t>(ranks), bytes / row_bytes)};
 }
 
 StateLayout layout_of(const FileSystem& files, const std::string& path, int64_t bytes,
@@ -50,13 +69,19 @@ StateLayout layout_of(const FileSystem& files, const std::string& path, int64_t 
   if (!is_ours(files, path)) widths.push_back(2);
   for (const int width : widths)
     for (const int n : candidates)
-      if (bytes == state_values(spec, n) * width && (n == 1 || is_order_of(n, spec, order)))
-        return {n, width};
+      if (bytes == values_of_a_row(spec) * total_capacity(spec, n) * width &&
+          (n == 1 || is_order_of(n, spec, order)))
+        return {n, width, capacities(spec, n)};
+  if (!description.is_null())
+    if (auto layout = other_workspace(bytes, spec, order, candidates[0])) return *layout;
+  const int64_t rows = total_capacity(spec, candidates[0]);
   fail(ErrorKind::io,
        "embedding \"{}\": optimizer states \"{}\" have {} bytes; {} with {} state tensors, {} rows on {} "
-       "devices and embedding_vec_size {} needs {}",
-       spec.name, path, bytes, name_of(spec.optimizer.type), state_count(spec.optimizer.type),
-       total_capacity(spec, candidates[0]), candidates[0], spec.dim, 4 * state_values(spec, candidates[0]));
+       "devices (as {} has it) and embedding_vec_size {} needs {}{}",
+       spec.name, path, bytes, name_of(spec.optimizer.type), state_count(spec.optimizer.type), rows,
+       candidates[0], capacity_argument(spec), spec.dim, 4 * values_of_a_row(spec) * rows,
+       description.is_null() ? "; without a description they need the workspace that they were saved with"
+                             : "");
 }
 
 // Vectors of `dim` values at the given rows of one state tensor; neighbours are read together.
@@ -78,16 +103,16 @@ std::vector<float> read_states(const RandomAccessFile& file, int64_t first_row,
   return values;
 }
 
-// Where the states of each key are in a tensor that `world_size` ranks saved.
+// Where the states of each key are in a tensor.
 std::vector<int64_t> rows_of_keys(const std::string& path, const EmbeddingSpec& spec, const TableDump& order,
-                                  int world_size) {
-  std::vector<int64_t> first(static_cast<size_t>(world_size) + 1, 0), rows;
-  for (int r = 0; r < world_size; ++r)
-    first[static_cast<size_t>(r) + 1] = first[static_cast<size_t>(r)] + row_capacity(spec, r, world_size);
+                                  const StateLayout& layout) {
+  std::vector<int64_t> first{0}, rows;
+  for (const int64_t capacity : layout.capacity) first.push_back(first.back() + capacity);
   std::vector<int64_t> next = first;
   rows.reserve(order.keys.size());
   for (size_t k = 0; k < order.keys.size(); ++k) {
-    const auto owner = static_cast<size_t>(owner_of(spec, order.keys[k], slot_of(order, k), world_size));
+    const auto owner =
+        static_cast<size_t>(owner_of(spec, order.keys[k], slot_of(order, k), layout.world_size));
     if (next[owner] >= first[owner + 1])
       fail(ErrorKind::io, "embedding \"{}\": \"{}\" has fewer rows than the sparse model loaded before it",
            spec.name, path);
@@ -121,6 +146,25 @@ uint64_t digest(const TableDump& order) {
 
 bool is_lazy(const EmbeddingSpec& spec) { return RowLayout(spec.optimizer, spec.dim).has_last_step; }
 
+// Equal keys do not tell embeddings apart: names do, as long as layers keep theirs.
+void check_name(const std::string& path, const EmbeddingSpec& spec, std::span<const EmbeddingSpec> model,
+                const Json& description) {
+  const Json saved = description.value("embedding", Json(spec.name));  // first releases did not say
+  if (saved == Json(spec.name)) return;
+  const bool is_other =
+      std::any_of(model.begin(), model.end(), [&](const auto& other) { return saved == Json(other.name); });
+  if (is_other)
+    fail(ErrorKind::io,
+         "embedding \"{}\": optimizer states \"{}\" are those of embedding {}; are the files of two "
+         "embeddings "
+         "swapped?",
+         spec.name, path, saved.dump());
+  log::warn_once(fmt::format(
+      "embedding \"{}\": optimizer states \"{}\" were saved under the name {}, which no embedding has here; "
+      "they have its keys and are taken",
+      spec.name, path, saved.dump()));
+}
+
 // Throws unless the states were saved for just these rows.
 void check_description(const std::string& path, const EmbeddingSpec& spec, const TableDump& order,
                        const Json& description) {
@@ -128,13 +172,16 @@ void check_description(const std::string& path, const EmbeddingSpec& spec, const
     return description.value(key, Json()) != ours[key];
   };
   const Json ours = describe_sparse_states(spec, order, 1);
-  const bool rows_differ = differs(ours, "rows") || differs(ours, "keys");
-  if (state_count(spec.optimizer.type) > 0 && rows_differ)
+  const bool rows_differ = differs(ours, "rows"), keys_differ = differs(ours, "keys");
+  if (state_count(spec.optimizer.type) > 0 && (rows_differ || keys_differ))
     fail(ErrorKind::io,
-         "embedding \"{}\": optimizer states \"{}\" belong to a sparse model of {} rows, not to the {} rows "
-         "that the "
-         "embedding was loaded with; load the sparse model that was saved with them first",
-         spec.name, path, description.value("rows", Json()).dump(), order.keys.size());
+         "embedding \"{}\": optimizer states \"{}\" belong to a sparse model of {} rows; the embedding has "
+         "{}; "
+         "load the sparse model that was saved with them first",
+         spec.name, path, description.value("rows", Json()).dump(),
+         order.keys.empty() ? "none yet"
+         : rows_differ      ? fmt::format("{}", order.keys.size())
+                            : fmt::format("{} of other keys, or in another order", order.keys.size()));
   if (description.value("last_steps", Json()) == true && !is_lazy(spec))
     fail(ErrorKind::io,
          "embedding \"{}\": optimizer states \"{}\" were saved with update_type LazyGlobal, whose rows are "
@@ -180,6 +227,7 @@ void write_sparse_optimizer(OutputFile& file, const EmbeddingSpec& spec, const R
 
 Json describe_sparse_states(const EmbeddingSpec& spec, const TableDump& order, int world_size) {
   Json description = describe_embedding_states(spec);
+  description["embedding"] = spec.name;
   description["update_type"] = name_of(spec.optimizer.update);
   description["last_steps"] = is_lazy(spec);
   description["ranks"] = world_size;
@@ -189,25 +237,28 @@ Json describe_sparse_states(const EmbeddingSpec& spec, const TableDump& order, i
 }
 
 SparseStates read_sparse_optimizer(const FileSystem& files, const std::string& path,
-                                   const EmbeddingSpec& spec, const TableDump& order, int world_size) {
+                                   const EmbeddingSpec& spec, std::span<const EmbeddingSpec> model,
+                                   const TableDump& order, int world_size) {
   const Json description =
       read_description(files, fmt::format("embedding \"{}\": optimizer states", spec.name), path,
                        describe_embedding_states(spec));
-  if (!description.is_null()) check_description(path, spec, order, description);
+  if (!description.is_null()) {
+    check_name(path, spec, model, description);
+    check_description(path, spec, order, description);
+  }
   const auto opened = files.open(path);
   const RandomAccessFile& file = *opened;
   SparseStates result{{order.keys, order.slot_ids, {}, {}, {}}, 0};
   TableDump& dump = result.dump;
   result.optimizer_step = read_sparse_steps(files, path + ".step", spec, dump);
   if (spec.type == EmbeddingType::localized_one_hot && file.size() == 0) return result;
-  const auto [saved_ranks, value_bytes] =
-      layout_of(files, path, file.size(), spec, order, world_size, description);
-  if (value_bytes == 2) log::info("\"{}\": read as 16-bit values", path);
-  const std::vector<int64_t> rows = rows_of_keys(path, spec, order, saved_ranks);
+  const StateLayout layout = layout_of(files, path, file.size(), spec, order, world_size, description);
+  if (layout.value_bytes == 2) log::info("\"{}\": read as 16-bit values", path);
+  const std::vector<int64_t> rows = rows_of_keys(path, spec, order, layout);
   for (int s = 0; s < state_count(spec.optimizer.type); ++s) {
-    const int64_t first = s * total_capacity(spec, saved_ranks);
-    dump.states.push_back(value_bytes == 2 ? read_states<f16>(file, first, rows, spec.dim)
-                                           : read_states<float>(file, first, rows, spec.dim));
+    const int64_t first = s * layout.total_rows();
+    dump.states.push_back(layout.value_bytes == 2 ? read_states<f16>(file, first, rows, spec.dim)
+                                                  : read_states<float>(file, first, rows, spec.dim));
     check_states(path, spec.optimizer, s, dump.states.back());
   }
   return result;
