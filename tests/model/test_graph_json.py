@@ -12,6 +12,7 @@ import pytest
 from harness import reference, training
 from harness.declaration import Embedding, node
 from harness.reference_optimizers import Optimizer
+from hugectr import _core
 from model.small_models import MODELS, small
 from model.tiny import tiny, tiny_data
 
@@ -321,6 +322,18 @@ REJECTED = {
     "duplicate top": (lambda g: of(g, "fc").update(top="flat"), ["flat"]),
     "no list of inputs": (lambda g: g["layers"][0].update(sparse=3), ["layers[0].sparse must be a list"]),
     "slots": (lambda g: g["layers"][0]["sparse"][0].update(nnz_per_slot=[1, 1, 1]), ["nnz_per_slot", "3", "2"]),
+    **{
+        f"is_fixed_length {value!r}": (
+            lambda g, value=value: g["layers"][0]["sparse"][0].update(is_fixed_length=value),
+            [
+                "layers[0].sparse[0].is_fixed_length must be true, false, 1 or 0",
+                json.dumps(value, separators=(",", ":")),
+            ],
+        )
+        for value in ("no", 2, 0.5, [True], {"a": 1})
+    },
+    "number for a type": (lambda g: g["layers"][0]["sparse"][0].update(type=3), ["layers[0].sparse[0].type", "3"]),
+    "object for a type": (lambda g: g["layers"][0]["sparse"][0].update(type={}), ["layers[0].sparse[0].type", "{}"]),
     "vector size": (
         lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(embedding_vec_size=2000),
         ["embedding_vec_size", "2000"],
@@ -368,3 +381,64 @@ def test_text_that_is_not_json(old, new, tmp_path):
     )
     with pytest.raises(hugectr.HugectrError, match=r"graph.json.*not valid JSON at line \d+, column \d+"):
         other.construct_from_json(str(path), True)
+
+
+BESIDE = {
+    "another optimizer's parameter": (
+        lambda g: of(g, "embedding")["optimizer"]["adam_hparam"].update(initial_accu_value=0.5),
+        "layers[1].optimizer.adam_hparam.initial_accu_value",
+    ),
+    "another optimizer": (
+        lambda g: of(g, "embedding")["optimizer"].update(sgd_hparam={"atomic_update": False}),
+        "layers[1].optimizer.sgd_hparam",
+    ),
+    "SGD's update": (
+        lambda g: of(g, "embedding")["optimizer"]["adam_hparam"].update(atomic_update=False),
+        "layers[1].optimizer.adam_hparam.atomic_update",
+    ),
+    "an older update": (
+        lambda g: of(g, "embedding")["optimizer"].update(global_update=True),
+        "layers[1].optimizer.global_update",
+    ),
+    "an older number of keys": (
+        lambda g: g["layers"][0]["sparse"][0].update(max_nnz=9),
+        "layers[0].sparse[0].max_nnz",
+    ),
+    "rows of all devices": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(max_vocabulary_size_global=1000),
+        "max_vocabulary_size_global=1000 has no effect beside workspace_size_per_gpu_in_mb=",
+    ),
+    "rows of a device": (
+        lambda g: of(g, "embedding")["sparse_embedding_hparam"].update(max_vocabulary_size_per_gpu=1000),
+        "max_vocabulary_size_per_gpu=1000 has no effect beside workspace_size_per_gpu_in_mb=",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_members_without_effect_beside_others_are_named_once(case, tmp_path, capsys):
+    change, name = BESIDE[case]
+    for i in range(2):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        model = edited(folder, change)
+        model.construct_from_json(str(folder / "graph.json"), True)
+        model.compile()
+    lines = [line for line in capsys.readouterr().out.splitlines() if name in line]
+    assert len(lines) == 1 and "WARNING" in lines[0] and "no effect" in lines[0], lines
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_what_we_write_has_no_member_without_effect(ranks, tmp_path, capsys):
+    model = training.create_model(tiny(), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=6, compile=False)
+    graph = json.loads(_core.graph_to_json(model._graph.text()))
+    hparam = of(graph, "embedding")["sparse_embedding_hparam"]
+    hparam["max_vocabulary_size_global"] *= ranks  # as a model of several devices writes it
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    again = training.create_model(
+        replace(tiny(), embeddings=(), nodes=()), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=6,
+        compile=False, add_input=False,
+    )  # fmt: skip
+    again.construct_from_json(str(tmp_path / "graph.json"), True)
+    again.compile()
+    assert "no effect" not in capsys.readouterr().out

@@ -36,26 +36,6 @@ Json data_entry(const InputSpec& input) {
           {"sparse", std::move(sparse)}};
 }
 
-// What a file says about an optimizer beside its type: an object with these members.
-struct OptimizerKeys {
-  const char* object;
-  std::vector<std::pair<const char*, double OptimizerSpec::*>> reals;
-};
-
-OptimizerKeys keys_of(OptimizerType type) {
-  using O = OptimizerSpec;
-  switch (type) {
-    case OptimizerType::adam:
-      return {"adam_hparam", {{"beta1", &O::beta1}, {"beta2", &O::beta2}, {"epsilon", &O::epsilon}}};
-    case OptimizerType::adagrad:
-      return {"adagrad_hparam", {{"initial_accu_value", &O::initial_accumulator}, {"epsilon", &O::epsilon}}};
-    case OptimizerType::momentum_sgd: return {"momentum_sgd_hparam", {{"momentum_factor", &O::momentum}}};
-    case OptimizerType::nesterov: return {"nesterov_hparam", {{"momentum_factor", &O::momentum}}};
-    case OptimizerType::sgd: break;
-  }
-  return {"sgd_hparam", {}};
-}
-
 Json optimizer_entry(const OptimizerSpec& o) {
   const OptimizerKeys keys = keys_of(o.type);
   Json members = Json::object();
@@ -107,6 +87,13 @@ class Entry {
   template <class T>
   T get(const char* key, T missing) const {
     return has(key) ? get<T>(key) : missing;
+  }
+  // A boolean, also as older files write it; false where it is missing.
+  bool flag(const char* key) const {
+    const Json value = has(key) ? at(key) : Json(false);
+    require(value.is_boolean() || value == 0 || value == 1,
+            "graph file: {}.{} must be true, false, 1 or 0, got {}", path_, key, value.dump());
+    return value == true || value == 1;
   }
   // A name or a list of names.
   std::vector<std::string> names(const char* key) const {
@@ -164,10 +151,10 @@ Json read_data_entry(const Entry& data) {
             "graph file: {}.slot_num must be positive, and at most {} in all, got {}", sparse.path(),
             kMaxSlots, slots);
     room -= slots;
-    const Json fixed = sparse.has("is_fixed_length") ? sparse.at("is_fixed_length") : Json(false);
+    if (sparse.has("type")) sparse.get<std::string>("type");  // of no effect since 3.1
     sparse_inputs.push_back({{"name", sparse.get<std::string>("top")},
                              {"nnz_per_slot", read_nnz(sparse, slots)},
-                             {"is_fixed_length", fixed.is_number() ? fixed != 0 : fixed == true}});
+                             {"is_fixed_length", sparse.flag("is_fixed_length")}});
   }
   const Entry dense = data.child("dense");
   return {{"labels", std::move(labels)},
@@ -201,19 +188,20 @@ std::string read_combiner(const Entry& hparam) {
   return combiner == 0 ? "sum" : "mean";
 }
 
-// Megabytes count; files of older releases have only a number of rows.
+// Files of older releases have only a number of rows.
 void read_capacity(const Entry& hparam, Json& result) {
   constexpr const char* keys[] = {"workspace_size_per_gpu_in_mb", "max_vocabulary_size_per_gpu",
                                   "max_vocabulary_size_global"};
+  bool any = hparam.has("slot_size_array");
   for (const char* key : keys) {
     if (!hparam.has(key)) continue;
     const auto size = hparam.get<int64_t>(key);
     require(size >= 0, "graph file: {}.{} must not be negative, got {}", hparam.path(), key, size);
     result[key] = size;
-    return;
+    any = true;
   }
-  require(hparam.has("slot_size_array"), "graph file: {} needs {}, {}, {} or slot_size_array", hparam.path(),
-          keys[0], keys[1], keys[2]);
+  require(any, "graph file: {} needs {}, {}, {} or slot_size_array", hparam.path(), keys[0], keys[1],
+          keys[2]);
 }
 
 Json read_embedding_entry(const Entry& e) {

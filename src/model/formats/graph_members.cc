@@ -52,13 +52,8 @@ const Names kEmbeddingParameters{"workspace_size_per_gpu_in_mb",
                                  "use_eval_precompute_indices",
                                  "communication_type",
                                  "hybrid_embedding_type"};
-const Names kOptimizers{"adam_hparam", "adagrad_hparam", "momentum_sgd_hparam", "nesterov_hparam",
-                        "sgd_hparam"};
-const Names kOptimizer{"type",           "update_type",         "global_update",   "adam_hparam",
-                       "adagrad_hparam", "momentum_sgd_hparam", "nesterov_hparam", "sgd_hparam"};
-const Names kOptimizerParameters{"beta1",           "beta2",         "epsilon",       "initial_accu_value",
-                                 "momentum_factor", "atomic_update", "learning_rate", "warmup_steps",
-                                 "decay_start",     "decay_steps",   "decay_power",   "end_lr"};
+const Names kOptimizer{"type", "update_type", "global_update"};
+const Names kSchedule{"learning_rate", "warmup_steps", "decay_start", "decay_steps", "decay_power", "end_lr"};
 const Names kLayer{"type", "name", "bottom", "top"};
 
 class Search {
@@ -78,17 +73,33 @@ class Search {
     child(entry, path, "label", kLabel);
     child(entry, path, "dense", kDense);
     const Json& inputs = entry.at("sparse");
-    for (size_t i = 0; i < inputs.size(); ++i)
-      object(inputs[i], fmt::format("{}.sparse[{}]", path, i), kSparse);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Names known = kSparse;
+      if (inputs[i].contains("nnz_per_slot")) known.erase("max_nnz");
+      if (inputs[i].contains("nnz_per_slot") || inputs[i].contains("max_nnz"))
+        known.erase("max_feature_num_per_sample");
+      object(inputs[i], fmt::format("{}.sparse[{}]", path, i), known);
+    }
+  }
+
+  // What other optimizers take is of no effect.
+  void optimizer(const Json& entry, const std::string& path) {
+    const OptimizerType type = parse_optimizer(entry.at("type").get<std::string>());
+    const OptimizerKeys keys = keys_of(type);
+    Names known = kOptimizer, parameters = kSchedule;
+    known.insert(keys.object);
+    if (entry.contains("update_type")) known.erase("global_update");
+    for (const auto& [name, value] : keys.reals) parameters.insert(name);
+    if (type == OptimizerType::sgd) parameters.insert("atomic_update");
+    object(entry, path, known);
+    child(entry, path, keys.object, parameters);
   }
 
   void embedding(const Json& entry, const std::string& path) {
     object(entry, path, kEmbedding);
     child(entry, path, "sparse_embedding_hparam", kEmbeddingParameters);
-    const auto optimizer = entry.find("optimizer");
-    if (optimizer == entry.end() || !optimizer->is_object()) return;
-    child(entry, path, "optimizer", kOptimizer);
-    for (const auto& name : kOptimizers) child(*optimizer, path + ".optimizer", name, kOptimizerParameters);
+    if (const auto it = entry.find("optimizer"); it != entry.end() && it->is_object())
+      optimizer(*it, path + ".optimizer");
   }
 
   void layer(const Json& entry, const std::string& path) {
@@ -115,6 +126,20 @@ class Search {
 };
 
 }  // namespace
+
+OptimizerKeys keys_of(OptimizerType type) {
+  using O = OptimizerSpec;
+  switch (type) {
+    case OptimizerType::adam:
+      return {"adam_hparam", {{"beta1", &O::beta1}, {"beta2", &O::beta2}, {"epsilon", &O::epsilon}}};
+    case OptimizerType::adagrad:
+      return {"adagrad_hparam", {{"initial_accu_value", &O::initial_accumulator}, {"epsilon", &O::epsilon}}};
+    case OptimizerType::momentum_sgd: return {"momentum_sgd_hparam", {{"momentum_factor", &O::momentum}}};
+    case OptimizerType::nesterov: return {"nesterov_hparam", {{"momentum_factor", &O::momentum}}};
+    case OptimizerType::sgd: break;
+  }
+  return {"sgd_hparam", {}};
+}
 
 void warn_about_unknown_members(const Json& document) {
   constexpr size_t kMost = 10;  // named

@@ -189,6 +189,24 @@ int64_t read_rows(const Members& j, int ranks) {
   return std::max(per_rank, checked_sum(global, ranks - 1) / std::max(1, ranks));
 }
 
+// Megabytes count: a number of rows beside them that they do not make is of no effect.
+void warn_about_rows(const Members& j, const EmbeddingSpec& e) {
+  if (e.workspace_mb < 1 || e.dim < 1 || slots_decide(e)) return;
+  const int64_t capacity = row_capacity(e, 0, 1);
+  int64_t per_rank = capacity, global = capacity;
+  read(j, "max_vocabulary_size_per_gpu", per_rank);
+  read(j, "max_vocabulary_size_global", global);
+  const auto warn = [&](const char* name, int64_t value) {
+    log::warn_once(
+        fmt::format("embedding \"{}\": {}={} has no effect beside workspace_size_per_gpu_in_mb={}, which "
+                    "makes {} rows on a device",
+                    e.name, name, value, e.workspace_mb, capacity));
+  };
+  if (per_rank != capacity) warn("max_vocabulary_size_per_gpu", per_rank);
+  if (capacity == 0 || global < capacity || global % capacity != 0)
+    warn("max_vocabulary_size_global", global);
+}
+
 EmbeddingSpec read_embedding(const Json& json, const ModelSpec& model) {
   const Members j(json, "embedding");
   EmbeddingSpec e;
@@ -205,8 +223,10 @@ EmbeddingSpec read_embedding(const Json& json, const ModelSpec& model) {
     e.combiner = parse_combiner(combiner);
     const Json* optimizer = j.find("optimizer");
     e.optimizer = optimizer ? read_optimizer(*optimizer) : model.optimizer;
-    if (const int64_t rows = read_rows(j, model.ranks())) e.workspace_mb = workspace_mb_for(e, rows);
+    const int64_t rows = read_rows(j, model.ranks());
+    if (e.workspace_mb == 0 && rows > 0) e.workspace_mb = workspace_mb_for(e, rows);
   });
+  warn_about_rows(j, e);
   j.warn_about_others();
   for (const auto& sparse : model.input.sparse)
     if (sparse.name == e.bottom) e.slots = sparse.slots(), e.nnz_per_slot = sparse.nnz_per_slot;
