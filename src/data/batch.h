@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace ctr {
@@ -14,6 +16,14 @@ struct CsrKeys {
   std::vector<int64_t> keys;
 };
 
+// The samples of a batch from `first` on lie behind each other in a file, from its `number` on.
+struct SampleRun {
+  int64_t first;
+  std::shared_ptr<const std::string> file;
+  const char* unit;  // what numbers the samples of such a file: "sample" or "row"
+  int64_t number;
+};
+
 // One global batch in host memory, as a reader delivers it. Samples from `size` on are padding: zero labels
 // and dense values, empty slots.
 struct Batch {
@@ -22,6 +32,10 @@ struct Batch {
   std::vector<float> labels;  // [capacity, label_dim]
   std::vector<float> dense;   // [capacity, dense_dim]
   std::vector<CsrKeys> sparse;
+  std::vector<SampleRun> runs;  // of the valid samples, where the reader knows them
 };
+
+// `"part.norm", sample 7`, or the sample's number in the batch.
+std::string place_of(const Batch& batch, int64_t sample);
 
 }  // namespace ctr

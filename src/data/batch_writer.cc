@@ -36,8 +36,17 @@ std::string NotFinite::name() const {
   return fmt::format("{} {}", is_label ? "label" : "dense value", column);
 }
 
+std::string place_of(const Batch& batch, int64_t sample) {
+  const auto after = std::upper_bound(batch.runs.begin(), batch.runs.end(), sample,
+                                      [](int64_t s, const SampleRun& run) { return s < run.first; });
+  if (after == batch.runs.begin()) return fmt::format("sample {} of a batch", sample);
+  const SampleRun& run = after[-1];
+  return fmt::format("\"{}\", {} {}", *run.file, run.unit, run.number + sample - run.first);
+}
+
 void BatchWriter::begin(Batch& batch) {
   batch_ = &batch;
+  batch.runs.clear();
   size_ = 0;
   batch.capacity = layout_.batch_size;
   batch.labels.resize(static_cast<size_t>(layout_.batch_size * layout_.label_dim));
@@ -49,6 +58,15 @@ void BatchWriter::begin(Batch& batch) {
     csr.offsets.resize(static_cast<size_t>(layout_.batch_size * csr.slots) + 1);
     csr.offsets[0] = 0;
   }
+}
+
+void BatchWriter::comes_from(const std::shared_ptr<const std::string>& file, const char* unit,
+                             int64_t number) {
+  if (!batch_->runs.empty()) {
+    const SampleRun& last = batch_->runs.back();
+    if (last.file == file && last.number - last.first == number - size_) return;
+  }
+  batch_->runs.push_back({size_, file, unit, number});
 }
 
 void BatchWriter::grow(std::vector<int64_t>& keys, int64_t count) {

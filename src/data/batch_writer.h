@@ -43,6 +43,8 @@ class BatchWriter {
     if (static_cast<int64_t>(keys.size()) < count) grow(keys, count);
     return keys.data();
   }
+  // Before a commit: the file's samples that follow, from `number` on.
+  void comes_from(const std::shared_ptr<const std::string>& file, const char* unit, int64_t number);
   void commit(int64_t samples) { size_ += samples; }
 
   // The first such value of the committed samples from row `first` on.

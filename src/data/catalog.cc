@@ -24,6 +24,17 @@ void check_raw_async(const ReaderSpec& spec) {
 
 }  // namespace
 
+void start_readers(const std::vector<ReaderStart>& starts) {
+  std::vector<std::function<void()>> opened;
+  for (const auto& [reader, source] : starts) opened.push_back(reader->open(source));
+  try {
+    for (const auto& start : opened) start();
+  } catch (...) {
+    for (const auto& [reader, source] : starts) reader->stop();
+    throw;
+  }
+}
+
 std::unique_ptr<Reader> make_reader(const ReaderSpec& spec) {
   require(spec.num_workers > 0, "num_workers must be positive, got {}", spec.num_workers);
   require(spec.prefetch > 0, "a reader prefetches at least one batch, got {}", spec.prefetch);

@@ -31,6 +31,7 @@ class NormFile final : public SampleFile {
   NormFile(ReadTask& task, const std::string& path)
       : task_(task),
         layout_(task.layout),
+        path_(std::make_shared<const std::string>(path)),
         stream_(task.spec.files->open(path)),
         parse_(task.spec.i64_keys ? &parse_norm_sample<int64_t> : &parse_norm_sample<uint32_t>),
         max_sample_bytes_(norm_sample_bytes(task.layout, task.spec.i64_keys)) {}
@@ -52,6 +53,10 @@ class NormFile final : public SampleFile {
   bool read_record(BatchWriter& batch);
   bool read_plain(BatchWriter& batch);
   bool read_frame(BatchWriter& batch);
+  void commit(BatchWriter& batch) {
+    batch.comes_from(path_, "sample", done_);
+    batch.commit(1);
+  }
   bool whole_frame_fits(int32_t length);
   bool damaged_length(int32_t length, const NormSample& sample);
   [[noreturn]] void fail_truncated() const;
@@ -65,6 +70,7 @@ class NormFile final : public SampleFile {
 
   ReadTask& task_;
   const SampleLayout& layout_;
+  std::shared_ptr<const std::string> path_;  // batches refer to it
   ByteStream stream_;
   NormSample (*parse_)(const std::byte*, const std::byte*, BatchWriter&);
   size_t max_sample_bytes_;
@@ -135,7 +141,7 @@ bool NormFile::read_plain(BatchWriter& batch) {
   const NormSample sample = parse_(bytes.data(), bytes.data() + bytes.size(), batch);
   if (sample.defect == NormSample::truncated) fail_truncated();
   if (sample.defect != NormSample::none) fail_sample(sample);
-  batch.commit(1);
+  commit(batch);
   stream_.skip(static_cast<size_t>(sample.bytes));
   return true;
 }
@@ -158,7 +164,7 @@ bool NormFile::read_frame(BatchWriter& batch) {
   if (intact) {
     if (sample.defect == NormSample::bad_nnz || sample.defect == NormSample::bad_key) fail_sample(sample);
     if (sample.defect != NormSample::none || sample.bytes != length) return damaged_length(length, sample);
-    batch.commit(1);
+    commit(batch);
   } else {
     if (bad_check_bytes_++ == 0) first_bad_offset_ = stream_.offset();
     ++task_.skipped;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <type_traits>
 
 #include "base/error.h"
@@ -56,7 +57,8 @@ class ParquetFile final : public SampleFile {
 
   const SampleLayout& layout_;
   std::string path_;
-  size_t labels_, conts_;  // number of columns
+  std::shared_ptr<const std::string> shared_path_;  // batches refer to it
+  size_t labels_, conts_;                           // number of columns
   int64_t announced_rows_;
   ArrowStream stream_;
   std::vector<Column> columns_;
@@ -80,6 +82,7 @@ ParquetFile::ParquetFile(ReadTask& task, const ParquetMetadata& metadata, const 
                          bool check_positions)
     : layout_(task.layout),
       path_(path),
+      shared_path_(std::make_shared<const std::string>(path)),
       labels_(metadata.labels.size()),
       conts_(metadata.conts.size()),
       announced_rows_(metadata.rows_of(path)),
@@ -111,6 +114,7 @@ bool ParquetFile::read(BatchWriter& batch) {
     if (at_ == batch_rows_ && !next_record_batch()) return false;
     const int64_t count = std::min({batch.room(), batch_rows_ - at_, kBlockRows});
     append(batch, count);
+    batch.comes_from(shared_path_, "row", batch_row_ + at_);
     batch.commit(count);
     const int64_t first = batch.size() - count;
     if (const auto found = batch.find_not_finite(first)) fail_not_finite(*found, first);
@@ -250,7 +254,7 @@ std::unique_ptr<SampleFile> open_parquet_file(ReadTask& task, const ParquetMetad
 BatchSources open_parquet(ReadTask& task) {
   const std::string& list = task.spec.source;
   const std::vector<std::string> files = read_file_list(*task.spec.files, list);
-  auto folders = std::make_shared<std::unordered_map<std::string, ParquetMetadata>>();
+  auto folders = std::make_shared<std::map<std::string, ParquetMetadata>>();
   for (const std::string& file : files) {
     require(file.ends_with(".parquet"), "file list \"{}\": \"{}\" does not end in .parquet", list, file);
     const std::string folder = directory_of(file);

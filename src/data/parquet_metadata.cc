@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -51,16 +51,26 @@ std::vector<ParquetColumn> columns_of(const Json& root, const char* key, const s
   return columns;
 }
 
+// Sorted, not hashed: nobody can choose values that make this slow.
+template <class T>
+const T* find_twice(std::vector<T>& values) {
+  std::sort(values.begin(), values.end());
+  const auto twice = std::adjacent_find(values.begin(), values.end());
+  return twice == values.end() ? nullptr : &*twice;
+}
+
 void reject_duplicates(const ParquetMetadata& metadata) {
-  std::unordered_set<int64_t> seen;
-  std::unordered_set<std::string> names;
+  std::vector<int64_t> indices;
+  std::vector<std::string> names;
   for (const auto* group : {&metadata.labels, &metadata.conts, &metadata.cats})
     for (const auto& column : *group) {
-      if (!seen.insert(column.index).second)
-        fail(ErrorKind::io, "\"{}\": column index {} is used twice", metadata.path, column.index);
-      if (!column.name.empty() && !names.insert(column.name).second)
-        fail(ErrorKind::io, "\"{}\": column \"{}\" is used twice", metadata.path, column.name);
+      indices.push_back(column.index);
+      if (!column.name.empty()) names.push_back(column.name);
     }
+  if (const auto* index = find_twice(indices))
+    fail(ErrorKind::io, "\"{}\": column index {} is used twice", metadata.path, *index);
+  if (const auto* name = find_twice(names))
+    fail(ErrorKind::io, "\"{}\": column \"{}\" is used twice", metadata.path, *name);
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "data/reader.h"
@@ -13,7 +13,7 @@ namespace ctr {
 // `_metadata.json`: which columns a Parquet data set has, and how many rows its files.
 struct ParquetMetadata {
   std::string path;
-  std::unordered_map<std::string, int64_t> rows;   // by base name of the file
+  std::map<std::string, int64_t> rows;             // by base name of the file
   std::vector<ParquetColumn> labels, conts, cats;  // ascending index; names may be empty
 
   // Throws when the file has no entry.

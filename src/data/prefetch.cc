@@ -139,9 +139,13 @@ void PrefetchReader::stop() {
   workers_.clear();
 }
 
-void PrefetchReader::start(const std::string& source) {
+std::function<void()> PrefetchReader::open(const std::string& source) {
   auto task = task_->again(source);
-  BatchSources sources = open_(*task);  // when this fails, the current source goes on
+  const auto sources = std::make_shared<BatchSources>(open_(*task));  // that a function can be copied with
+  return [this, task = std::move(task), sources] { begin(task, std::move(*sources)); };
+}
+
+void PrefetchReader::begin(std::shared_ptr<ReadTask> task, BatchSources sources) {
   stop();
   task_ = std::move(task);
   turn_ = 0;

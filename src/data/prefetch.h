@@ -19,7 +19,8 @@ class PrefetchReader final : public Reader {
   PrefetchReader(const ReaderSpec& spec, Open open);
   ~PrefetchReader() override;
 
-  void start(const std::string& source) override;
+  std::function<void()> open(const std::string& source) override;
+  void stop() override;
   bool started() const override { return !workers_.empty(); }
   bool failed() const override { return failed_; }
   const Batch* next() override;
@@ -32,7 +33,7 @@ class PrefetchReader final : public Reader {
   class Worker;
   using Workers = std::vector<std::unique_ptr<Worker>>;
 
-  void stop();
+  void begin(std::shared_ptr<ReadTask> task, BatchSources sources);
   static Workers start_workers(const std::shared_ptr<ReadTask>& task, BatchSources sources);
   // What worker `worker`, wait_for_turn()'s, has to give.
   const Batch* take_from(size_t worker);

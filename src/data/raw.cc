@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "data/batch_source.h"
 #include "data/raw_types.h"
@@ -101,6 +102,7 @@ class RawSource final : public BatchSource {
         i64_keys_(task.spec.i64_keys),
         repeat_(task.spec.repeat),
         file_(std::move(file)),
+        path_(std::make_shared<const std::string>(file_->path())),
         sequence_(std::move(sequence)),
         next_(static_cast<int64_t>(worker) * layout_.batch_size),
         step_(static_cast<int64_t>(workers) * layout_.batch_size),
@@ -128,6 +130,7 @@ class RawSource final : public BatchSource {
     if (const size_t got = file_->read_at(first * stride_, buffer_.data(), bytes); got < bytes)
       fail(ErrorKind::io, "\"{}\": truncated at offset {} while reading", file_->path(),
            first * stride_ + static_cast<int64_t>(got));
+    writer_.comes_from(path_, "sample", first);
     for (int64_t i = 0; i < count; ++i) {
       parse(buffer_.data() + i * stride_, first + i);
       writer_.commit(1);
@@ -136,13 +139,18 @@ class RawSource final : public BatchSource {
   }
 
   // The committed `count` samples from `first` of the file on.
-  void check_block(int64_t first, int64_t count) const {
+  void check_block(int64_t first, int64_t count) {
     const int64_t row = writer_.size() - count;
     if (const auto found = writer_.find_not_finite(row))
       fail_not_finite(fmt::format("{}, {}", where(first + found->row - row), found->name()),
                       static_cast<double>(found->value), integer_hint(found->value));
     if (const auto wrong = float_label_dense_ ? find_integers(writer_, row) : find_floats(writer_, row))
       fail(ErrorKind::invalid_argument, "{}, {}", where(first + wrong->row - row), wrong->what);
+    if (float_label_dense_ || warned_) return;
+    if (const auto odd = find_likely_floats(writer_, row)) {
+      warned_ = true;
+      log::warn_once(fmt::format("{}, {}", where(first + odd->row - row), odd->what));
+    }
   }
 
   void parse(const std::byte* p, int64_t sample) {
@@ -194,10 +202,12 @@ class RawSource final : public BatchSource {
   const SampleLayout& layout_;
   bool float_label_dense_, i64_keys_, repeat_;
   std::shared_ptr<const RandomAccessFile> file_;
+  std::shared_ptr<const std::string> path_;  // batches refer to it
   RawSequence sequence_;
   int64_t next_, step_;  // places of this worker's batches
   int64_t stride_, block_samples_;
   BatchWriter writer_;
+  bool warned_ = false;  // of what looks like floats
   std::vector<std::byte> buffer_;
 };
 

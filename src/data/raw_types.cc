@@ -77,6 +77,29 @@ std::optional<RawMismatch> find_floats(const BatchWriter& batch, int64_t first) 
                               *it, *it < 0 ? -value : value));
 }
 
+std::optional<RawMismatch> find_likely_floats(const BatchWriter& batch, int64_t first) {
+  constexpr int kMany = 32;
+  static const float smallest = std::log(1.0f + std::bit_cast<int32_t>(0x1p-24f)),
+                     largest =
+                         std::log(1.0f + std::bit_cast<int32_t>(0x1p24f));  // as dense integers are read
+  const Values labels = labels_from(batch, first), dense = dense_from(batch, first);
+  if (std::any_of(labels.begin(), labels.end(), [](float v) { return v != 0; })) return std::nullopt;
+  int found = 0;
+  size_t at = 0;
+  for (size_t i = 0; i < dense.size(); ++i) {
+    if (dense[i] == 0) continue;
+    if (dense[i] < smallest || dense[i] > largest) return std::nullopt;
+    if (found++ == 0) at = i;
+  }
+  if (found < kMany) return std::nullopt;
+  return mismatch(
+      first, at, batch.layout().dense_dim, "dense value",
+      fmt::format("about {:.4g}, as floats of an everyday size are when read as integers, and so are "
+                  "all others that are not 0; if the file is of floats, read it with "
+                  "float_label_dense=True",
+                  std::exp(dense[at]) - 1));
+}
+
 const char* integer_hint(float value) {
   const auto bits = std::bit_cast<int32_t>(value);
   constexpr int32_t kSmallest = -0x7fffff, kQuietNan = -0x400000;

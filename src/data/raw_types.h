@@ -21,6 +21,10 @@ std::optional<RawMismatch> find_integers(const BatchWriter& batch, int64_t first
 // may be as large.
 std::optional<RawMismatch> find_floats(const BatchWriter& batch, int64_t first);
 
+// The same of the dense values of samples without a positive: no proof, since whole columns of counts may be
+// as large. Null unless all of them that are not 0 look like floats, and there are many.
+std::optional<RawMismatch> find_likely_floats(const BatchWriter& batch, int64_t first);
+
 // What to add where a file has the NaN `value`: nothing unless it is a small negative integer.
 const char* integer_hint(float value);
 

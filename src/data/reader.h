@@ -68,8 +68,12 @@ struct ReaderSpec {
 class Reader {
  public:
   virtual ~Reader() = default;
+  // Opens and checks a source; an empty one is the current. Reading goes on as it did until what is returned
+  // is called.
+  virtual std::function<void()> open(const std::string& source) = 0;
   // (Re)starts reading; an empty source rewinds the current one.
-  virtual void start(const std::string& source = "") = 0;
+  void start(const std::string& source = "") { open(source)(); }
+  virtual void stop() = 0;
   virtual bool started() const = 0;
   // True once next() has thrown: it will again until the next start().
   virtual bool failed() const = 0;
@@ -83,6 +87,13 @@ class Reader {
   // Samples dropped since start(), because of a bad check byte or a bad frame length before them.
   virtual int64_t skipped() const = 0;
 };
+
+// Starts several readers on their sources, or none of them.
+struct ReaderStart {
+  Reader* reader;
+  std::string source = {};
+};
+void start_readers(const std::vector<ReaderStart>& starts);
 
 std::unique_ptr<Reader> make_reader(const ReaderSpec& spec);
 

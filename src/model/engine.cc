@@ -55,10 +55,7 @@ Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
     log::info("max_vocabulary_size_per_gpu_={}", row_capacity(spec_.embeddings[e], 0, ranks_->size()));
 }
 
-void Engine::start_reading() {
-  train_reader_->start();
-  eval_reader_->start();
-}
+void Engine::start_reading() { start_readers({{train_reader_.get()}, {eval_reader_.get()}}); }
 
 TrainingStep Engine::step() {
   using Kind = TrainingStep::Kind;

@@ -63,26 +63,29 @@ class FitLoop {
   }
 
   void run_iterations() {
+    std::vector<ReaderStart> starts;  // a further fit() goes on where the last one stopped
     for (Reader* reader : {&engine_.train_reader(), &engine_.eval_reader()})
-      if (!reader->started() || reader->failed())
-        reader->start();  // a further fit() goes on where the last one stopped
+      if (!reader->started() || reader->failed()) starts.push_back({reader});
+    start_readers(starts);
     total_ = options_.max_iter;
     while (iteration_ < options_.max_iter && !stop_) iterate();
   }
 
   void run_epochs() {
     const DataSpec& data = engine_.spec().data;
-    engine_.eval_reader().start(data.eval_source);
+    start_readers(
+        {{&engine_.train_reader(), data.sources.front()}, {&engine_.eval_reader(), data.eval_source}});
     for (; epoch_ < options_.num_epochs && !stop_; ++epoch_) {
       log::plain(fmt::format("{0}Epoch {1}{0}", std::string(35, '-'), epoch_));
-      engine_.train_reader().start(data.sources.front());
+      if (epoch_ > 0) engine_.train_reader().start(data.sources.front());
       const int64_t before = iteration_;
       epoch_dropped_rows_ = 0;
       while (!stop_ && iterate()) {
       }
       if (stop_) return;
       end_epoch(iteration_ > before);
-      if (epoch_ == 0) total_ = iteration_ * options_.num_epochs;
+      constexpr int64_t kUnknown = 0;
+      if (epoch_ == 0 && __builtin_mul_overflow(iteration_, options_.num_epochs, &total_)) total_ = kUnknown;
     }
   }
 

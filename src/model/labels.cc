@@ -57,30 +57,35 @@ void LabelChecker::check_evaluation(const Batch& batch, const std::string& sourc
   const int64_t n = batch.size * width_, between = count_between(batch.labels.data(), n);
   if (between == 0) return;
   warns_of_auc_ = false;
+  const auto first = std::find_if(batch.labels.begin(), batch.labels.begin() + n,
+                                  [](float label) { return label > 0 && label < 1; });
   log::warning(
-      "\"{}\": {} of {} labels of a batch are between 0 and 1; AUC takes those above 0.5 as positive", source,
-      between, n);
+      "\"{}\": {} of {} labels of a batch are between 0 and 1; AUC takes those above 0.5 as positive (the "
+      "first, {}, is that of {})",
+      source, between, n, *first, place_of(batch, (first - batch.labels.begin()) / width_));
 }
 
 void LabelChecker::check_column(const Batch& batch, const std::string& source, Column& column) const {
-  int64_t outside = 0;
+  int64_t outside = 0, first_row = 0;
   float example = 0;
   for (int64_t row = 0; row < batch.size; ++row)
     for (int64_t c = column.first; c < column.first + column.count; ++c) {
       const float label = batch.labels[static_cast<size_t>(row * width_ + c)];
       if (!is_outside(label, column.rule.may_be_missing)) continue;
       if (!column.rule.is_bounded || !std::isfinite(label))
-        fail(ErrorKind::invalid_argument,
-             "\"{}\": label \"{}\" is {} in sample {} of a batch; {} takes labels from 0 to 1{}", source,
-             column.name, label, row, column.loss,
+        fail(ErrorKind::invalid_argument, "{}: label \"{}\" is {}; {} takes labels from 0 to 1{}",
+             place_of(batch, row), column.name, label, column.loss,
              column.rule.may_be_missing ? ", or below -0.5 where there is none" : "");
-      ++outside;
+      if (outside++ > 0) continue;
+      first_row = row;
       example = label;
     }
   if (outside == 0 || std::exchange(column.warned, true)) return;
   log::warning(
-      "\"{}\": {} of {} labels \"{}\" of a batch, {} among them, are outside of the 0 to 1 that {} takes",
-      source, outside, batch.size * column.count, column.name, example, column.loss);
+      "\"{}\": {} of {} labels \"{}\" of a batch are outside of the 0 to 1 that {} takes; the first, {}, is "
+      "that of {}",
+      source, outside, batch.size * column.count, column.name, column.loss, example,
+      place_of(batch, first_row));
 }
 
 }  // namespace ctr

@@ -219,6 +219,28 @@ def test_floats_read_as_integers(tmp_path, values, message):
 
 
 @pytest.mark.parametrize(
+    ("kind", "row", "warned"),
+    [
+        ("<f4", [0, 0.5, 1], True),
+        ("<f4", [0, 0.01, 300], True),
+        ("<f4", [0, 0, 0], False),
+        ("<i4", [0, 1065353216, 3], False),
+        ("<i4", [0, 1700000000, 0], False),
+        ("<i4", [1, 1065353216, 1200000000], False),
+    ],
+)
+def test_floats_read_as_integers_without_a_positive_label_are_warned_about(kind, row, warned, tmp_path, capfd):
+    """No proof: times of day in 2008 look the same."""
+    path = write_typed(tmp_path / "x", [row] * 40, kind)
+    for batch_size in (20, 40):
+        read_all(reader_of(path, batch_size=batch_size))
+    lines = [line for line in capfd.readouterr().out.splitlines() if "WARNING" in line and "float_label_dense" in line]
+    assert len(lines) == warned
+    assert all("sample 0 at offset 0, dense value 0 is about 1.0" in line and "=True" in line for line in lines)
+    assert len(read_all(reader_of(path, float_label_dense=kind == "<f4"))) == 40
+
+
+@pytest.mark.parametrize(
     ("kind", "row"),
     [
         ("<i4", [1, 1065353216, 1200000000]),  # counts and points of time

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import hugectr
 import numpy as np
@@ -509,3 +510,39 @@ def test_predictions_of_no_evaluation(tmp_path, capfd):
         assert model.export_predictions(*files) is hugectr.Error_t.Success
         assert ("Nothing has been evaluated yet" in capfd.readouterr().out) is not evaluated
         assert [file.exists() for file in files] == [evaluated] * 2
+
+
+@pytest.mark.parametrize("bad", ["train", "eval"])
+def test_both_readers_start_or_none(bad, tmp_path):
+    """Nothing has been taken from the good one, and a later start begins at its beginning."""
+    good = tiny_data(tmp_path / "good", tiny())
+    missing = tmp_path / "later" / "list.txt"
+    sources = {"train": (str(missing), good), "eval": (good, str(missing))}[bad]
+    made = training.create_model(tiny(), Optimizer("SGD"), sources[0], eval_source=sources[1], batch_size=4)
+    for start in (made.start_data_reading, lambda: made.fit(max_iter=1, display=0, eval_interval=0, snapshot=0)):
+        with pytest.raises(hugectr.FileError, match="later"):
+            start()
+        for step in (made.train, made.eval):
+            with pytest.raises(hugectr.HugectrError, match="data reading has not started"):
+                step()
+    assert tiny_data(tmp_path / "later", tiny()) == str(missing)
+    made.start_data_reading()
+    assert made.train() and made.eval()
+
+
+def test_readers_go_on_when_they_cannot_start_again(tmp_path):
+    evaluated = tiny_data(tmp_path / "b", tiny())
+    made = training.create_model(
+        tiny(), Optimizer("SGD"), tiny_data(tmp_path / "a", tiny()), eval_source=evaluated, batch_size=4, lr=0.1
+    )
+    made.start_data_reading()
+    losses = training.train(made, 8)
+    again = training.create_model(
+        tiny(), Optimizer("SGD"), tiny_data(tmp_path / "a", tiny()), eval_source=evaluated, batch_size=4, lr=0.1
+    )
+    again.start_data_reading()
+    first = training.train(again, 3)
+    Path(evaluated).unlink()
+    with pytest.raises(hugectr.FileError):
+        again.start_data_reading()
+    assert first + training.train(again, 5) == losses
