@@ -52,6 +52,12 @@ def _arrow_opener(kind: DataReaderType_t) -> Optional[Callable[..., Any]]:
     return lambda file, columns: arrow.open_stream(file, columns)
 
 
+def _require_name(method: str, argument: str, path: str) -> None:
+    """An empty path would stand for the working directory."""
+    if not path:
+        raise InvalidArgumentError(f"Model.{method}(): {argument} must not be empty")
+
+
 def _address(path: str, *data_source_params: Optional[DataSourceParams]) -> str:
     """Where the first given parameters say that the path is."""
     given = next((params for params in data_source_params if params is not None), None)
@@ -229,6 +235,8 @@ class Model:
         unused = {"num_epochs": num_epochs > 0} if self._solver.repeat_dataset else {"max_iter": max_iter != 2000}
         mode = "iteration mode (repeat_dataset=True)" if self._solver.repeat_dataset else "epoch mode"
         idle.warn("Model.fit()", [name for name, is_given in unused.items() if is_given], f"in {mode}")
+        if snapshot <= 0 and snapshot_prefix:
+            idle.warn("Model.fit()", ["snapshot_prefix"], f"with snapshot={snapshot}")
         require_callbacks("Model.fit(): callbacks", callbacks)
         told = [*self._solver.training_callbacks, *callbacks]
         observer = Observer(self, told, epoch_mode=not self._solver.repeat_dataset)
@@ -385,18 +393,20 @@ class Model:
         or not there at all.
 
         Args:
-            prefix: Start of the file names; missing directories are created.
+            prefix: Start of the file names, not empty; missing directories are created.
             iter: Number in the file names.
 
         Returns:
             Error_t.Success.
 
         Raises:
+            InvalidArgumentError: The prefix is empty.
             FileError: A file cannot be written.
             TrainingDivergedError: The loss of a step, or a weight, was not finite; the files are as they were.
         """
         if iter < 0:
             raise InvalidArgumentError(f"Model.save_params_to_files(): iter must not be negative, got {iter}")
+        _require_name("save_params_to_files", "prefix", prefix)
         self._compiled("save_params_to_files").save(_address(prefix, self._solver.data_source_params), iter)
         return Error_t.Success
 
@@ -409,6 +419,7 @@ class Model:
         Raises:
             FileError: The file is missing or belongs to another model.
         """
+        _require_name("load_dense_weights", "dense_model_file", dense_model_file)
         path = _address(dense_model_file, data_source_params, self._solver.data_source_params)
         self._compiled("load_dense_weights").load_dense(path)
 
@@ -421,6 +432,7 @@ class Model:
         Raises:
             FileError: The file is missing or belongs to another model.
         """
+        _require_name("load_dense_optimizer_states", "dense_opt_states_file", dense_opt_states_file)
         path = _address(dense_opt_states_file, data_source_params, self._solver.data_source_params)
         self._compiled("load_dense_optimizer_states").load_dense_optimizer(path)
 
@@ -442,7 +454,9 @@ class Model:
             NotFoundError: No embedding has that name.
             FileError: A file is missing or does not fit the embedding.
         """
-        files = self._by_embedding("load_sparse_weights", sparse_embedding_files, data_source_params)
+        files = self._by_embedding(
+            "load_sparse_weights", "sparse_embedding_files", sparse_embedding_files, data_source_params
+        )
         self._compiled("load_sparse_weights").load_sparse(files)
 
     @converted(aliases={"sparse_opt_states_files_map": "sparse_opt_states_files"})
@@ -452,7 +466,9 @@ class Model:
         data_source_params: Optional[DataSourceParams] = None,
     ) -> None:
         """Loads optimizer states of embeddings; arguments and errors as in :meth:`load_sparse_weights`."""
-        files = self._by_embedding("load_sparse_optimizer_states", sparse_opt_states_files, data_source_params)
+        files = self._by_embedding(
+            "load_sparse_optimizer_states", "sparse_opt_states_files", sparse_opt_states_files, data_source_params
+        )
         self._compiled("load_sparse_optimizer_states").load_sparse_optimizer(files)
 
     @converted()
@@ -462,6 +478,7 @@ class Model:
         Raises:
             FileError: A file is missing or belongs to another model.
         """
+        _require_name("load_params_from_files", "prefix", prefix)
         embeddings = range(len(self._graph.embedding_names()))
         self.load_dense_weights(f"{prefix}_dense_{iter}.model")
         self.load_sparse_weights([f"{prefix}{e}_sparse_{iter}.model" for e in embeddings])
@@ -506,8 +523,14 @@ class Model:
         return kind(lambda: self._compiled("get_data_reader_train"), is_training)
 
     def _by_embedding(
-        self, method: str, files: Union[Sequence[str], dict[str, str]], params: Optional[DataSourceParams]
+        self,
+        method: str,
+        argument: str,
+        files: Union[Sequence[str], dict[str, str]],
+        params: Optional[DataSourceParams],
     ) -> dict[str, str]:
+        for file in files.values() if isinstance(files, dict) else files:
+            _require_name(method, argument, file)
         if not isinstance(files, dict):
             names = self._graph.embedding_names()
             if len(files) != len(names):

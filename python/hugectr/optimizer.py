@@ -57,5 +57,8 @@ def CreateOptimizer(
     _core.check_optimizer(beta1, beta2, epsilon, initial_accu_value, momentum_factor)
     used = _USED_BY.get(optimizer_type, tuple(_DEFAULTS))  # others are refused later
     given = {name: default for name, default in _DEFAULTS.items() if getattr(optimizer, name) != default}
-    idle.warn("CreateOptimizer()", [name for name in given if name not in used], f"on {optimizer_type.name}")
+    others = [name for name in given if name not in used]
+    if not atomic_update and optimizer_type is not Optimizer_t.SGD:
+        others.append("atomic_update")
+    idle.warn("CreateOptimizer()", others, f"on {optimizer_type.name}")
     return optimizer

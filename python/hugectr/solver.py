@@ -37,6 +37,8 @@ TUNING_OPTIONS = (
     "eval_intra_iteration_overlap",
     "eval_inter_iteration_overlap",
 )
+# Those that need is_dlrm.
+DLRM_OPTIONS = ("use_holistic_cuda_graph", "use_overlapped_pipeline", "grouped_all_reduce")
 # Those that the CUDA back end heeds.
 GPU_OPTIONS = ("enable_tf32_compute", "use_cuda_graph")
 
@@ -62,13 +64,14 @@ def _check(solver: Solver) -> None:
     _require(not (mixed and tf32), "use_mixed_precision and enable_tf32_compute exclude each other")
     _require(
         not mixed or solver.scaler in (128, 256, 512, 1024),
-        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:g}",
+        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:g} (on a CPU it has to be "
+        "given too, and changes nothing)",
     )
     _require(
         solver.mixed_precision_type in ("auto", "fp16", "bf16"),
         f'mixed_precision_type must be "auto", "fp16" or "bf16", got "{solver.mixed_precision_type}"',
     )
-    for option in ("use_holistic_cuda_graph", "use_overlapped_pipeline", "grouped_all_reduce"):
+    for option in DLRM_OPTIONS:
         _require(solver.is_dlrm or not getattr(solver, option), f"{option} needs is_dlrm=True")
     _require(
         not (solver.use_holistic_cuda_graph and solver.use_cuda_graph),
@@ -92,6 +95,8 @@ def _warn_about_idle(solver: Solver) -> None:
     where = "CreateSolver()"
     if solver.kafka_brockers:
         idle.warn(where, ["kafka_brockers"], "yet: incremental models are not supported")
+    if solver.is_dlrm and not any(getattr(solver, option) for option in DLRM_OPTIONS):
+        idle.warn(where, ["is_dlrm"], f"without {', '.join(DLRM_OPTIONS[:-1])} or {DLRM_OPTIONS[-1]}")
     if not solver.use_mixed_precision:
         given = {"scaler": solver.scaler != 1, "mixed_precision_type": solver.mixed_precision_type != "auto"}
         idle.warn(where, [name for name, is_given in given.items() if is_given], "without use_mixed_precision=True")
@@ -180,7 +185,7 @@ def CreateSolver(
         use_mixed_precision: 16-bit activations with 32-bit weights: fp16 on a GPU, bf16 on a CPU that is measured to
             be faster with it.
         enable_tf32_compute: TF32 matrix products where the device has them.
-        scaler: Loss scale of mixed precision: 128, 256, 512 or 1024.
+        scaler: Loss scale of mixed precision, which needs one: 128, 256, 512 or 1024. On a CPU it changes nothing.
         metrics_spec: Evaluation metrics. ``fit`` stops once AUC reaches its value, if that is below 1; the other
             values have no meaning.
         i64_input_key: Keys are 64-bit integers; otherwise unsigned 32-bit.
@@ -190,7 +195,7 @@ def CreateSolver(
         train_inter_iteration_overlap, eval_intra_iteration_overlap, eval_inter_iteration_overlap:
             Tuning of GPU machines. Accepted everywhere; results never depend on them.
         use_embedding_collection: Not supported yet.
-        is_dlrm: Allows the options that are restricted to the DLRM benchmark.
+        is_dlrm: Allows the options that are restricted to the DLRM benchmark; of no effect by itself.
         kafka_brockers: Message queue for incremental models (also spelled ``kafka_brokers``).
         data_source_params: File system of the paths of data and models.
         drop_incomplete_batch: The same as in :class:`hugectr.DataReaderParams`, where releases from 3.8 have it.

@@ -195,10 +195,20 @@ RAW: dict[str, Any] = {"data_reader_type": hugectr.Raw, "check_type": hugectr.Ch
 TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
     "CreateSolver": (hugectr.CreateSolver, lambda **given: document(hugectr.CreateSolver(**given)), SOLVER),
     "CreateOptimizer": (hugectr.CreateOptimizer, with_optimizer, {
-        **used(optimizer_type=hugectr.SGD, update_type=hugectr.Update_t.Local, beta1=0.5, beta2=0.5, epsilon=1e-3,
-               atomic_update=False),
+        **used(optimizer_type=hugectr.SGD, update_type=hugectr.Update_t.Local, beta1=0.5, beta2=0.5, epsilon=1e-3),
+        "atomic_update": (False, USED, {"optimizer_type": hugectr.SGD}),
         "initial_accu_value": (0.5, USED, {"optimizer_type": hugectr.AdaGrad}),
         "momentum_factor": (0.5, USED, {"optimizer_type": hugectr.Nesterov}),
+    }),
+    "CreateSolver on its own": (hugectr.CreateSolver, lambda **given: document(hugectr.CreateSolver(**given)), {
+        "is_dlrm": (True, NAMED, {}),
+    }),
+    "CreateOptimizer of another kind": (hugectr.CreateOptimizer, with_optimizer, {
+        "atomic_update": (False, NAMED, {"optimizer_type": hugectr.Adam}),
+        "initial_accu_value": (0.5, NAMED, {"optimizer_type": hugectr.Adam}),
+        "momentum_factor": (0.5, NAMED, {"optimizer_type": hugectr.Adam}),
+        "beta1": (0.5, NAMED, {"optimizer_type": hugectr.AdaGrad}),
+        "epsilon": (0.5, NAMED, {"optimizer_type": hugectr.SGD}),
     }),
     "DataReaderParams": (hugectr.DataReaderParams, with_reader, {
         **used(data_reader_type=hugectr.Parquet, source="c", eval_source="c", check_type=hugectr.Check_t.Non,
@@ -260,6 +270,7 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         "callbacks": ([AtIterations()], USED, {}),
         "data_source_params": (ON_S3, USED, {"snapshot_prefix": "p"}),
     }),
+    "Model.fit without snapshots": (hugectr.Model.fit, fitting(), {"snapshot_prefix": ("p", NAMED, {"snapshot": 0})}),
     "Model.fit in the other mode": (
         hugectr.Model.fit, fitting(in_other_mode=True),
         {"num_epochs": (3, NAMED, {}), "max_iter": (3, NAMED, {})},

@@ -153,3 +153,21 @@ def test_what_objects_print_is_short_and_says_what_was_changed(tmp_path: pathlib
     )
     assert len(repr(hugectr.DataReaderParams(**{**READER, "slot_size_array": list(range(1000))}))) < 300
     assert repr(model(hugectr.CreateSolver("wdl"))) == "Model('wdl', 0 embeddings, 0 layers)"
+
+
+NAMELESS: list[tuple[str, str, list[Any]]] = [
+    ("save_params_to_files", "prefix", ["", b""]),
+    ("load_params_from_files", "prefix", [""]),
+    ("load_dense_weights", "dense_model_file", [""]),
+    ("load_dense_optimizer_states", "dense_opt_states_file", [""]),
+    ("load_sparse_weights", "sparse_embedding_files", [[""], {"e": ""}]),
+    ("load_sparse_optimizer_states", "sparse_opt_states_files", [[""], {"e": ""}]),
+]
+
+
+@pytest.mark.parametrize("method, argument, values", NAMELESS)
+def test_an_empty_name_is_no_file(method: str, argument: str, values: list[Any]) -> None:
+    made = model()
+    for value in values:
+        with pytest.raises(hugectr.InvalidArgumentError, match=f"{method}.*{argument} must not be empty"):
+            getattr(made, method)(value)

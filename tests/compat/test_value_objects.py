@@ -41,6 +41,10 @@ def test_solver_of_3_1_starts_with_the_seed() -> None:
     [
         (dict(use_mixed_precision=True, enable_tf32_compute=True, scaler=1024), "exclude each other"),
         (dict(use_mixed_precision=True, scaler=100), "128, 256, 512 or 1024, got 100"),
+        (
+            dict(use_mixed_precision=True),
+            r"scaler must be 128, 256, 512 or 1024, got 1 \(on a CPU it has to be given too",
+        ),
         (dict(use_overlapped_pipeline=True), "use_overlapped_pipeline needs is_dlrm"),
         (dict(grouped_all_reduce=True), "grouped_all_reduce needs is_dlrm"),
         (dict(use_holistic_cuda_graph=True, is_dlrm=True), "needs use_cuda_graph=False"),
