@@ -59,6 +59,8 @@ def naming(what: str) -> Iterator[None]:
     except HugectrError:
         raise
     except OSError as error:
+        if error.errno is None:  # not the system's: a signal handler of the user's may raise a TimeoutError
+            raise
         raise FileError(f"cannot {what}: {error.strerror or error}") from error
 
 

@@ -25,11 +25,12 @@ struct ArrowHalves {
   float operator[](int64_t i) const { return to_float(values[i]); }
 };
 
-// Whole numbers of 4, 8, 16 or 32 bytes in units of 1 / `divisor`.
+// Whole numbers of 4, 8, 16 or 32 bytes in units of 1 / `divisor`, which is 1 / `units` where it is whole.
 struct ArrowDecimals {
   const std::byte* values;
   int64_t bytes;
   double divisor;
+  Int128 units;
 
   double operator[](int64_t i) const {
     uint64_t limbs[4];
@@ -39,16 +40,18 @@ struct ArrowDecimals {
       magnitude = magnitude * 0x1p64 + static_cast<double>(negative ? ~limbs[k] : limbs[k]);
     return (negative ? -(magnitude + 1) : magnitude) / divisor;
   }
-  // In units, of at most 16 bytes.
-  Int128 whole(int64_t i) const {
+  // Of at most 16 bytes.
+  bool has_fraction(int64_t i) const { return units > 1 && in_units(i) % units != 0; }
+  Int128 whole(int64_t i) const { return units > 1 ? in_units(i) / units : in_units(i); }
+
+ private:
+  Int128 in_units(int64_t i) const {
     uint64_t limbs[4];
     load(i, limbs);
     Int128 value;
     std::memcpy(&value, limbs, sizeof value);
     return value;
   }
-
- private:
   // Extends the sign; true for a negative number.
   bool load(int64_t i, uint64_t (&limbs)[4]) const {
     const std::byte* from = values + i * bytes;

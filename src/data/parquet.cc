@@ -219,6 +219,10 @@ void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, 
     for (int64_t r = 0; r < rows; ++r) {
       int64_t* to = keys + offsets[r * stride];
       for (int64_t i = starts[r]; i < starts[r + 1]; ++i) {
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(values)>, ArrowDecimals>)
+          if (values.has_fraction(i))
+            fail(ErrorKind::invalid_argument, "{}, {}: key {} is no whole number", row_name(at_ + r),
+                 slot_name(layout_, slot), values[i]);
         const auto key = whole_number(values, i);
         if (key < rule.min_key || key > rule.max_key)
           fail_key(layout_, row_name(at_ + r), slot, fmt::format("{}", key));

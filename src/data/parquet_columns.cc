@@ -22,6 +22,8 @@ bool take_number(std::string_view& text, int64_t& number) {
   return true;
 }
 
+constexpr int kMaxDigits = 38;  // of a decimal of 128 bits
+
 // `d:precision,scale[,bits]`
 bool is_decimal_format(std::string_view format, ArrowColumnType& type) {
   if (!format.starts_with("d:")) return false;
@@ -78,7 +80,7 @@ const ArrowArray& only_child(const ArrowArray& array, const std::string& where) 
 }  // namespace
 
 bool ArrowColumnType::whole_numbers() const {
-  if (value == decimal) return scale == 0 && decimal_bytes <= 16;
+  if (value == decimal) return scale >= 0 && scale <= kMaxDigits && decimal_bytes <= 16;
   return value < f32 || value == boolean;
 }
 
@@ -183,7 +185,10 @@ void ArrowColumn::open_values(const ArrowArray& array, int64_t first, int64_t co
 
 ArrowDecimals ArrowColumn::decimals() const {
   const auto* first = static_cast<const std::byte*>(values_);
-  return {first + value_offset_ * type_.decimal_bytes, type_.decimal_bytes, std::pow(10.0, type_.scale)};
+  Int128 units = 1;
+  for (int digit = 0; digit < type_.scale && digit < kMaxDigits; ++digit) units *= 10;
+  return {first + value_offset_ * type_.decimal_bytes, type_.decimal_bytes, std::pow(10.0, type_.scale),
+          units};
 }
 
 int64_t ArrowColumn::list_entry(const void* entries, int64_t row) const {

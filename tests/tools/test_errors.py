@@ -4,6 +4,7 @@
 import datetime
 import json
 import os
+import pathlib
 import shutil
 
 import pandas as pd
@@ -34,8 +35,6 @@ def column(data_set, name="c"):
     ({**Y, "c": [{"a": 1}] * 3}, dict(categorical=["c"]), 'column "c": expected categories .*, got structs'),
     ({**Y, "c": [[["a"]], [["b"]], []]}, dict(categorical=["c"]), 'column "c": .* got lists of lists of text'),
     ({**Y, "c": [["a"]] * 3, "d": [1, 2, 3]}, dict(categorical=[Cross("c", "d")]), 'column "c": a Cross .* got lists'),
-    (pa.table({**Y, "c": pa.array([["a"]] * 3, pa.list_view(pa.string()))}), dict(categorical=["c"]),
-     'column "c": .* got list_view'),
     (pa.table({**Y, "c": pa.array([[("a", 1)]] * 3, pa.map_(pa.string(), pa.int64()))}), dict(categorical=["c"]),
      'column "c": .* got maps'),
     (PERIODS, dict(categorical=["c"]), 'column "c": .* got pandas.period; make text or numbers of them'),
@@ -102,9 +101,19 @@ def test_lists_of_ids_beyond_signed_ones(tmp_path):
     (lambda: Categorical("c", max_length=2**70), 'column "c": max_length must be a whole number of 64 bits'),
     (lambda: Bins("x", "4"), "column \"x\": count must be a whole number of 64 bits, got '4'"),
     (lambda: Bins("x", 2**40), 'column "x": Bins needs a count of 2 to 1048576, got 1099511627776'),
-    (lambda: write_norm("n", [0], None, [[[2**64]]], i64=True), "slot 0: keys must be integers"),
+    (lambda: write_norm("n", [0], None, [[[2**64]]], i64=True),
+     f"slot 0: keys must be integers from {-(2**63)} to {2**63 - 2}, got {2**64}$"),
+    (lambda: write_norm("n", [0], None, [[[2**63]]], i64=True), f"to {2**63 - 2}, got {2**63}$"),
+    (lambda: write_norm("n", [0], None, [[[2**63, -1]]], i64=True), f"to {2**63 - 2}, got 9.22"),
+    (lambda: write_norm("n", [0], None, [[[-1]]]), "slot 0: keys must be integers from 0 to 4294967294, got -1$"),
+    (lambda: write_norm("n", [0], None, [[[0.5]]]), "slot 0: keys must be integers from .* got 0.5$"),
+    (lambda: write_norm("n", [0], None, [[["a"]]]), "slot 0: keys must be integers from .* got a$"),
+    (lambda: write_raw("n", [0], None, [[2**64]]), f"keys: keys must be integers from .* got {2**64}$"),
+    (lambda: write_norm("n", [0, float("nan")], None, []), "labels, row 1, column 0: nan is no finite 32-bit float"),
+    (lambda: write_norm("n", [0, 1], [[1, 2], [3, 1e39]], []), r"dense, row 1, column 1: 1e\+39 is no finite"),
+    (lambda: write_norm("n", [0, 1], [[1, 2], [float("-inf"), 0]], []), "dense, row 1, column 0: -inf is no finite"),
     (lambda: write_norm("n", [0], None, [([0, 2**70], [1])]), "slot 0 must be a matrix of numbers"),
-    (lambda: write_norm("n", ["a"], None, []), "labels must be a matrix of numbers"),
+    (lambda: write_norm("n", ["a"], None, []), "labels must be numbers, got <U1"),
     (lambda: write_norm("n", [0], None, 5), "slots must be a list with the keys of each slot, got 5"),
     (lambda: write_raw("r", [0, 1], [[1], [1, 2]], [[1], [1]]), "dense must be a matrix of numbers"),
     (lambda: write_raw("r", [2**70], None, [[1]]), "labels must be numbers"),
@@ -164,11 +173,51 @@ def test_damaged_entries_of_mappings(group, change, message, tmp_path):
         Mappings.load(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000])
-def test_a_mappings_file_of_something_else(content, tmp_path):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"\xff\xfe", "is not a mappings file: 'utf-8' codec"),
+        (b"[" * 100_000, "is not a mappings file: nested too deeply$"),
+        (b"[]", 'is not a mappings file: not an object with a "version"$'),
+        (b"null", 'is not a mappings file: not an object with a "version"$'),
+        (b'{"version": 1}', 'is not a mappings file: "labels" must be a list of objects, got None$'),
+        (b'{"version": 1, "labels": [5]}', r'is not a mappings file: "labels" must be a list of objects, got \[5\]$'),
+        (b'{"version": 1, "labels": [{}]}', 'is not a mappings file: an entry has no "name": {}$'),
+        (
+            b'{"version": 1, "labels": [{"name": "y", "nam": 1}]}',
+            'is not a mappings file: an entry has an unknown "nam"',
+        ),
+        (b'{"version": [1]}', r"expected version 1, got \[1\]$"),
+    ],
+)
+def test_a_mappings_file_of_something_else(content, message, tmp_path):
     (tmp_path / "mappings.json").write_bytes(content)
-    with pytest.raises(FileError, match="is not a mappings file"):
+    with pytest.raises(FileError, match=r"mappings\.json\"" + ".*" + message):
         Mappings.load(tmp_path)
+
+
+def test_an_exception_of_the_users_own_passes_through(tmp_path, monkeypatch):
+    """As that of a signal handler, which may be a TimeoutError: an OSError, but not of the system's."""
+
+    def interrupted(*_, **__):
+        raise TimeoutError("took too long")
+
+    to_parquet({**Y, "x": [1, 2, 3]}, tmp_path, labels="y", numeric=["x"])
+    monkeypatch.setattr(pathlib.Path, "read_text", interrupted)
+    with pytest.raises(TimeoutError, match="took too long"):
+        Mappings.load(tmp_path)
+
+
+def test_a_label_that_is_missing_is_none(tmp_path):
+    with pytest.raises(InvalidArgumentError, match=r'label "y": expected a finite number, got None \(row 1\)'):
+        to_parquet({"y": [0, None], "x": [1, 2]}, tmp_path, labels="y", numeric=["x"])
+
+
+def test_names_that_are_numbers_are_found_by_their_text(tmp_path):
+    table = {"y": [0, 1], 5: [1.0, 2.0]}
+    assert to_parquet(table, tmp_path, labels="y", numeric=["5"]).dense_dim == 1
+    with pytest.raises(NotFoundError, match='unknown column "z". Known: y, 5'):
+        to_parquet(table, tmp_path, labels="y", numeric=["z"])
 
 
 def test_integers_beyond_the_exact_range_of_floats_are_numbers(tmp_path):

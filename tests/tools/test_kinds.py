@@ -198,3 +198,20 @@ def test_a_label_that_never_occurs_is_a_warning(capfd, tmp_path):
 def test_label_rules_compare_values(rule, values, expected, tmp_path):
     data_set = to_parquet({"y": values, "c": values}, tmp_path, labels={"y": rule}, categorical=[])
     assert ids(data_set, "y") == expected
+
+
+@pytest.mark.parametrize("kind", [pa.list_view, pa.large_list_view])
+def test_views_of_lists(kind, tmp_path):
+    """Also of slices, and with entries that overlap or stand in another order."""
+    views = pa.array([["x"], ["a", "b"], None, [], ["b", "c", "d"]], kind(pa.string())).slice(1)
+    made = to_parquet(pa.table({"y": [0, 1, 0, 1], "k": views}), tmp_path / "a", labels="y", categorical=["k"])
+    same = {"y": [0, 1, 0, 1], "k": [["a", "b"], None, [], ["b", "c", "d"]]}
+    expected = to_parquet(same, tmp_path / "b", labels="y", categorical=["k"])
+    assert made.mappings == expected.mappings
+    assert pq.read_table(made.files[0]).equals(pq.read_table(expected.files[0]))
+    if kind is pa.list_view:
+        offsets, sizes = pa.array([2, 0, 1], pa.int32()), pa.array([1, 2, 2], pa.int32())
+        views = pa.ListViewArray.from_arrays(offsets, sizes, pa.array([10, 20, 30])).slice(1)
+        made = to_parquet(pa.table({"y": [0, 1], "k": views}), tmp_path / "c", labels="y", categorical=["k"])
+        assert [len(ids) for ids in pq.read_table(made.files[0])["k"].to_pylist()] == [2, 2]
+        assert made.slot_size_array == [5]

@@ -241,7 +241,7 @@ def test_label_rules(rule, values, expected, tmp_path):
 
 
 @pytest.mark.parametrize("rule, values, message", [
-    (None, [0, None], r'label "y": expected a finite number, got nan \(row 1\)'),
+    (None, [0, None], r'label "y": expected a finite number, got None \(row 1\)'),
     (None, ["0", "1"], r'column "y": expected numbers, got text, for example \'0\''),
     (">50K", ["<=50K", None], r'label "y": expected a value, got None \(row 1\)'),
     ({"no": 0, "yes": 1}, ["no", "maybe"], r"label \"y\": expected one of 'no', 'yes', got 'maybe' \(row 1\)"),

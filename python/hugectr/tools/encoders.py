@@ -43,7 +43,7 @@ class LabelEncoder:
             _reject(
                 ~np.isfinite(values),
                 first_row,
-                lambda row: f'label "{self.name}": expected a finite number, got {values[row]}',
+                lambda row: f'label "{self.name}": expected a finite number, got {column[row].as_py()}',
             )
             if self.threshold is not None:
                 values = (values >= self.threshold).astype(np.float64)

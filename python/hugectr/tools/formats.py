@@ -148,11 +148,18 @@ def _numbers(values: Any, what: str, dtype: Any = None) -> NDArray[Any]:
 
 
 def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = _numbers(values, what, np.float32)
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
-    if array.ndim != 2:
-        raise InvalidArgumentError(f"{what} must be a matrix, got shape {array.shape}")
+    given = _numbers(values, what)
+    if given.ndim == 1:
+        given = given[:, np.newaxis]
+    if given.ndim != 2:
+        raise InvalidArgumentError(f"{what} must be a matrix, got shape {given.shape}")
+    with np.errstate(over="ignore"):
+        array: NDArray[np.float32] = _numbers(given, what, np.float32)
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise InvalidArgumentError(
+            f"{what}, row {row}, column {column}: {given[row, column]} is no finite 32-bit float"
+        )
     return array
 
 
@@ -169,11 +176,19 @@ def _check_int32(values: NDArray[Any], lowest: int, what: str) -> None:
 
 
 def _check_keys(keys: NDArray[Any], i64: bool, what: str) -> None:
-    if keys.size and not np.issubdtype(keys.dtype, np.integer):
-        raise InvalidArgumentError(f"{what}: keys must be integers, got {keys.dtype}")
-    largest = np.iinfo(np.int64).max if i64 else _RESERVED_U32
-    if keys.size and (int(keys.max()) >= largest or (not i64 and int(keys.min()) < 0)):
-        raise InvalidArgumentError(f"{what}: keys must be below {largest}, got {keys.min()} to {keys.max()}")
+    if not keys.size:
+        return
+    lowest, end = (-(2**63), 2**63 - 1) if i64 else (0, _RESERVED_U32)
+    if keys.dtype.kind == "O":  # whole numbers beyond 64 bits among them, or no numbers
+        others = [key for key in keys.ravel().tolist() if not isinstance(key, int) or not lowest <= key < end]
+    elif keys.dtype.kind == "f":  # NumPy makes them of whole numbers from 2^63 beside negative ones, too
+        others = [key for key in keys.ravel().tolist() if key != int(key) or not lowest <= key < end][:1] or ["floats"]
+    elif keys.dtype.kind in "iu":
+        others = [key for key in (int(keys.min()), int(keys.max())) if not lowest <= key < end]
+    else:
+        others = [keys.ravel()[0]]
+    if others:
+        raise InvalidArgumentError(f"{what}: keys must be integers from {lowest} to {end - 1}, got {others[0]!s:.60}")
 
 
 def _csr(slot: Any, samples: int, i64: bool, what: str) -> tuple[Counts, Words]:

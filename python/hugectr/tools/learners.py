@@ -106,8 +106,11 @@ class VocabularyLearner:
         # Arrow's threads would wait for ever where the system starts none.
         groups = pa.table({"text": texts, "count": counts}).group_by("text", use_threads=False)
         table = groups.aggregate([("count", "sum")])
-        frequent = table.filter((pc.field("count_sum") >= spec.min_frequency) & pc.field("text").is_valid())
-        ordered = frequent.sort_by([("count_sum", "descending"), ("text", "ascending")])["text"]
+        table = table.filter(
+            pc.and_(pc.greater_equal(table["count_sum"], spec.min_frequency), table["text"].is_valid())
+        )
+        order = pc.sort_indices(table, [("count_sum", "descending"), ("text", "ascending")])
+        ordered = table["text"].take(order)
         ids = {text: FIRST + i for i, text in enumerate(ordered.to_pylist())}
         nnz, cut = spec.max_length or self._longest, spec.max_length is not None
         return Vocabulary(spec.name, spec.columns, ids, nnz, self._is_list, cut, self._kinds)

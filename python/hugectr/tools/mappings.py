@@ -17,7 +17,7 @@ import pyarrow as pa
 from hugectr import _core
 from hugectr.arguments import LocalPath, Mismatch, checked, convert, short
 from hugectr.errors import FileError, HugectrError, InvalidArgumentError
-from hugectr.files import PathLike, replace_file, require_regular
+from hugectr.files import PathLike, naming, replace_file, require_regular
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import KINDS
@@ -103,21 +103,25 @@ class Mappings:
         require_regular(path)
         try:
             _core.recover_files(str(path))
-            document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
+            if not path.exists():
+                raise FileError(f'"{path}" does not exist')
+            with naming(f'read "{path}"'):
+                text = path.read_text(encoding="utf-8")
+            document = json.loads(text, parse_constant=_reject_constant)
+            if not isinstance(document, dict) or "version" not in document:
+                raise ValueError('not an object with a "version"')
             if document["version"] != FORMAT_VERSION:
-                raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]}')
+                raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]!r:.60}')
             return Mappings(
-                tuple(_from_json(LabelEncoder, entry) for entry in document["labels"]),
-                tuple(_from_json(NumericEncoder, entry) for entry in document["numeric"]),
-                tuple(_categorical_from_json(entry) for entry in document["categorical"]),
+                tuple(_from_json(LabelEncoder, entry) for entry in _entries(document, "labels")),
+                tuple(_from_json(NumericEncoder, entry) for entry in _entries(document, "numeric")),
+                tuple(_categorical_from_json(entry) for entry in _entries(document, "categorical")),
             )
-        except FileNotFoundError:
-            raise FileError(f'"{path}" does not exist') from None
         except HugectrError:
             raise
-        except OSError as error:
-            raise FileError(f'cannot read "{path}": {error.strerror}') from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except RecursionError:
+            raise FileError(f'"{path}" is not a mappings file: nested too deeply') from None
+        except ValueError as error:
             raise FileError(f'"{path}" is not a mappings file: {error}') from error
 
 
@@ -139,13 +143,27 @@ def _to_json(column: Any) -> dict[str, Any]:
     return {field.name: getattr(column, field.name) for field in dataclasses.fields(column) if field.init}
 
 
+def _entries(document: dict[str, Any], group: str) -> list[dict[str, Any]]:
+    entries = document.get(group)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f'"{group}" must be a list of objects, got {entries!r:.60}')
+    return entries
+
+
 def _from_json(encoder: type[Encoder], entry: dict[str, Any]) -> Encoder:
     """An encoder whose fields have the types that they are declared with."""
     hints = get_type_hints(encoder, include_extras=True)
+    fields = [field for field in dataclasses.fields(encoder) if field.init]
+    unset = (dataclasses.MISSING, dataclasses.MISSING)
+    for field in fields:
+        if field.name not in entry and (field.default, field.default_factory) == unset:
+            raise ValueError(f'an entry has no "{field.name}": {entry!r:.60}')
     values = {}
     for name, value in entry.items():
+        if name not in {field.name for field in fields}:
+            raise ValueError(f'an entry has an unknown "{name}": {entry!r:.60}')
         try:
-            values[name] = convert(hints.get(name, Any), value)
+            values[name] = convert(hints[name], value)
         except Mismatch as mismatch:
             raise ValueError(f"{name}{mismatch.path} must be {mismatch.expected}, got {mismatch.value!r:.60}") from None
     return encoder(**values)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -41,7 +42,7 @@ class Source:
         pending: list[pa.RecordBatch] = []
         rows = 0
         with _reading("the source"):
-            for batch in map(_without_runs, self._read()):
+            for batch in map(_plain, self._read()):
                 pending.append(batch)
                 rows += batch.num_rows
                 while rows >= batch_rows:
@@ -87,12 +88,26 @@ def _reading(what: str) -> Iterator[None]:
         raise InvalidArgumentError(f"cannot read {what}: {error}") from None
 
 
-def _without_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Run-length encoded columns cannot be computed with."""
-    columns = [
-        pc.run_end_decode(column) if pa.types.is_run_end_encoded(column.type) else column for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Run-length encoded columns and views of lists cannot be computed with."""
+    return pa.RecordBatch.from_arrays([_plain_column(column) for column in batch.columns], names=batch.schema.names)
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    if pa.types.is_run_end_encoded(column.type):
+        return pc.run_end_decode(column)
+    return _lists(column) if str(column.type).startswith(("list_view", "large_list_view")) else column
+
+
+def _lists(views: pa.Array) -> pa.Array:
+    """Views of lists as lists. (Arrow's own conversion goes wrong where the array is a slice.)"""
+    missing = pc.is_null(views).to_numpy(zero_copy_only=False)
+    begins = np.asarray(views.offsets.to_numpy(), np.int64)
+    sizes = np.where(missing, 0, views.sizes.to_numpy())
+    ends = np.cumsum(sizes)
+    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - (ends - sizes), sizes)
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int64())
+    return pa.LargeListArray.from_arrays(offsets, views.values.take(pa.array(places)), mask=pa.array(missing))
 
 
 def _csv_field(name: str, kind: pa.DataType) -> pc.Expression:
@@ -185,6 +200,9 @@ def _as_table(source: Any, columns: Sequence[str]) -> pa.Table | None:
 
 
 def _from_dict(source: dict[Any, Any], columns: Sequence[str]) -> pa.Table:
+    """Names that are numbers are found by their text, as those of a frame."""
+    if not all(isinstance(name, str) for name in source):
+        source = {str(name): values for name, values in source.items()}
     _require_columns(list(source), columns)
     arrays = {}
     for name in filter(set(columns).__contains__, source):
