@@ -61,7 +61,7 @@ def write_norm(
 
     Args:
         path: The file.
-        labels: [samples] or [samples, label_dim].
+        labels: [samples] or [samples, label_dim]. Infinities and NaN are written as they are; readers refuse them.
         dense: [samples, dense_dim], or None for no dense features.
         slots: The keys of each slot: an array [samples, nnz], a sequence with the keys of each sample, or a tuple
             (offsets [samples + 1], keys).
@@ -69,7 +69,7 @@ def write_norm(
         i64: Keys of 8 bytes instead of 4 (`i64_input_key`).
 
     Raises:
-        InvalidArgumentError: The arrays differ in their number of samples, or a key does not fit.
+        InvalidArgumentError: The arrays differ in their number of samples, or a number does not fit.
     """
     label = _matrix(labels, "labels")
     samples = len(label)
@@ -155,11 +155,13 @@ def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
         raise InvalidArgumentError(f"{what} must be a matrix, got shape {given.shape}")
     with np.errstate(over="ignore"):
         array: NDArray[np.float32] = _numbers(given, what, np.float32)
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise InvalidArgumentError(
-            f"{what}, row {row}, column {column}: {given[row, column]} is no finite 32-bit float"
-        )
+    too_large = np.isinf(array)
+    if too_large.any():  # infinities and NaN are what they are: readers name them
+        for row, column in np.argwhere(too_large):
+            if not np.isinf(given[row, column]):
+                raise InvalidArgumentError(
+                    f"{what}, row {row}, column {column}: {given[row, column]} is too large for a 32-bit float"
+                )
     return array
 
 

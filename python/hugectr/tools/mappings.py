@@ -103,10 +103,11 @@ class Mappings:
         require_regular(path)
         try:
             _core.recover_files(str(path))
-            if not path.exists():
-                raise FileError(f'"{path}" does not exist')
             with naming(f'read "{path}"'):
-                text = path.read_text(encoding="utf-8")
+                try:
+                    text = path.read_text(encoding="utf-8")
+                except FileNotFoundError:
+                    raise FileError(f'"{path}" does not exist') from None
             document = json.loads(text, parse_constant=_reject_constant)
             if not isinstance(document, dict) or "version" not in document:
                 raise ValueError('not an object with a "version"')
