@@ -73,7 +73,7 @@ const LayerDef& find_layer(std::string_view name) {
   fail_unknown("layer type", name, known);
 }
 
-void require_equal_shapes(std::span<const Shape> inputs) {
+void require_equal_shapes(const InferContext& inputs) {
   for (const Shape& x : inputs)
     require(x == inputs[0], "its inputs must have one shape, got {} and {}", to_string(inputs[0]),
             to_string(x));

@@ -10,7 +10,9 @@ namespace {
 class Elu final : public Layer {
  public:
   explicit Elu(const Params& p) : alpha_(p.real("elu_alpha")) {}
-  LayerShapes infer(std::span<const Shape> inputs) const override { return {.outputs = {inputs[0]}}; }
+  LayerShapes infer(const InferContext& inputs) const override {
+    return {.outputs = {inputs[0]}, .strided_inputs = Strided::runs, .strided_outputs = Strided::runs};
+  }
   void forward(Context& ctx, const LayerRun& run) const override {
     elu_forward(ctx, run.x[0], run.y[0], alpha_);
   }

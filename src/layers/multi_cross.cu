@@ -48,14 +48,15 @@ __global__ void offsets_kernel(Weights weights, int64_t n, float* beta, float* c
 
 // A warp takes R rows at a time, so that it reads the weights once for all of them.
 template <class T, int R>
-__global__ void forward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const float* offset,
-                               const float* c, float* p, T* y) {
+__global__ void forward_kernel(Weights weights, Matrix<T> x, const float* offset, const float* c, float* p,
+                               Matrix<T> y) {
+  const int64_t rows = x.rows, n = x.columns;
   const int lane = threadIdx.x % 32, layers = weights.count;
   for (int64_t row = (int64_t{blockIdx.x} * kWarps + threadIdx.x / 32) * R; row < rows;
        row += int64_t{gridDim.x} * kWarps * R) {
     const T* in[R];
     float a[R];
-    for (int r = 0; r < R; ++r) in[r] = x + min(row + r, rows - 1) * n, a[r] = 1;
+    for (int r = 0; r < R; ++r) in[r] = x.at(min(row + r, rows - 1)), a[r] = 1;
     for (int first = 0; first < layers; first += kAtOnce) {
       float dots[R][kAtOnce] = {};
 #pragma unroll R == 1 ? 4 : 2
@@ -86,8 +87,7 @@ __global__ void forward_kernel(Weights weights, int64_t rows, int64_t n, const T
       const float end = cuda::load_constant(offset + i);
 #pragma unroll
       for (int r = 0; r < R; ++r)
-        if (row + r < rows)
-          y[(row + r) * n + i] = cuda::rounded<T>(a[r] * cuda::load_constant(in[r] + i) + end);
+        if (row + r < rows) *y.at(row + r, i) = cuda::rounded<T>(a[r] * cuda::load_constant(in[r] + i) + end);
     }
   }
 }
@@ -109,16 +109,17 @@ void forward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
   const bool many = has_many_rows(ctx, rows);
   cuda::launch(ctx, "MultiCross.forward",
                {cuda::grid_for(cuda::stream_of(ctx), rows, kWarps * (many ? kRows : 1))},
-               many ? forward_kernel<T, kRows> : forward_kernel<T, 1>, weights, rows, n,
-               static_cast<const T*>(x.data<T>()), static_cast<const float*>(beta + weights.count * n),
-               static_cast<const float*>(c), buffers.p.data<float>(), y.data<T>());
+               many ? forward_kernel<T, kRows> : forward_kernel<T, 1>, weights, x.matrix<T>(),
+               static_cast<const float*>(beta + weights.count * n), static_cast<const float*>(c),
+               buffers.p.data<float>(), y.matrix<T>());
 }
 
 // d_x = a g + sum of q_l w_l of R rows, where lane l holds each row's q_l.
 template <class T, int R>
 __device__ void add_rows(const Weights& weights, const float (&a)[R], const float (&q_lane)[R], int count,
-                         int64_t n, const T* g, T* d_x, bool accumulate) {
+                         int64_t row, const Matrix<T>& g, const Matrix<T>& d_x, bool accumulate) {
   const int lane = threadIdx.x % 32;
+  const int64_t n = g.columns;
   for (int first = 0; first < weights.count; first += kAtOnce) {
     float q[R][kAtOnce];
 #pragma unroll
@@ -130,7 +131,7 @@ __device__ void add_rows(const Weights& weights, const float (&a)[R], const floa
       float d[R];
 #pragma unroll
       for (int r = 0; r < R; ++r)
-        d[r] = first == 0 && r < count ? a[r] * cuda::load_constant(g + r * n + i) : 0;
+        d[r] = first == 0 && r < count ? a[r] * cuda::load_constant(g.at(row + r, i)) : 0;
 #pragma unroll
       for (int k = 0; k < kAtOnce; ++k) {
         const float w = cuda::load_constant(weights.w[min(first + k, weights.count - 1)] + i);
@@ -139,7 +140,7 @@ __device__ void add_rows(const Weights& weights, const float (&a)[R], const floa
       }
 #pragma unroll
       for (int r = 0; r < R; ++r)
-        if (r < count) cuda::store(d_x[r * n + i], d[r], accumulate || first > 0);
+        if (r < count) cuda::store(*d_x.at(row + r, i), d[r], accumulate || first > 0);
     }
   }
 }
@@ -147,8 +148,9 @@ __device__ void add_rows(const Weights& weights, const float (&a)[R], const floa
 // A warp takes R rows at a time: d_x, and q_l in the place of p_l. Each block leaves its rows' sums of t_l in
 // t_parts.
 template <class T, int R>
-__global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const T* x, const T* d_y,
-                                const float* c, float* p, T* d_x, bool accumulate, float* t_parts) {
+__global__ void backward_kernel(Weights weights, Matrix<T> x, Matrix<T> d_y, const float* c, float* p,
+                                Matrix<T> d_x, bool accumulate, float* t_parts) {
+  const int64_t rows = x.rows, n = x.columns;
   __shared__ float t_sums[kWarps][kMaxLayers];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, layers = weights.count;
   float t_sum = 0;  // of layer `lane`
@@ -161,7 +163,7 @@ __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const 
 #pragma unroll
       for (int r = 0; r < R; ++r)
         if (r < count)
-          t[r] += cuda::load_constant(d_y + (row + r) * n + i) * cuda::load_constant(x + (row + r) * n + i);
+          t[r] += cuda::load_constant(d_y.at(row + r, i)) * cuda::load_constant(x.at(row + r, i));
 #pragma unroll
     for (int r = 0; r < R; ++r) {
       t[r] = cuda::warp_sum(t[r]);
@@ -179,7 +181,7 @@ __global__ void backward_kernel(Weights weights, int64_t rows, int64_t n, const 
       __syncwarp();
       if (lane < layers && r < count) p[(row + r) * layers + lane] = q_lane[r];
     }
-    if (d_x) add_rows<T, R>(weights, a, q_lane, count, n, d_y + row * n, d_x + row * n, accumulate);
+    if (d_x.data) add_rows<T, R>(weights, a, q_lane, count, row, d_y, d_x, accumulate);
   }
   t_sums[warp][lane] = t_sum;
   __syncthreads();
@@ -215,16 +217,16 @@ __global__ void combine_kernel(Weights weights, Weights gradients, int64_t n, co
 // The first pass also sums g into d_b_0.
 constexpr int kLayersAtOnce = 7;
 template <class T>
-void sum_gradients(Context& ctx, const Weights& gradients, int64_t rows, int64_t n, const T* x, const T* d_y,
-                   const float* q, int first) {
+void sum_gradients(Context& ctx, const Weights& gradients, Matrix<T> x, Matrix<T> d_y, const float* q,
+                   int first) {
   const int layers = gradients.count, count = std::min(kLayersAtOnce, layers - first);
   cuda::sum_columns<kLayersAtOnce + 1, float>(
-      ctx, "MultiCross.backward", rows, n,
+      ctx, "MultiCross.backward", x.rows, x.columns,
       [=] __device__(int64_t r, int64_t i, float* sums) {
-        const float in = cuda::load(x[r * n + i]);
+        const float in = cuda::load(*x.at(r, i));
         for (int k = 0; k < kLayersAtOnce; ++k)
           if (k < count) sums[k] += q[r * layers + first + k] * in;
-        if (first == 0) sums[kLayersAtOnce] += cuda::load(d_y[r * n + i]);
+        if (first == 0) sums[kLayersAtOnce] += cuda::load(*d_y.at(r, i));
       },
       [=] __device__(int64_t i, const float* sums) {
         for (int k = 0; k < kLayersAtOnce; ++k)
@@ -239,7 +241,7 @@ void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, con
                    std::span<const Tensor> d_w) {
   const int64_t rows = x.shape()[0], n = x.shape()[1];
   const Weights weights(w), gradients(d_w);
-  const T *in = x.data<T>(), *g = d_y.data<T>();
+  const auto in = x.matrix<T>(), g = d_y.matrix<T>();
   float *p = buffers.p.data<float>(), *t_parts = buffers.partial.data<float>();
   // The partial sums of t must fit the scratch that the layer asked for, and are read again by every block.
   const bool many = has_many_rows(ctx, rows);
@@ -248,10 +250,10 @@ void backward_cuda(Context& ctx, const Tensor& x, std::span<const Tensor> w, con
       std::min<int64_t>({cuda::grid_for(stream, rows, kWarps * (many ? kRows : 1)),
                          int64_t{stream.multiprocessors()} * 4, buffers.partial.numel() / weights.count}));
   cuda::launch(ctx, "MultiCross.backward", {blocks}, many ? backward_kernel<T, kRows> : backward_kernel<T, 1>,
-               weights, rows, n, in, g, static_cast<const float*>(buffers.c.data<float>()), p,
-               d_x ? d_x.data<T>() : nullptr, accumulate, t_parts);
+               weights, in, g, static_cast<const float*>(buffers.c.data<float>()), p,
+               d_x ? d_x.matrix<T>() : Matrix<T>{}, accumulate, t_parts);
   for (int first = 0; first < weights.count; first += kLayersAtOnce)
-    sum_gradients<T>(ctx, gradients, rows, n, in, g, p, first);
+    sum_gradients<T>(ctx, gradients, in, g, p, first);
   cuda::launch(ctx, "MultiCross.combine", {static_cast<unsigned>(cuda::divide_up(n, cuda::kBlock))},
                combine_kernel, weights, gradients, n, static_cast<const float*>(buffers.beta.data<float>()),
                static_cast<const float*>(t_parts), static_cast<int>(blocks));

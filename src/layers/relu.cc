@@ -9,7 +9,9 @@ namespace {
 
 class Relu final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override { return {.outputs = {inputs[0]}}; }
+  LayerShapes infer(const InferContext& inputs) const override {
+    return {.outputs = {inputs[0]}, .strided_inputs = Strided::runs, .strided_outputs = Strided::runs};
+  }
   void forward(Context& ctx, const LayerRun& run) const override { relu_forward(ctx, run.x[0], run.y[0]); }
   void backward(Context& ctx, const LayerRun& run) const override {
     if (run.wants(0)) relu_backward(ctx, run.y[0], run.d_y[0], run.d_x[0], run.accumulates(0));

@@ -16,12 +16,12 @@ class SigmoidLoss : public Layer {
       : column_weights_(column_weights.begin(), column_weights.end()),
         options_{weight, column_weights_, allow_missing} {}
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape &x = inputs[0], &label = inputs[1];
     require(x.rank() == 2 && label.rank() == 2 && x[1] == label[1] && x[0] >= label[0],
             "prediction and label must both be [batch, columns], got {} and {}", to_string(x),
             to_string(label));
-    return {.outputs = {{1}, label}};
+    return {.outputs = {{{1}, ValueType::f32, "loss"}, {label, ValueType::f32, "prediction"}}};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     sigmoid_loss_forward(ctx, run.x[0], run.x[1], run.y[0], run.y[1], options_);
@@ -39,7 +39,7 @@ class SigmoidLoss : public Layer {
 class BinaryCrossEntropyLoss final : public SigmoidLoss {
  public:
   explicit BinaryCrossEntropyLoss(const Params& p) : SigmoidLoss(p.real("loss_weight"), false, {}) {}
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require(inputs[0].last() == 1, "its prediction must be [batch, 1], got {}", to_string(inputs[0]));
     return SigmoidLoss::infer(inputs);
   }
@@ -50,7 +50,7 @@ class MultiCrossEntropyLoss final : public SigmoidLoss {
   explicit MultiCrossEntropyLoss(const Params& p)
       : SigmoidLoss(p.real("loss_weight"), true, p.get<RealList>("target_weight_vec")),
         targets_(static_cast<int64_t>(p.get<RealList>("target_weight_vec").size())) {}
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require(targets_ == 0 || targets_ == inputs[0].last(),
             "target_weight_vec has {} entries for a prediction {}", targets_, to_string(inputs[0]));
     return SigmoidLoss::infer(inputs);
