@@ -97,7 +97,8 @@ enum class GradMode : uint8_t { skip, overwrite, accumulate };
 // up: nobody reads it afterwards.
 struct LayerRun {
   std::span<const Tensor> x, y, w, state, saved, scratch, constants;
-  std::span<const Tensor> d_x, d_y, d_w;  // empty in forward; d_x[i] is null where d_x_mode[i] is skip
+  std::span<const Tensor> d_x, d_y,
+      d_w;  // empty in forward; d_x[i] is not to be touched where its mode is skip
   std::span<const GradMode> d_x_mode;
   std::span<const ColumnMove> moves;  // LayerShapes::moves, and their matrices' rows
   int64_t move_rows = 0;

@@ -33,7 +33,13 @@ class MultiCross final : public Layer {
     }
     shapes.saved = {
         {DType::f32, {x[0], layers_}}, {DType::f32, {layers_ + 1, x[1]}}, {DType::f32, {layers_}}};
-    shapes.scratch = {{DType::f32, {kRowParts, CrossBuffers::partial_width(layers_, x[1])}}};
+    if (inputs.backend == Backend::cpu) {
+      shapes.scratch = {{DType::f32, {kRowParts, CrossBuffers::partial_width(layers_, x[1])}}};
+      return shapes;
+    }
+    shapes.scratch = {{DType::f32, {CrossBuffers::kDeviceParts, layers_}}};
+    for (int i = 0; layers_ > kFewCrosses && i < 2; ++i)
+      shapes.scratch.push_back({DType::f32, {2 * layers_, x[1]}});
     return shapes;
   }
   void forward(Context& ctx, const LayerRun& run) const override {
@@ -47,7 +53,9 @@ class MultiCross final : public Layer {
 
  private:
   static CrossBuffers buffers(const LayerRun& run) {
-    return {run.saved[0], run.saved[1], run.saved[2], run.scratch[0]};
+    CrossBuffers buffers{run.saved[0], run.saved[1], run.saved[2], run.scratch[0], {}, {}};
+    if (run.scratch.size() > 1) buffers.weights = run.scratch[1], buffers.gradients = run.scratch[2];
+    return buffers;
   }
 
   int64_t layers_;

@@ -102,6 +102,7 @@ TEST_P(CudaLayerTest, ComputesWhatTheCpuComputes) {
 
 const LayerCase kCases[] = {
     {"Add", {}, {{5, 7}, {5, 7}, {5, 7}}},
+    {"Add", {}, std::vector<Shape>(70, Shape{5, 7})},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 119},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 1},
@@ -116,6 +117,7 @@ const LayerCase kCases[] = {
     {"Dropout", {{"dropout_rate", 0.5}}, {{6, 300}}, -1, 12},  // two samples a row
     {"ELU", {{"elu_alpha", 0.7}}, {{6, 11}}},
     {"ElementwiseMultiply", {}, {{5, 8}, {5, 8}, {5, 8}}},
+    {"ElementwiseMultiply", {}, std::vector<Shape>(40, Shape{5, 8})},
     {"FmOrder2", {{"out_dim", 10}}, {{21, 260}}},
     {"FusedInnerProduct", {{"num_output", 24}}, {{40, 16}}},
     {"InnerProduct", {{"num_output", 32}}, {{64, 48}}},
@@ -126,6 +128,7 @@ const LayerCase kCases[] = {
     {"Interaction", {}, {{5, 7}, {5, 3, 7}}},
     {"MultiCross", {{"num_layers", 6}}, {{70, 53}}},
     {"MultiCross", {{"num_layers", 9}}, {{1000, 429}}},
+    {"MultiCross", {{"num_layers", 33}}, {{70, 53}}},
     {"MultiCrossEntropyLoss", {{"target_weight_vec", {0.5, 2.0, 1.0}}}, {{64, 3}, {64, 3}}},
     {"ReLU", {}, {{7, 33}}},
     {"ReduceMean", {{"axis", 1}}, {{6, 5, 4}}},
