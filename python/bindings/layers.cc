@@ -17,6 +17,7 @@
 #include "device/memory.h"
 #include "device/plugin.h"
 #include "device/stream.h"
+#include "kernels/columns.h"
 #include "kernels/convert.h"
 #include "kernels/gemm.h"
 
@@ -70,15 +71,19 @@ ctr::DType parse_dtype(const std::string& name) {
   ctr::fail_unknown("dtype", name, {"f32", "tf32", "f16", "bf16"});
 }
 
+constexpr uint8_t kGapByte = 0xff;  // makes a NaN of any float type
+
 // Owns the memory of one layer's tensors on the device that models run on, and runs it as the executor would.
 class LayerRunner {
  public:
+  // `gap`: elements between the rows of what the layer takes with rows apart.
   LayerRunner(const std::string& type, const nb::dict& params, const std::string& dtype, uint64_t seed,
-              int threads)
+              int threads, int64_t gap)
       : device_{ctr::default_backend(), 0},
         stream_(device_),
         ctx_{.device = device_, .threads = threads, .stream = stream_.handle(), .seed = seed},
         dtype_(parse_dtype(dtype)),
+        gap_(gap),
         def_(ctr::find_layer(type)),
         layer_(def_.create(ctr::params_from_keywords(def_.params, to_json(params), type))) {
     ctx_.tf32 = dtype == "tf32";
@@ -86,14 +91,21 @@ class LayerRunner {
 
   void set_inputs(const Arrays& inputs) {
     std::vector<ctr::Shape> shapes;
-    for (const Array& a : inputs) {
-      const bool is_label = def_.is_loss && shapes.size() == 1;
-      x_.push_back(copy(a, is_label ? ctr::DType::f32 : dtype_));
-      shapes.push_back(x_.back().shape());
+    for (const Array& a : inputs) shapes.push_back(shape_of(a));
+    const std::vector<ctr::ValueType> types(shapes.size(), ctr::ValueType::compute);
+    shapes_ = layer_->infer({shapes, types, device_.backend});
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool is_label = def_.is_loss && i == 1;
+      x_.push_back(make(is_label ? ctr::DType::f32 : dtype_, shapes[i], rows_of_inputs()));
+      put(x_[i], values(inputs[i], x_[i]));
     }
-    shapes_ = layer_->infer(shapes);
-    for (const auto& shape : shapes_.outputs)
-      y_.push_back(make(def_.is_loss ? ctr::DType::f32 : dtype_, shape));
+    for (const auto& y : shapes_.outputs)
+      y_.push_back(
+          make(y.type == ctr::ValueType::f32 ? ctr::DType::f32 : dtype_, y.shape, rows_of_outputs()));
+    for (const auto& c : shapes_.constants) {
+      constants_.push_back(make(ctr::DType::f32, {std::ssize(c)}));
+      put(constants_.back(), c);
+    }
     for (const auto& b : shapes_.saved) saved_.push_back(make(b.in_compute_type ? dtype_ : b.dtype, b.shape));
     for (const auto& b : shapes_.scratch)
       scratch_.push_back(make(b.in_compute_type ? dtype_ : b.dtype, b.shape));
@@ -119,15 +131,19 @@ class LayerRunner {
 
   // Gradients start as 1, which shows what overwrites and what accumulates.
   void set_gradients(const std::optional<Arrays>& d_outputs, const std::vector<std::string>& modes) {
-    for (size_t i = 0; i < y_.size(); ++i)
-      d_y_.push_back(d_outputs && i < d_outputs->size() ? copy((*d_outputs)[i], dtype_) : ctr::Tensor());
+    for (size_t i = 0; i < y_.size(); ++i) {
+      d_y_.emplace_back();
+      if (!d_outputs || i >= d_outputs->size()) continue;
+      d_y_[i] = make(dtype_, y_[i].shape(), rows_of_outputs());
+      put(d_y_[i], values((*d_outputs)[i], d_y_[i]));
+    }
     for (size_t i = 0; i < x_.size(); ++i) {
       const std::string mode = i < modes.size() ? modes[i] : def_.is_loss && i == 1 ? "skip" : "overwrite";
       modes_.push_back(mode == "skip"        ? ctr::GradMode::skip
                        : mode == "overwrite" ? ctr::GradMode::overwrite
                                              : ctr::GradMode::accumulate);
       const bool skip = modes_.back() == ctr::GradMode::skip;
-      d_x_.push_back(skip ? ctr::Tensor() : make(dtype_, x_[i].shape()));
+      d_x_.push_back(skip ? ctr::Tensor() : make(dtype_, x_[i].shape(), rows_of_inputs()));
       if (!skip) put(d_x_.back(), std::vector<float>(static_cast<size_t>(d_x_.back().numel()), 1.0f));
     }
   }
@@ -139,22 +155,24 @@ class LayerRunner {
     ctx_.step = reinterpret_cast<const ctr::StepState*>(device_step.data());
     ctr::LayerRun run;
     run.x = x_, run.y = y_, run.w = w_, run.state = state_, run.saved = saved_, run.scratch = scratch_;
+    run.constants = constants_;
+    run.moves = shapes_.moves, run.move_rows = shapes_.move_rows;
     run.name = name;
     run.samples = samples;
     run.training = training;
     if (shapes_.is_view)
-      for (const auto& y : y_) put(y, ctr::to_host(ctx_, x_[0]));
+      for (const auto& y : y_) put(y, get(x_[0]));
     else
       layer_->forward(ctx_, run);
     run.d_x = d_x_, run.d_y = d_y_, run.d_w = d_w_, run.d_x_mode = modes_;
     if (backward && shapes_.is_view)
       add_view_gradients();
     else if (backward)
-      layer_->backward(ctx_, run);
+      ctr::run_backward(*layer_, ctx_, run);
     ctr::memory_backend(device_).synchronize(ctx_);
   }
 
-  nb::dict results(bool backward) const {
+  nb::dict results(bool backward) {
     nb::dict d;
     d["outputs"] = arrays(y_);
     d["weights"] = arrays(w_);
@@ -162,6 +180,9 @@ class LayerRunner {
     d["d_inputs"] = backward ? arrays(d_x_) : nb::list();
     d["d_weights"] = backward ? arrays(d_w_) : nb::list();
     d["is_view"] = shapes_.is_view;
+    d["takes_gaps"] =
+        nb::make_tuple(rows_of_inputs() != ctr::Strided::no, rows_of_outputs() != ctr::Strided::no);
+    d["gaps_untouched"] = gaps_are_untouched();
     return d;
   }
 
@@ -169,19 +190,42 @@ class LayerRunner {
   int64_t batch() const { return x_.back().shape()[0]; }
 
  private:
-  ctr::Tensor make(ctr::DType dtype, const ctr::Shape& shape) {
-    memory_.emplace_back(device_, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
-    return {dtype, shape, memory_.back().data()};
+  ctr::Strided rows_of_inputs() const {
+    return shapes_.moves.empty() ? shapes_.strided_inputs : ctr::Strided::rows;
   }
-  ctr::Tensor copy(const Array& a, ctr::DType dtype) {
+  ctr::Strided rows_of_outputs() const {
+    return shapes_.moves.empty() ? shapes_.strided_outputs : ctr::Strided::samples;
+  }
+  ctr::Tensor make(ctr::DType dtype, const ctr::Shape& shape, ctr::Strided rows = ctr::Strided::no) {
+    const int64_t run = rows == ctr::Strided::samples ? shape.numel() / shape[0] : shape.last();
+    if (gap_ == 0 || rows == ctr::Strided::no || run == shape.numel()) {
+      memory_.emplace_back(device_, static_cast<size_t>(shape.numel()) * ctr::size_of(dtype) + 1, "test");
+      return {dtype, shape, memory_.back().data()};
+    }
+    const auto elements = static_cast<size_t>(shape.numel() / run * (run + gap_));
+    memory_.emplace_back(device_, elements * ctr::size_of(dtype), "test");
+    const std::vector<uint8_t> nans(memory_.back().bytes(), kGapByte);
+    ctr::memory_backend(device_).copy_to_device(ctx_, memory_.back().data(), nans.data(), nans.size());
+    gapped_.emplace_back(dtype, shape, memory_.back().data(), ctr::Tensor::Runs{run, run + gap_});
+    return gapped_.back();
+  }
+  bool gaps_are_untouched() const {
+    for (const ctr::Tensor& t : gapped_) {
+      const size_t size = ctr::size_of(t.dtype()), row = static_cast<size_t>(t.runs().stride) * size;
+      std::vector<uint8_t> bytes(static_cast<size_t>(t.numel() / t.runs().length) * row);
+      ctr::memory_backend(device_).copy_to_host(ctx_, bytes.data(), t.raw(), bytes.size());
+      for (size_t i = 0; i < bytes.size(); ++i)
+        if (i % row >= static_cast<size_t>(t.runs().length) * size && bytes[i] != kGapByte) return false;
+    }
+    return true;
+  }
+  static ctr::Shape shape_of(const Array& a) {
     ctr::Shape shape;
     if (a.ndim() == 1) shape = {1};
     if (a.ndim() == 2) shape = {1, 1};
     if (a.ndim() == 3) shape = {1, 1, 1};
     for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
-    const ctr::Tensor t = make(dtype, shape);
-    put(t, values(a, t));
-    return t;
+    return shape;
   }
   static std::vector<float> values(const Array& a, const ctr::Tensor& t) {
     ctr::require(static_cast<int64_t>(a.size()) == t.numel(), "tensor {} was given {} elements",
@@ -189,29 +233,40 @@ class LayerRunner {
     return {a.data(), a.data() + a.size()};
   }
   void put(const ctr::Tensor& t, std::vector<float> values) {
+    if (!t.is_packed()) {
+      const ctr::Tensor packed = make(t.dtype(), t.shape());
+      put(packed, std::move(values));
+      return ctr::copy_columns(ctx_, packed, t, t.shape().rows(), {0, 0, t.shape().last()}, false);
+    }
     if (t.dtype() == ctr::DType::f32) return ctr::copy_to_device(ctx_, t, values.data());
     const ctr::Tensor wide = make(ctr::DType::f32, t.shape());
     put(wide, std::move(values));
     ctr::convert(ctx_, wide, t);
   }
+  std::vector<float> get(const ctr::Tensor& t) {
+    if (t.is_packed()) return ctr::to_host(ctx_, t);
+    const ctr::Tensor packed = make(t.dtype(), t.shape());
+    ctr::copy_columns(ctx_, t, packed, t.shape().rows(), {0, 0, t.shape().last()}, false);
+    return ctr::to_host(ctx_, packed);
+  }
   void add_view_gradients() {
     if (modes_[0] == ctr::GradMode::skip) return;
-    std::vector<float> sum = ctr::to_host(ctx_, d_x_[0]);
+    std::vector<float> sum = get(d_x_[0]);
     if (modes_[0] == ctr::GradMode::overwrite) std::fill(sum.begin(), sum.end(), 0.0f);
     for (const auto& d_y : d_y_) {
-      const std::vector<float> g = ctr::to_host(ctx_, d_y);
+      const std::vector<float> g = get(d_y);
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += g[i];
     }
     put(d_x_[0], sum);
   }
-  nb::list arrays(const std::vector<ctr::Tensor>& tensors) const {
+  nb::list arrays(const std::vector<ctr::Tensor>& tensors) {
     nb::list list;
     for (const ctr::Tensor& t : tensors) {
       if (!t) {
         list.append(nb::none());
         continue;
       }
-      const std::vector<float> host = ctr::to_host(ctx_, t);
+      const std::vector<float> host = get(t);
       std::vector<size_t> shape;
       for (int i = 0; i < t.shape().rank(); ++i) shape.push_back(static_cast<size_t>(t.shape()[i]));
       list.append(nb::cast(nb::ndarray<nb::numpy, const float>(host.data(), shape.size(), shape.data()),
@@ -224,11 +279,13 @@ class LayerRunner {
   ctr::Stream stream_;
   ctr::Context ctx_;
   ctr::DType dtype_;
+  int64_t gap_;
   const ctr::LayerDef& def_;
   std::unique_ptr<ctr::Layer> layer_;
   ctr::LayerShapes shapes_;
   std::deque<ctr::Buffer> memory_;
-  std::vector<ctr::Tensor> x_, y_, w_, state_, saved_, scratch_, d_x_, d_y_, d_w_;
+  std::vector<ctr::Tensor> gapped_;
+  std::vector<ctr::Tensor> x_, y_, w_, state_, saved_, scratch_, constants_, d_x_, d_y_, d_w_;
   std::vector<ctr::GradMode> modes_;
 };
 
@@ -237,8 +294,8 @@ nb::dict run_layer(const std::string& type, const nb::dict& params, const Arrays
                    bool training, uint64_t seed, int64_t step, const std::string& name, int threads,
                    int64_t first_sample, int64_t samples, int64_t rows, int64_t global_rows, float loss_scale,
                    const std::optional<Arrays>& states, const std::vector<std::string>& grad_modes,
-                   const std::string& dtype) {
-  LayerRunner runner(type, params, dtype, seed, threads);
+                   const std::string& dtype, int64_t gap) {
+  LayerRunner runner(type, params, dtype, seed, threads, gap);
   runner.set_inputs(inputs);
   runner.set_weights(weights, states);
   runner.set_gradients(d_outputs, grad_modes);
@@ -289,7 +346,7 @@ void bind_layers(nb::module_& m) {
               nb::arg("threads") = 1, nb::arg("first_sample") = 0, nb::arg("samples") = -1,
               nb::arg("rows") = -1, nb::arg("global_rows") = -1, nb::arg("loss_scale") = 1.0f,
               nb::arg("states") = nb::none(), nb::arg("grad_modes") = std::vector<std::string>(),
-              nb::arg("dtype") = "f32",
+              nb::arg("dtype") = "f32", nb::arg("gap") = 0,
               "Run one layer forward and, when gradients are given or it is a loss, backward.");
   testing.def("bf16_instructions", &ctr::bf16_instructions,
               "Name of this CPU's instructions for bf16 matrix products; None without.");

@@ -20,6 +20,8 @@
 #include "model/formats/graph_json.h"
 #include "model/formats/spec_json.h"
 #include "model/graph.h"
+#include "model/passes.h"
+#include "model/plan.h"
 #include "model/summary.h"
 #include "path.h"
 #include "remote.h"
@@ -184,6 +186,19 @@ int64_t parameter_count(Engine& engine) {
   return n;
 }
 
+std::vector<std::string> column_copies(const std::string& spec, bool like_gpu) {
+  const ctr::ModelSpec fused = ctr::fuse(ctr::spec_from_json(spec));
+  const ctr::Graph graph = ctr::build_graph(fused, fused.solver.batch_size);
+  const ctr::Backend backend = like_gpu ? ctr::Backend::cuda : ctr::Backend::cpu;
+  const ctr::Plan plan = ctr::make_plan(graph, ctr::plan_options({backend, 0}, ctr::DType::f32, true));
+  std::vector<std::string> lines;
+  for (const ctr::ColumnCopy& copy : plan.copies)
+    lines.push_back(fmt::format("{}: {}\"{}\": {}", graph.nodes[copy.node].spec.type,
+                                copy.is_gradient ? "gradient of " : "",
+                                graph.values[static_cast<size_t>(copy.value)].name, copy.reason));
+  return lines;
+}
+
 void bind_graph(nb::module_& m) {
   m.def(
       "graph_to_json", [](const std::string& spec) { return ctr::graph_to_json(ctr::spec_from_json(spec)); },
@@ -290,6 +305,12 @@ void bind_model(nb::module_& m) {
   bind_graph(m);
   Class engine(m, "Engine", "A compiled model. Driven by hugectr.Model; threads may call it.");
   engine.def(nb::new_(&make_engine), nb::arg("spec"), nb::arg("open_arrow").none() = nb::none());
+  nb::module_ testing = m.def_submodule("testing");
+  testing.def(
+      "column_copies", &column_copies, nb::arg("spec"), nb::arg("like_gpu") = false,
+      "What Concat, Slice and Reshape of a model still copy in a training step, and why: one line each.");
+  testing.def("plan_like_gpu", &ctr::plan_like_gpu, nb::arg("on"),
+              "Whether models made from now on lie in memory as on a GPU, with all rows padded.");
   m.def("close_engines", &close_engines, nb::arg("engines"),
         "Ends the work of all threads on engines, and these. For the end of the interpreter.");
   bind_loop(engine);

@@ -5,11 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define CTR_HOST_DEVICE __host__ __device__
-#else
-#define CTR_HOST_DEVICE
-#endif
+#include "base/host_device.h"
 
 namespace ctr {
 

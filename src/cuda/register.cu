@@ -2,41 +2,31 @@
 #include <algorithm>
 
 #include "build_name.h"
+#include "layers/list.h"
 
-// The table of contents of the CUDA back end: one line for each .cu file that fills slots. The file adds
-// `void register_<name>_cuda()`, which sets them.
-#define CUDA_PARTS(X)     \
-  X(device)               \
-  X(columns)              \
-  X(convert)              \
-  X(elementwise)          \
-  X(gemm)                 \
-  X(reduce)               \
-  X(add)                  \
-  X(batch_norm)           \
-  X(dropout)              \
-  X(elementwise_multiply) \
-  X(elu)                  \
-  X(fm_order2)            \
-  X(inner_product)        \
-  X(interaction)          \
-  X(multi_cross)          \
-  X(relu)                 \
-  X(sigmoid)              \
-  X(sigmoid_loss)         \
-  X(softmax_loss)         \
-  X(sub)                  \
-  X(weight_multiply)      \
-  X(metrics)              \
-  X(dense_update)         \
-  X(embedding)            \
-  X(finite_watch)         \
+// The table of contents of the CUDA back end: one line for each .cu file that fills slots, and the layers'.
+// The file adds `void register_<name>_cuda()`, which sets them.
+#define CUDA_PARTS(X) \
+  X(device)           \
+  X(columns)          \
+  X(convert)          \
+  X(elementwise)      \
+  X(gemm)             \
+  X(reduce)           \
+  X(metrics)          \
+  X(dense_update)     \
+  X(embedding)        \
+  X(finite_watch)     \
   X(regularizer)
 
 namespace ctr {
 
 #define DECLARE(part) void register_##part##_cuda();
+#define DECLARE_LAYER(layer, kernels) void register_##kernels##_cuda();
 CUDA_PARTS(DECLARE)
+CTR_LAYERS(DECLARE_LAYER)
+
+void register_none_cuda() {}
 
 }  // namespace ctr
 
@@ -50,6 +40,8 @@ const int hugectr_oldest_gpu = std::min({__CUDA_ARCH_LIST__}) / 10;
 
 void hugectr_register() {
 #define REGISTER(part) ctr::register_##part##_cuda();
+#define REGISTER_LAYER(layer, kernels) ctr::register_##kernels##_cuda();
   CUDA_PARTS(REGISTER)
+  CTR_LAYERS(REGISTER_LAYER)
 }
 }

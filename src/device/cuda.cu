@@ -170,8 +170,11 @@ void copy_to_device(const Context& ctx, void* to, const void* host, size_t bytes
 void copy_to_host(const Context& ctx, void* host, const void* from, size_t bytes) {
   stream_of(ctx).download(host, from, bytes);
 }
-void fill_zero(const Context& ctx, void* data, size_t bytes) {
-  check(cudaMemsetAsync(data, 0, bytes, stream_of(ctx).get()), "clearing memory");
+void fill_zero(const Context& ctx, void* data, size_t bytes, size_t rows, size_t stride) {
+  const cudaStream_t stream = stream_of(ctx).get();
+  check(rows == 1 ? cudaMemsetAsync(data, 0, bytes, stream)
+                  : cudaMemset2DAsync(data, stride, 0, bytes, rows, stream),
+        "clearing memory");
 }
 void synchronize(const Context& ctx) { stream_of(ctx).synchronize(); }
 int64_t available(int index) {

@@ -37,8 +37,15 @@ void release_host(int, void* data) {
 void copy_host(const Context&, void* to, const void* from, size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
-void zero_host(const Context&, void* to, size_t bytes) {
-  if (bytes > 0) std::memset(to, 0, bytes);
+void zero_host(const Context&, void* to, size_t bytes, size_t rows, size_t stride) {
+  for (size_t r = 0; r < rows && bytes > 0; ++r)
+    std::memset(static_cast<std::byte*>(to) + r * stride, 0, bytes);
+}
+
+void require_packed(const Tensor& t) {
+  if (!t.is_packed())
+    fail(ErrorKind::internal, "a tensor {} in runs of {} was to be copied whole", to_string(t.shape()),
+         t.runs().length);
 }
 
 MemoryBackend& backend(Backend b) {
@@ -58,6 +65,25 @@ const MemoryBackend& memory_backend(Device device) {
     fail(ErrorKind::unsupported, "the {} back end is not loaded",
          device.backend == Backend::cuda ? "CUDA" : "CPU");
   return backend(device.backend);
+}
+
+void copy_to_device(const Context& ctx, const Tensor& to, const void* host) {
+  require_packed(to);
+  memory_backend(ctx.device).copy_to_device(ctx, to.raw(), host, to.bytes());
+}
+
+void copy_to_host(const Context& ctx, void* host, const Tensor& from) {
+  require_packed(from);
+  memory_backend(ctx.device).copy_to_host(ctx, host, from.raw(), from.bytes());
+}
+
+void fill_zero(const Context& ctx, const Tensor& t) {
+  const Tensor::Runs runs = t.runs();
+  if (runs.length == 0) return;
+  const size_t size = size_of(t.dtype()), rows = static_cast<size_t>(t.numel() / runs.length);
+  memory_backend(ctx.device)
+      .fill_zero(ctx, t.raw(), static_cast<size_t>(runs.length) * size, rows,
+                 static_cast<size_t>(runs.stride) * size);
 }
 
 std::vector<float> to_host(const Context& ctx, const Tensor& from) {

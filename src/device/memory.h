@@ -18,7 +18,8 @@ struct MemoryBackend {
   // In stream order of ctx. Host memory may be reused when the call returns.
   void (*copy_to_device)(const Context& ctx, void* to, const void* host, size_t bytes);
   void (*copy_to_host)(const Context& ctx, void* host, const void* from, size_t bytes);  // waits for the data
-  void (*fill_zero)(const Context& ctx, void* data, size_t bytes);
+  // `rows` times `bytes`, each `stride` bytes behind the one before.
+  void (*fill_zero)(const Context& ctx, void* data, size_t bytes, size_t rows, size_t stride);
   void (*synchronize)(const Context& ctx);
   int64_t (*available)(int index);  // bytes that can still be taken
 };
@@ -27,16 +28,12 @@ void register_memory_backend(Backend backend, const MemoryBackend& functions);
 bool has_backend(Backend backend);
 const MemoryBackend& memory_backend(Device device);  // throws unsupported
 
-inline void copy_to_device(const Context& ctx, const Tensor& to, const void* host) {
-  memory_backend(ctx.device).copy_to_device(ctx, to.raw(), host, to.bytes());
-}
-inline void copy_to_host(const Context& ctx, void* host, const Tensor& from) {
-  memory_backend(ctx.device).copy_to_host(ctx, host, from.raw(), from.bytes());
-}
+// Packed tensors only.
+void copy_to_device(const Context& ctx, const Tensor& to, const void* host);
+void copy_to_host(const Context& ctx, void* host, const Tensor& from);
 // Any float type, widened.
 std::vector<float> to_host(const Context& ctx, const Tensor& from);
-inline void fill_zero(const Context& ctx, const Tensor& t) {
-  memory_backend(ctx.device).fill_zero(ctx, t.raw(), t.bytes());
-}
+// Of any tensor.
+void fill_zero(const Context& ctx, const Tensor& t);
 
 }  // namespace ctr

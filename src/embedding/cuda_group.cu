@@ -127,8 +127,6 @@ CudaEmbeddingGroup::CudaEmbeddingGroup(Context& ctx, const std::vector<Embedding
       views_(specs.size()),
       wanted_keys_(specs.size()) {
   if (ctx.world_size > 1) fail(ErrorKind::unsupported, "embeddings on several GPUs are not implemented yet");
-  if (specs.size() > kMaxTables)
-    fail(ErrorKind::unsupported, "a GPU serves up to {} embeddings, got {}", kMaxTables, specs.size());
   std::vector<StepClock> clocks(specs.size());
   int64_t rows = 0;
   for (size_t e = 0; e < specs.size(); ++e) {
@@ -311,7 +309,7 @@ void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
 
 // Of the step that begins; the update advances the clock.
 __global__ void constants_kernel(StepClock* clocks, const StepState* step, int count) {
-  const int e = static_cast<int>(threadIdx.x);
+  const int e = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (e >= count) return;
   StepClock& clock = clocks[e];
   clock.constants = step_constants(clock.optimizer, step->learning_rate, clock.step + 1, step->loss_scale);
@@ -326,7 +324,7 @@ void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> ou
   insert_rows(ctx, group_);
   {
     const OnLane aside(stream_of(ctx), Stream::kSort);  // until backward() needs it
-    launch(ctx, "embedding.constants", {1, static_cast<unsigned>(kMaxTables)}, constants_kernel,
+    launch(ctx, "embedding.constants", {static_cast<unsigned>(divide_up(count(), 64)), 64}, constants_kernel,
            pointer<StepClock>(clocks_), ctx.step, count());
     sort_hits(ctx);
   }
@@ -335,7 +333,8 @@ void CudaEmbeddingGroup::forward(Context& ctx, Comm&, std::span<const Tensor> ou
 
 void CudaEmbeddingGroup::sort_hits(Context& ctx) {
   for (const BatchBuffers& b : batches_)
-    if (b.hit_bits.data()) memory_backend(ctx.device).fill_zero(ctx, b.hit_bits.data(), b.hit_bits.bytes());
+    if (b.hit_bits.data())
+      memory_backend(ctx.device).fill_zero(ctx, b.hit_bits.data(), b.hit_bits.bytes(), 1, 0);
   list_hits(ctx, group_, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_));
   sort_pairs(ctx, pointer<uint32_t>(hit_rows_), pointer<uint32_t>(hit_bags_), pointer<uint32_t>(sorted_rows_),
              pointer<uint32_t>(sorted_bags_), num_hits_, row_bits_, sort_scratch_.data(),

@@ -7,7 +7,7 @@
 #include "device/memory.h"
 #include "embedding/cuda_index.cuh"
 #include "kernels/storage.cuh"
-#include "optim/row_update.cuh"
+#include "kernels/vector_places.h"
 
 namespace ctr::cuda {
 namespace {
@@ -158,8 +158,26 @@ __global__ void unclaim_kernel(const TableView* tables) {
       t.entries[t.found[i] - kPending] = {kEmptyKey, kNoRow, 0};
 }
 
+// Tables that one launch serves.
+constexpr size_t kTables = 64;
+
+// Where the vectors of a table's bags go, and whether four elements may be written at once.
+struct Output {
+  void* data;
+  VectorPlaces places;
+  bool wide;
+
+  template <class T, int V>
+  __device__ void write(uint32_t bag, int element, const Pack<T, V>& values) const {
+    T* first = static_cast<T*>(data) + places(bag) + element;
+    if (wide)
+      *reinterpret_cast<Pack<T, V>*>(first) = values;
+    else
+      for (int k = 0; k < V; ++k) first[k] = values.v[k];
+  }
+};
 struct Outputs {
-  void* data[kMaxTables];
+  Output of[kTables];
 };
 
 // What insert_rows() left there as a row.
@@ -177,7 +195,7 @@ __device__ inline Pack<float, V> read_row(const TableView& t, uint32_t row, int 
 // A group of threads sums kBags bags at once, each thread V neighbouring elements. All bags take one step
 // before any takes the next, so that their reads are under way together.
 template <class T, int V>
-__device__ void combine(const TableView& t, T* out) {
+__device__ void combine(const TableView& t, const Output& out) {
   constexpr int kBags = 4;
   const int units = t.dim / V, lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
   const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
@@ -206,7 +224,7 @@ __device__ void combine(const TableView& t, T* out) {
         const float factor = t.factors ? mean_factor(begin[b + 1] - begin[b]) : 1.0f;
         Pack<T, V> result;
         for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[b].v[k] * factor);
-        *reinterpret_cast<Pack<T, V>*>(out + (first + b) * t.dim + unit * V) = result;
+        out.write(static_cast<uint32_t>(first + b), unit * V, result);
         if (unit == 0 && t.factors) t.factors[first + b] = factor;
       }
     }
@@ -215,7 +233,7 @@ __device__ void combine(const TableView& t, T* out) {
 template <class T>
 __global__ void combine_kernel(const TableView* tables, Outputs outputs) {
   const TableView& t = tables[blockIdx.y];
-  T* out = static_cast<T*>(outputs.data[blockIdx.y]);
+  const Output& out = outputs.of[blockIdx.y];
   t.dim % 4 == 0 && t.stride % 4 == 0 ? combine<T, 4>(t, out) : combine<T, 1>(t, out);
 }
 
@@ -261,13 +279,23 @@ int64_t count_fresh(const Context& ctx, const TableGroup& group, int e, const Ta
 }
 
 void combine_rows(const Context& ctx, const TableGroup& group, std::span<const Tensor> outputs) {
-  Outputs out;
-  for (size_t e = 0; e < outputs.size(); ++e) out.data[e] = outputs[e].raw();
   const auto kernel = outputs[0].dtype() == DType::bf16  ? combine_kernel<bf16>
                       : outputs[0].dtype() == DType::f16 ? combine_kernel<f16>
                                                          : combine_kernel<float>;
-  launch(ctx, "embedding.combine", {grid_of(ctx, group, group.max_bags, kBlock / 8)}, kernel, group.tables,
-         out);
+  for (size_t first = 0; first < outputs.size(); first += kTables) {
+    const auto part = outputs.subspan(first, std::min(kTables, outputs.size() - first));
+    Outputs out;
+    for (size_t e = 0; e < part.size(); ++e) {
+      const VectorPlaces places(part[e]);
+      out.of[e] = {part[e].raw(), places,
+                   places.begin_at_multiples(4) &&
+                       reinterpret_cast<uintptr_t>(part[e].raw()) % (4 * size_of(part[e].dtype())) == 0};
+    }
+    TableGroup served = group;
+    served.tables += first, served.count = static_cast<int>(part.size());
+    launch(ctx, "embedding.combine", {grid_of(ctx, served, group.max_bags, kBlock / 8)}, kernel,
+           served.tables, out);
+  }
 }
 
 void list_hits(const Context& ctx, const TableGroup& group, uint32_t* rows, uint32_t* bags) {

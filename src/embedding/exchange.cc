@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "embedding/lookup.h"
+#include "kernels/columns.h"
 
 namespace ctr {
 namespace {
@@ -32,6 +33,8 @@ void reorder(Context& ctx, const EmbeddingSpec& spec, const Tensor& by_sample, c
              bool towards_samples) {
   const auto bytes = spec.dim * static_cast<int64_t>(size_of(by_sample.dtype()));
   const int64_t samples = by_sample.shape()[0];
+  const int64_t sample_bytes =
+      by_sample.row_stride(spec.slots * spec.dim) * static_cast<int64_t>(size_of(by_sample.dtype()));
   auto* sample_base = static_cast<std::byte*>(by_sample.raw());
   parallel_for(ctx.threads, samples, kGrain, [&](int64_t begin, int64_t end) {
     auto* owner_base = static_cast<std::byte*>(by_owner.raw());
@@ -39,7 +42,7 @@ void reorder(Context& ctx, const EmbeddingSpec& spec, const Tensor& by_sample, c
       const SlotSet slots = slots_of(spec, peer, ctx.world_size);
       for (int64_t i = begin; i < end; ++i)
         for (int64_t j = 0; j < slots.count; ++j) {
-          std::byte* s = sample_base + (i * spec.slots + slots[j]) * bytes;
+          std::byte* s = sample_base + i * sample_bytes + slots[j] * bytes;
           std::byte* o = owner_base + (i * slots.count + j) * bytes;
           towards_samples ? std::memcpy(s, o, bytes) : std::memcpy(o, s, bytes);
         }
@@ -73,7 +76,7 @@ void Exchange::to_samples(Context& ctx, Comm& comm, const EmbeddingSpec& spec, c
     comm.all_to_all_v(ctx, bag_vectors, counts.theirs, received, counts.ours);
     return reorder(ctx, spec, out, received, true);
   }
-  const bool in_place = out.dtype() == DType::f32;
+  const bool in_place = out.dtype() == DType::f32 && out.is_packed();
   const Tensor sums = in_place ? out : Tensor(DType::f32, out.shape(), samples_.data());
   comm.reduce_scatter_sum(ctx, bag_vectors, sums);
   if (factors || !in_place)
@@ -87,8 +90,12 @@ Tensor Exchange::to_owners(Context& ctx, Comm& comm, const EmbeddingSpec& spec, 
     const Tensor sent(d_out.dtype(), d_out.shape(), samples_.data());
     reorder(ctx, spec, d_out, sent, false);
     comm.all_to_all_v(ctx, sent, counts.ours, d_bags, counts.theirs);
-  } else {
+  } else if (d_out.is_packed()) {
     comm.all_gather(ctx, d_out, d_bags);
+  } else {
+    const Tensor packed(d_out.dtype(), d_out.shape(), samples_.data());
+    copy_columns(ctx, d_out, packed, d_out.shape()[0], {0, 0, spec.slots * spec.dim}, false);
+    comm.all_gather(ctx, packed, d_bags);
   }
   return d_bags;
 }

@@ -7,6 +7,7 @@
 #include "base/vectorize.h"
 #include "kernels/prefetch.h"
 #include "kernels/storage.h"
+#include "kernels/vector_places.h"
 #include "optim/row_width.h"
 
 namespace ctr {
@@ -57,31 +58,38 @@ struct Gather {
 CTR_VECTORIZE void round(const float* in, int64_t n, bf16* out) { copy_as(in, n, out); }
 
 template <class Width>
-void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, float* out) {
+void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, float* out,
+             const VectorPlaces& places) {
   parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
-    gather.combine(bags, factors, begin, end, out + begin * gather.dim);
+    for (int64_t first = begin, last = 0; first < end; first = last) {
+      last = std::min(end, places.end_of_run(first));
+      gather.combine(bags, factors, first, last, out + places(static_cast<uint32_t>(first)));
+    }
   });
 }
 
 template <class Width>
-void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, bf16* out) {
+void combine(Context& ctx, const Gather<Width>& gather, const Bags& bags, const float* factors, bf16* out,
+             const VectorPlaces& places) {
   constexpr int64_t kBlock = 4 * kMaxRowWidth;  // elements that stay in the first cache
   parallel_for(ctx.threads, bags.count(), kGrain, [&](int64_t begin, int64_t end) {
     float sums[kBlock];
-    for (int64_t first = begin; first < end; first += kBlock / gather.dim) {
-      const int64_t last = std::min(end, first + kBlock / gather.dim);
+    for (int64_t first = begin, last = 0; first < end; first = last) {
+      last = std::min({end, first + kBlock / gather.dim, places.end_of_run(first)});
       gather.combine(bags, factors, first, last, sums);
-      round(sums, (last - first) * gather.dim, out + first * gather.dim);
+      round(sums, (last - first) * gather.dim, out + places(static_cast<uint32_t>(first)));
     }
   });
 }
 
 template <class T>
-void scale(Context& ctx, const float* in, const float* factors, int64_t rows, int64_t dim, T* out) {
+void scale(Context& ctx, const float* in, const float* factors, int64_t rows, int64_t dim, T* out,
+           const VectorPlaces& places) {
   parallel_for(ctx.threads, rows, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t k = r * dim; k < (r + 1) * dim; ++k)
-        store<false>(out[k], in[k] * (factors ? factors[r] : 1.0f));
+    for (int64_t r = begin; r < end; ++r) {
+      T* to = out + places(static_cast<uint32_t>(r));
+      for (int64_t k = 0; k < dim; ++k) store<false>(to[k], in[r * dim + k] * (factors ? factors[r] : 1.0f));
+    }
   });
 }
 
@@ -91,13 +99,15 @@ void combine_rows(Context& ctx, const Table& table, const Bags& bags, std::span<
                   const float* factors, const Tensor& out) {
   with_width(table.layout().dim, [&](auto dim) {
     const Gather<decltype(dim)> gather{table.rows(), table.layout().stride(), dim, rows};
-    with_elements(out, [&](auto* p) { combine(ctx, gather, bags, factors, p); });
+    const VectorPlaces places(out);
+    with_first(out, [&](auto* p) { combine(ctx, gather, bags, factors, p, places); });
   });
 }
 
 void scale_rows(Context& ctx, const Tensor& in, const float* factors, const Tensor& out) {
   const int64_t rows = out.shape().rows(), dim = out.shape().last();
-  with_elements(out, [&](auto* p) { scale(ctx, in.data<float>(), factors, rows, dim, p); });
+  const VectorPlaces places(out);
+  with_first(out, [&](auto* p) { scale(ctx, in.data<float>(), factors, rows, dim, p, places); });
 }
 
 }  // namespace ctr

@@ -7,7 +7,8 @@
 namespace ctr {
 
 // out[b] = sum of the rows of bag b, times factors[b] unless null; keys without a row add nothing. out:
-// [bags, dim], f32 or bf16; sums are taken in float and rounded once.
+// [bags, dim] (in runs of whole vectors if it is not packed), f32 or bf16; sums are taken in float and
+// rounded once.
 void combine_rows(Context& ctx, const Table& table, const Bags& bags, std::span<const uint32_t> rows,
                   const float* factors, const Tensor& out);
 

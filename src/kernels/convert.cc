@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/convert.h"
 
-#include "base/parallel.h"
-#include "kernels/storage.h"
+#include "kernels/elementwise.h"
 
 namespace ctr {
 namespace {
 
 template <class From, class To>
 void in_parallel(Context& ctx, const Tensor& from, const Tensor& to) {
-  const From* in = from.data<From>();
-  To* out = to.data<To>();
-  parallel_for(ctx.threads, from.numel(), 1 << 14,
-               [&](int64_t begin, int64_t end) { copy_as(in + begin, end - begin, out + begin); });
+  const int64_t row = common_row({&from, &to});
+  const auto in = from.matrix<From>(row);
+  const auto out = to.matrix<To>(row);
+  for_row_pieces(ctx, from.numel(), row, [&](int64_t r, int64_t begin, int64_t end) {
+    copy_as(in.at(r, begin), end - begin, out.at(r, begin));
+  });
 }
 
 void from_f32(Context& ctx, const Tensor& from, const Tensor& to) {

@@ -8,9 +8,10 @@ namespace {
 
 template <class From, class To>
 void convert_into(Context& ctx, const Tensor& from, const Tensor& to) {
+  const int64_t row = common_row({&from, &to});
   cuda::map(
-      ctx, "convert", to.numel(), to.data<To>(), false, [] __device__(float v) { return v; },
-      static_cast<const From*>(from.data<From>()));
+      ctx, "convert", to.matrix<To>(row), false, [] __device__(float v) { return v; },
+      from.matrix<From>(row));
 }
 
 template <class From>

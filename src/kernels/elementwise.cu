@@ -8,9 +8,10 @@ namespace {
 
 template <class T>
 void scale_into_cuda(Context& ctx, const Tensor& x, const Tensor& y, float scale, bool accumulate) {
+  const int64_t row = common_row({&x, &y});
   cuda::map(
-      ctx, "scale_into", y.numel(), y.data<T>(), accumulate,
-      [scale] __device__(float v) { return scale * v; }, static_cast<const T*>(x.data<T>()));
+      ctx, "scale_into", y.matrix<T>(row), accumulate, [scale] __device__(float v) { return scale * v; },
+      x.matrix<T>(row));
 }
 
 }  // namespace

@@ -51,13 +51,15 @@ struct Problem {
   int64_t m, n, k;
   DType in, out;
   bool transpose_a, transpose_b, accumulate, bias, relu, tf32;
-  int align_a, align_b, align_c, align_bias;  // of pointers and row lengths, in bytes up to 16
+  int align_a, align_b, align_c, align_bias;  // of pointers and row strides, in bytes up to 16
+  int64_t lda, ldb, ldc;                      // row strides
+  int64_t pad_a, pad_b, pad_c;                // zeros behind each row
   auto operator<=>(const Problem&) const = default;
 };
 
-int alignment_of(const Tensor& t, int64_t row_length) {
-  const uintptr_t bits = reinterpret_cast<uintptr_t>(t.raw()) |
-                         static_cast<uintptr_t>(row_length) * size_of(t.dtype()) | kWideBytes;
+int alignment_of(const Tensor& t, int64_t stride) {
+  const uintptr_t bits =
+      reinterpret_cast<uintptr_t>(t.raw()) | static_cast<uintptr_t>(stride) * size_of(t.dtype()) | kWideBytes;
   return static_cast<int>(bits & -bits);
 }
 
@@ -75,10 +77,16 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
                   .bias = static_cast<bool>(o.bias),
                   .relu = o.relu,
                   .tf32 = ctx.tf32,
-                  .align_a = alignment_of(a, a.shape().last()),
-                  .align_b = alignment_of(b, b.shape().last()),
-                  .align_c = alignment_of(c, c.shape().last()),
-                  .align_bias = alignment_of(o.bias, 0)};
+                  .align_a = alignment_of(a, a.row_stride()),
+                  .align_b = alignment_of(b, b.row_stride()),
+                  .align_c = alignment_of(c, c.row_stride()),
+                  .align_bias = alignment_of(o.bias, 0),
+                  .lda = a.row_stride(),
+                  .ldb = b.row_stride(),
+                  .ldc = c.row_stride(),
+                  .pad_a = a.runs().padding,
+                  .pad_b = b.runs().padding,
+                  .pad_c = c.runs().padding};
   const int64_t m = o.transpose_a ? a.shape().last() : a.shape().rows();
   const int64_t n = o.transpose_b ? b.shape().rows() : b.shape().last();
   const int64_t k = o.transpose_b ? b.shape().last() : b.shape().rows();
@@ -93,25 +101,27 @@ int64_t rounded_up(int64_t n, DType t) {
   return cuda::divide_up(n, wide) * wide;
 }
 
-// The tensor cores are fast where rows are aligned and as long as whole accesses. Where a tensor is not like
-// that, a copy with zeros behind its rows, and rows of zeros if `rows` is more than it has, is worth its
-// while.
+// The tensor cores are fast where rows are aligned and as long as whole accesses. A tensor whose rows have
+// zeros behind them is like that already. Any other gets a copy with zeros behind its rows, and rows of zeros
+// if `rows` is more than it has, which is worth its while.
 class Aligned {
  public:
   Aligned(const Context& ctx, const Tensor& like, int alignment, int64_t rows, int64_t columns)
-      : rows_(rows), columns_(columns) {
-    if (alignment == kWideBytes && like.shape().rows() == rows && like.shape().last() == columns) return;
+      : rows_(rows), columns_(columns), row_length_(like.row_stride()) {
+    const bool is_as_long = columns - like.shape().last() <= like.runs().padding;
+    if (alignment == kWideBytes && like.shape().rows() == rows && is_as_long) return;
     row_length_ = rounded_up(columns, like.dtype());
     memory_ = Buffer(ctx.device, static_cast<size_t>(rows * row_length_) * size_of(like.dtype()),
                      "aligned factors of a product");
   }
   // Leaves the tensor as it is.
-  explicit Aligned(const Tensor& like) : rows_(like.shape().rows()), columns_(like.shape().last()) {}
+  explicit Aligned(const Tensor& like)
+      : rows_(like.shape().rows()), columns_(like.shape().last()), row_length_(like.row_stride()) {}
 
   bool is_copy() const { return memory_.data() != nullptr; }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
-  int64_t row_length() const { return is_copy() ? row_length_ : columns_; }
+  int64_t row_length() const { return row_length_; }
   // The tensor itself, or its copy filled from it.
   void* take(Context& ctx, const Tensor& t) const {
     if (is_copy()) copy_columns(ctx, t, copy_of(t), t.shape().rows(), {0, 0, t.shape().last()}, false);
@@ -126,7 +136,7 @@ class Aligned {
   Tensor copy_of(const Tensor& t) const {
     return {t.dtype(), {t.shape().rows(), row_length_}, memory_.data()};
   }
-  int64_t rows_, columns_, row_length_ = 0;
+  int64_t rows_, columns_, row_length_;
   Buffer memory_;
 };
 

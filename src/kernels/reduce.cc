@@ -41,17 +41,19 @@ int64_t grain_of(int64_t work_per_item) {
 }
 
 template <class T, class Y>
-void reduce_sum_into(Context& ctx, const T* in, Y* out, ReduceShape s, float scale) {
-  if (s.inner == 1) {
+void reduce_sum_into(Context& ctx, const Tensor& x, Y* out, ReduceShape s, float scale) {
+  const int64_t row = reduced_row(x, s), stride = x.row_stride(row);
+  const T* in = x.first<T>();
+  if (s.inner == 1 && row == s.extent) {
     parallel_for(ctx.threads, s.outer, grain_of(s.extent), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) store<false>(out[o], scale * sum_of(in + o * s.extent, s.extent));
+      for (int64_t o = begin; o < end; ++o) store<false>(out[o], scale * sum_of(in + o * stride, s.extent));
     });
   } else if (s.outer == 1) {  // whole cache lines of columns a thread
     constexpr int64_t kLine = 16;
     const int64_t lines = (s.inner + kLine - 1) / kLine;
     parallel_for(ctx.threads, lines, grain_of(s.extent * kLine), [&](int64_t begin, int64_t end) {
       const int64_t first = begin * kLine, last = std::min(s.inner, end * kLine);
-      sum_rows(in + first, s.extent, s.inner, last - first, scale, out + first);
+      sum_rows(in + first, s.extent, stride, last - first, scale, out + first);
     });
   } else {
     parallel_for(ctx.threads, s.outer, grain_of(s.extent * s.inner), [&](int64_t begin, int64_t end) {
@@ -63,20 +65,20 @@ void reduce_sum_into(Context& ctx, const T* in, Y* out, ReduceShape s, float sca
 
 template <class T>
 void reduce_sum_cpu(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale) {
-  with_elements(y, [&](auto* out) { reduce_sum_into(ctx, x.data<T>(), out, s, scale); });
+  with_elements(y, [&](auto* out) { reduce_sum_into<T>(ctx, x, out, s, scale); });
 }
 
 template <class T>
 void broadcast_sum_cpu(Context& ctx, const Tensor& d_y, const Tensor& d_x, ReduceShape s, float scale,
                        bool accumulate) {
   const T* from = d_y.data<T>();
-  T* to = d_x.data<T>();
+  const int64_t stride = d_x.row_stride(reduced_row(d_x, s));
+  T* to = d_x.first<T>();
   with_accumulate(accumulate, [&](auto add) {
     if (s.inner == 1) {
       parallel_for(ctx.threads, s.outer, grain_of(s.extent), [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o)
-          for (int64_t e = 0; e < s.extent; ++e)
-            store<add()>(to[o * s.extent + e], scale * to_float(from[o]));
+          for (int64_t e = 0; e < s.extent; ++e) store<add()>(to[o * stride + e], scale * to_float(from[o]));
       });
     } else {
       parallel_for(ctx.threads, s.outer * s.extent, grain_of(s.inner), [&](int64_t begin, int64_t end) {

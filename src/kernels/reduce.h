@@ -13,8 +13,14 @@ struct ReduceShape {
   int64_t outer, extent, inner;
 };
 
-// y[o, i] = scale sum_e x[o, e, i], in an order that does not depend on the number of threads. y is stored as
-// x, or in f32.
+// Rows that may be apart: where whole rows are reduced, or all rows to one. Elsewhere the tensor is packed.
+inline int64_t reduced_row(const Tensor& x, const ReduceShape& s) {
+  if (s.outer == 1 && (s.inner > 1 || !x.is_packed())) return s.inner;
+  return s.inner == 1 ? s.extent : x.numel();
+}
+
+// y[o, i] = scale sum_e x[o, e, i], in an order that does not depend on the number of threads. y is packed,
+// and stored as x or in f32.
 extern Kernel<void(const Tensor& x, const Tensor& y, ReduceShape shape, float scale)> reduce_sum;
 // Its gradient: d_x[o, e, i] = scale d_y[o, i], written or added.
 extern Kernel<void(const Tensor& d_y, const Tensor& d_x, ReduceShape shape, float scale, bool accumulate)>

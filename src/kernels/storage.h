@@ -22,7 +22,15 @@ void with_accumulate(bool accumulate, F&& f) {
     f(std::false_type{});
 }
 
-// Calls f with the elements of a tensor whose storage type is not that of the kernel's slot.
+// Calls f with the first element of a tensor whose storage type is not that of the kernel's slot.
+template <class F>
+void with_first(const Tensor& t, F&& f) {
+  if (t.dtype() == DType::bf16)
+    f(t.first<bf16>());
+  else
+    f(t.first<float>());
+}
+// The same with a packed tensor's elements.
 template <class F>
 void with_elements(const Tensor& t, F&& f) {
   if (t.dtype() == DType::bf16)

@@ -20,58 +20,58 @@ struct Finish {
   }
 };
 
-// c[r] = <row r of a, b>: a warp a row, N elements a lane.
+// c[r] = <row r of a, b>: a warp a row, N elements a lane. c is a column.
 template <class T, class U, int N>
-__global__ void row_dots_kernel(int64_t rows, int64_t k, const T* a, const T* b, U* c, Finish finish) {
+__global__ void row_dots_kernel(Matrix<T> a, const T* b, Matrix<U> c, Finish finish) {
   const int lane = threadIdx.x % 32;
   const int64_t warps = int64_t{gridDim.x} * (kBlock / 32);
-  for (int64_t r = int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; r < rows; r += warps) {
+  const int64_t k = a.columns, whole = k / N * N;
+  for (int64_t r = int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; r < a.rows; r += warps) {
     float sum = 0;
-    for (int64_t i = lane * N; i < k; i += 32 * N) {
-      const auto x = *reinterpret_cast<const Pack<T, N>*>(a + r * k + i);
+    for (int64_t i = lane * N; i < whole; i += 32 * N) {
+      const auto x = *reinterpret_cast<const Pack<T, N>*>(a.at(r, i));
       const auto w = *reinterpret_cast<const Pack<T, N>*>(b + i);
       for (int e = 0; e < N; ++e) sum += load(x.v[e]) * load(w.v[e]);
     }
+    if (whole + lane < k) sum += load(*a.at(r, whole + lane)) * load(b[whole + lane]);
     sum = warp_sum(sum);
-    if (lane == 0) finish.store_sum(c[r], sum);
+    if (lane == 0) finish.store_sum(*c.at(r), sum);
   }
 }
 
 template <class T, class U, int N>
 void row_dots(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, Finish finish) {
-  const int64_t rows = a.shape().rows(), k = a.shape().last();
-  if (rows > 0)
-    launch(ctx, "gemm.row_dots", {grid_for(stream_of(ctx), rows, kBlock / 32)}, row_dots_kernel<T, U, N>,
-           rows, k, static_cast<const T*>(a.data<T>()), static_cast<const T*>(b.data<T>()), c.data<U>(),
-           finish);
+  const auto left = a.matrix<T>();
+  if (left.rows > 0)
+    launch(ctx, "gemm.row_dots", {grid_for(stream_of(ctx), left.rows, kBlock / 32)}, row_dots_kernel<T, U, N>,
+           left, static_cast<const T*>(b.data<T>()), c.matrix<U>(1), finish);
 }
 
 // c[j] = sum over rows of a[r, j] b[r].
 template <class T, class U, int N>
 void weighted_columns(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, Finish finish) {
-  const int64_t rows = a.shape().rows(), n = a.shape().last();
-  const T *in = a.data<T>(), *weight = b.data<T>();
-  U* out = c.data<U>();
+  const auto in = a.matrix<T>(), weight = b.matrix<T>(1);
+  const auto out = c.matrix<U>(1);
   sum_column_packs<N>(
-      ctx, "gemm.weighted_columns", rows, n,
+      ctx, "gemm.weighted_columns", in.rows, in.columns,
       [=] __device__(int64_t r, int64_t first, float* sum) {
-        const auto x = *reinterpret_cast<const Pack<T, N>*>(in + r * n + first);
-        const float w = load(weight[r]);
+        const auto x = *reinterpret_cast<const Pack<T, N>*>(in.at(r, first));
+        const float w = load(*weight.at(r));
         for (int e = 0; e < N; ++e) sum[e] += w * load(x.v[e]);
       },
-      [=] __device__(int64_t j, const float* sum) { finish.store_sum(out[j], *sum); });
+      [=] __device__(int64_t j, const float* sum) { finish.store_sum(*out.at(j), *sum); });
 }
 
 // c[i, j] = a[i] b[j].
 template <class T, class U, int N>
 void outer(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate) {
-  const int64_t n = c.shape().last();
-  const T *column = a.data<T>(), *row = b.data<T>();
-  U* out = c.data<U>();
-  for_each_in_rows(ctx, "gemm.outer", c.shape().rows(), n / N, [=] __device__(int64_t i, int64_t pack) {
-    auto* place = reinterpret_cast<Pack<U, N>*>(out + i * n + pack * N);
+  const auto column = a.matrix<T>(1);
+  const auto out = c.matrix<U>();
+  const T* row = b.data<T>();
+  for_each_in_rows(ctx, "gemm.outer", out.rows, out.columns / N, [=] __device__(int64_t i, int64_t pack) {
+    auto* place = reinterpret_cast<Pack<U, N>*>(out.at(i, pack * N));
     const auto w = *reinterpret_cast<const Pack<T, N>*>(row + pack * N);
-    const float x = load(column[i]);
+    const float x = load(*column.at(i));
     Pack<U, N> result;
     if (accumulate) result = *place;
     for (int e = 0; e < N; ++e) store(result.v[e], x * load(w.v[e]), accumulate);
@@ -100,16 +100,18 @@ bool thin_gemm(const Context& ctx, const Tensor& a, const Tensor& b, const Tenso
   const Finish finish{o.bias ? o.bias.data<float>() : nullptr, o.relu, o.accumulate};
   with_types(a, c, [&]<class T, class U>(T, U) {
     constexpr int kWide = kPack<T>;
-    const bool wide = a.shape().last() % kWide == 0 && are_aligned(a.data<T>(), b.data<T>());
-    const bool wide_outer = c.shape().last() % kWide == 0 && are_aligned(b.data<T>(), c.data<U>());
+    const bool wide_rows = a.row_stride() % kWide == 0 && are_aligned(a.raw());
+    const bool wide_columns = wide_rows && a.shape().last() % kWide == 0;
+    const bool wide_outer = (c.shape().last() | c.row_stride()) % kWide == 0 && are_aligned(b.raw(), c.raw());
     if (is_outer)
       wide_outer ? outer<T, U, kWide>(ctx, a, b, c, o.accumulate)
                  : outer<T, U, 1>(ctx, a, b, c, o.accumulate);
     else if (o.transpose_a)
-      wide ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
-           : weighted_columns<T, U, 1>(ctx, a, b, c, finish);
+      wide_columns ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
+                   : weighted_columns<T, U, 1>(ctx, a, b, c, finish);
     else
-      wide ? row_dots<T, U, kWide>(ctx, a, b, c, finish) : row_dots<T, U, 1>(ctx, a, b, c, finish);
+      wide_rows&& are_aligned(b.raw()) ? row_dots<T, U, kWide>(ctx, a, b, c, finish)
+                                       : row_dots<T, U, 1>(ctx, a, b, c, finish);
   });
   return true;
 }

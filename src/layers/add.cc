@@ -12,9 +12,9 @@ namespace {
 
 class Add final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require_equal_shapes(inputs);
-    return {.outputs = {inputs[0]}};
+    return {.outputs = {inputs[0]}, .strided_inputs = Strided::runs, .strided_outputs = Strided::runs};
   }
   void forward(Context& ctx, const LayerRun& run) const override { add_forward(ctx, run.y[0], run.x); }
   void backward(Context& ctx, const LayerRun& run) const override {
@@ -27,11 +27,12 @@ constexpr int64_t kTile = 1024;  // stays in the first-level cache while the inp
 
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& y, std::span<const Tensor> x) {
-  parallel_for(ctx.threads, y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+  const int64_t row = common_row({&y}, x);
+  for_row_pieces(ctx, y.numel(), row, [&](int64_t r, int64_t begin, int64_t end) {
     float buffer[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
       const int64_t n = std::min(kTile, end - tile);
-      const auto part = [tile](const Tensor& t) { return t.data<T>() + tile; };
+      const auto part = [=](const Tensor& t) { return t.matrix<T>(row).at(r, tile); };
       const T *a = part(x[0]), *b = part(x[1]);
       const FloatRun run(part(y), n, buffer);
       float* sum = run.data();

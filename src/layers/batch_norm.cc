@@ -21,7 +21,7 @@ class BatchNorm final : public Layer {
     require(eps_ >= 0, "eps must not be negative, got {}", eps_);
   }
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape& x = inputs[0];
     require(x.rank() == 2, "its input must be [batch, width], got {}", to_string(x));
     const int64_t n = x[1];
@@ -29,7 +29,9 @@ class BatchNorm final : public Layer {
             .weights = {{"gamma", {n, 1}, choose_initializer(gamma_init_, Initializer::constant(1))},
                         {"beta", {n, 1}, choose_initializer(beta_init_, Initializer::constant(0))}},
             .states = {{"mean", {n}, 0}, {"var", {n}, 1}},
-            .saved = {{DType::f32, {n}}, {DType::f32, {n}}}};
+            .saved = {{DType::f32, {n}}, {DType::f32, {n}}},
+            .strided_inputs = Strided::rows,
+            .strided_outputs = Strided::rows};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     if (run.training)
@@ -67,23 +69,24 @@ void for_column_tiles(Context& ctx, const Tensor& x, const Body& body) {
 template <class T>
 void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNormBuffers& b, float eps,
                   float factor) {
-  const int64_t rows = x.shape()[0], n = x.shape()[1];
+  const int64_t rows = x.shape()[0];
   const int64_t valid = ValidRows::of(*ctx.step, rows).count();
   const double count = static_cast<double>(std::max<int64_t>(valid, 1));
+  const auto from = x.matrix<T>(), to = y.matrix<T>();
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const T* in = x.data<T>() + first;
-    T* out = y.data<T>() + first;
+    const T* in = from.at(0, first);
+    T* out = to.at(0, first);
     const float *gamma = b.gamma.data<float>() + first, *beta = b.beta.data<float>() + first;
     float *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
     float *running_mean = b.running_mean.data<float>() + first,
           *running_var = b.running_var.data<float>() + first;
     double sum[kTile] = {}, squares[kTile] = {};
     for (int64_t r = 0; r < valid; ++r)
-      for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<double>(to_float(in[r * n + j]));
+      for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<double>(to_float(in[r * from.stride + j]));
     for (int64_t j = 0; j < columns; ++j) mean[j] = static_cast<float>(sum[j] /= count);
     for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j) {
-        const double d = static_cast<double>(to_float(in[r * n + j])) - sum[j];
+        const double d = static_cast<double>(to_float(in[r * from.stride + j])) - sum[j];
         squares[j] += d * d;
       }
     for (int64_t j = 0; j < columns; ++j) {
@@ -96,18 +99,20 @@ void training_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNor
     }
     for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j)
-        store<false>(out[r * n + j], gamma[j] * (to_float(in[r * n + j]) - mean[j]) * inv_std[j] + beta[j]);
+        store<false>(out[r * to.stride + j],
+                     gamma[j] * (to_float(in[r * from.stride + j]) - mean[j]) * inv_std[j] + beta[j]);
     for (int64_t r = valid; r < rows; ++r)
-      for (int64_t j = 0; j < columns; ++j) store<false>(out[r * n + j], 0.0f);
+      for (int64_t j = 0; j < columns; ++j) store<false>(out[r * to.stride + j], 0.0f);
   });
 }
 
 template <class T>
 void evaluation_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchNormBuffers& b, float eps) {
-  const int64_t rows = x.shape()[0], n = x.shape()[1];
+  const int64_t rows = x.shape()[0];
+  const auto from = x.matrix<T>(), to = y.matrix<T>();
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const T* in = x.data<T>() + first;
-    T* out = y.data<T>() + first;
+    const T* in = from.at(0, first);
+    T* out = to.at(0, first);
     const float* mean = b.running_mean.data<float>() + first;
     float scale[kTile], shift[kTile];
     for (int64_t j = 0; j < columns; ++j) {
@@ -116,25 +121,27 @@ void evaluation_cpu(Context& ctx, const Tensor& x, const Tensor& y, const BatchN
     }
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j)
-        store<false>(out[r * n + j], scale[j] * (to_float(in[r * n + j]) - mean[j]) + shift[j]);
+        store<false>(out[r * to.stride + j],
+                     scale[j] * (to_float(in[r * from.stride + j]) - mean[j]) + shift[j]);
   });
 }
 
 template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchNormBuffers& b,
                   const Tensor& d_x, bool accumulate, const Tensor& d_gamma, const Tensor& d_beta) {
-  const int64_t rows = x.shape()[0], n = x.shape()[1];
+  const int64_t rows = x.shape()[0];
   const int64_t valid = ValidRows::of(*ctx.step, rows).count();
   const double count = static_cast<double>(std::max<int64_t>(valid, 1));
+  const auto from = x.matrix<T>(), gradient = d_y.matrix<T>();
   for_column_tiles(ctx, x, [&](int64_t first, int64_t columns) {
-    const T *in = x.data<T>() + first, *g = d_y.data<T>() + first;
+    const T *in = from.at(0, first), *g = gradient.at(0, first);
     const float *mean = b.mean.data<float>() + first, *inv_std = b.inv_std.data<float>() + first;
     double sum_g[kTile] = {}, sum_gx[kTile] = {};
     for (int64_t r = 0; r < valid; ++r)
       for (int64_t j = 0; j < columns; ++j) {
-        const float d = to_float(g[r * n + j]);
+        const float d = to_float(g[r * gradient.stride + j]);
         sum_g[j] += static_cast<double>(d);
-        sum_gx[j] += static_cast<double>(d * (to_float(in[r * n + j]) - mean[j]) * inv_std[j]);
+        sum_gx[j] += static_cast<double>(d * (to_float(in[r * from.stride + j]) - mean[j]) * inv_std[j]);
       }
     float scale[kTile], mean_g[kTile], mean_gx[kTile];
     for (int64_t j = 0; j < columns; ++j) {
@@ -145,15 +152,17 @@ void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const BatchN
       mean_gx[j] = static_cast<float>(sum_gx[j] / count);
     }
     if (!d_x) return;
-    T* out = d_x.data<T>() + first;
+    const auto to = d_x.matrix<T>();
+    T* out = to.at(0, first);
     with_accumulate(accumulate, [&](auto add) {
       for (int64_t r = 0; r < valid; ++r)
         for (int64_t j = 0; j < columns; ++j) {
-          const float x_hat = (to_float(in[r * n + j]) - mean[j]) * inv_std[j];
-          store<add()>(out[r * n + j], scale[j] * (to_float(g[r * n + j]) - mean_g[j] - x_hat * mean_gx[j]));
+          const float x_hat = (to_float(in[r * from.stride + j]) - mean[j]) * inv_std[j];
+          store<add()>(out[r * to.stride + j],
+                       scale[j] * (to_float(g[r * gradient.stride + j]) - mean_g[j] - x_hat * mean_gx[j]));
         }
       for (int64_t r = valid; r < rows; ++r)
-        for (int64_t j = 0; j < columns; ++j) store<add()>(out[r * n + j], 0.0f);
+        for (int64_t j = 0; j < columns; ++j) store<add()>(out[r * to.stride + j], 0.0f);
     });
   });
 }

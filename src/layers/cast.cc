@@ -7,7 +7,7 @@ namespace {
 // Tensors already have the network's type: a view, which is never called.
 class Cast final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     return {.outputs = {inputs[0]}, .is_view = true};
   }
   void forward(Context&, const LayerRun&) const override {}

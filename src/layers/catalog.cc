@@ -1,38 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line a layer. CONTRIBUTING.md says what else belongs to one.
 #include <algorithm>
 
 #include "layers/layer.h"
-
-#define LAYERS(X)              \
-  X(add)                       \
-  X(batch_norm)                \
-  X(binary_cross_entropy_loss) \
-  X(cast)                      \
-  X(concat)                    \
-  X(cross_entropy_loss)        \
-  X(dropout)                   \
-  X(elu)                       \
-  X(elementwise_multiply)      \
-  X(fm_order2)                 \
-  X(fused_inner_product)       \
-  X(inner_product)             \
-  X(interaction)               \
-  X(multi_cross)               \
-  X(multi_cross_entropy_loss)  \
-  X(relu)                      \
-  X(reduce_mean)               \
-  X(reduce_sum)                \
-  X(reshape)                   \
-  X(sigmoid)                   \
-  X(slice)                     \
-  X(sub)                       \
-  X(weight_multiply)
+#include "layers/list.h"
 
 namespace ctr {
 
-#define DECLARE(layer) LayerDef layer##_layer();
-LAYERS(DECLARE)
+#define DECLARE(layer, kernels) LayerDef layer##_layer();
+CTR_LAYERS(DECLARE)
 
 namespace {
 
@@ -56,8 +31,8 @@ constexpr std::string_view kMissing[] = {
 }  // namespace
 
 const std::vector<LayerDef>& layer_catalog() {
-#define ENTRY(layer) layer##_layer(),
-  static const std::vector<LayerDef> catalog{LAYERS(ENTRY)};
+#define ENTRY(layer, kernels) layer##_layer(),
+  static const std::vector<LayerDef> catalog{CTR_LAYERS(ENTRY)};
   return catalog;
 }
 
@@ -73,7 +48,7 @@ const LayerDef& find_layer(std::string_view name) {
   fail_unknown("layer type", name, known);
 }
 
-void require_equal_shapes(std::span<const Shape> inputs) {
+void require_equal_shapes(const InferContext& inputs) {
   for (const Shape& x : inputs)
     require(x == inputs[0], "its inputs must have one shape, got {} and {}", to_string(inputs[0]),
             to_string(x));

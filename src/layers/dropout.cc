@@ -19,7 +19,7 @@ class Dropout final : public Layer {
     require(rate_ >= 0 && rate_ <= 1, "dropout_rate must be within [0, 1], got {}", rate_);
   }
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape& x = inputs[0];
     LayerShapes shapes{.outputs = {x}};
     shapes.is_view = rate_ == 0 || rate_ == 1;  // 1 means "nothing is dropped" in the documentation

@@ -11,9 +11,9 @@ namespace {
 
 class ElementwiseMultiply final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require_equal_shapes(inputs);
-    return {.outputs = {inputs[0]}};
+    return {.outputs = {inputs[0]}, .strided_inputs = Strided::runs, .strided_outputs = Strided::runs};
   }
   void forward(Context& ctx, const LayerRun& run) const override { multiply_forward(ctx, run.y[0], run.x); }
   void backward(Context& ctx, const LayerRun& run) const override {
@@ -29,17 +29,19 @@ constexpr int64_t kTile = 2048;  // one tile of the product stays in the first-l
 template <class T>
 void multiply(Context& ctx, const Tensor& first, std::span<const Tensor> x, int64_t skip,
               const Tensor& target, bool accumulate) {
-  parallel_for(ctx.threads, target.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+  const int64_t row = common_row({&first, &target}, x);
+  const auto from = first.matrix<T>(row), to = target.matrix<T>(row);
+  for_row_pieces(ctx, target.numel(), row, [&](int64_t r, int64_t begin, int64_t end) {
     float buffer[kTile];
     for (int64_t tile = begin; tile < end; tile += kTile) {
       const int64_t n = std::min(kTile, end - tile);
-      T* out = target.data<T>() + tile;
+      T* out = to.at(r, tile);
       const FloatRun run(out, n, buffer);
       float* product = accumulate ? buffer : run.data();
-      copy_as(first.data<T>() + tile, n, product);
+      copy_as(from.at(r, tile), n, product);
       for (int64_t k = 0; k < std::ssize(x); ++k) {
         if (k == skip) continue;
-        const T* factor = x[static_cast<size_t>(k)].data<T>() + tile;
+        const T* factor = x[static_cast<size_t>(k)].matrix<T>(row).at(r, tile);
         for (int64_t i = 0; i < n; ++i) product[i] *= to_float(factor[i]);
       }
       if (accumulate)

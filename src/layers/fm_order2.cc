@@ -16,11 +16,11 @@ class FmOrder2 final : public Layer {
   explicit FmOrder2(const Params& p) : dim_(p.integer("out_dim")) {
     require(dim_ > 0, "out_dim must be positive, got {}", dim_);
   }
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape& x = inputs[0];
     require(x.rank() == 2 && x[1] % dim_ == 0, "needs an input [batch, slots x out_dim {}], got {}", dim_,
             to_string(x));
-    return {.outputs = {{x[0], dim_}}};
+    return {.outputs = {{x[0], dim_}}, .strided_inputs = Strided::rows, .strided_outputs = Strided::rows};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     fm_order2_forward(ctx, run.x[0], run.y[0]);
@@ -89,28 +89,30 @@ void for_tiles(Context& ctx, const Shape& x, int64_t dim, const Body& body) {
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& y) {
   const int64_t width = x.shape()[1], dim = y.shape()[1];
+  const auto in = x.matrix<T>(), out = y.matrix<T>();
   for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n, float* buffer) {
     float sum[kTile] = {}, squares[kTile] = {};
-    for_slots(x.data<T>() + b * width + d, width, dim, n, buffer,
+    for_slots(in.at(b, d), width, dim, n, buffer,
               [&](int64_t, const Slots& slots) { slots.add(buffer, sum, squares); });
     for (int64_t j = 0; j < n; ++j) sum[j] = 0.5f * (sum[j] * sum[j] - squares[j]);
-    copy_as(sum, n, y.data<T>() + b * dim + d);
+    copy_as(sum, n, out.at(b, d));
   });
 }
 
 template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
   const int64_t width = x.shape()[1], dim = d_y.shape()[1];
+  const auto values = x.matrix<T>(), gradient = d_y.matrix<T>(), out = d_x.matrix<T>();
   for_tiles(ctx, x.shape(), dim, [&](int64_t b, int64_t d, int64_t n, float* buffer) {
-    const T* in = x.data<T>() + b * width + d;
-    if (d == 0) prefetch_to_write(d_x.data<T>() + b * width, width);
+    const T* in = values.at(b, d);
+    if (d == 0) prefetch_to_write(out.at(b), width);
     float sum[kTile] = {}, squares[kTile] = {}, g[kTile] = {}, d_in[kBuffer + kLanes];
     for_slots(in, width, dim, n, buffer,
               [&](int64_t, const Slots& slots) { slots.add(buffer, sum, squares); });
-    copy_as(d_y.data<T>() + b * dim + d, n, g);
+    copy_as(gradient.at(b, d), n, g);
     for_slots(in, width, dim, n, buffer, [&](int64_t s, const Slots& slots) {
       slots.differentiate(buffer, sum, g, d_in);
-      put_as(d_in, slots.count, d_x.data<T>() + b * width + d + s, accumulate);
+      put_as(d_in, slots.count, out.at(b, d + s), accumulate);
     });
   });
 }

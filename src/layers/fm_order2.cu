@@ -10,32 +10,32 @@ namespace {
 template <class T>
 void forward_cuda(Context& ctx, const Tensor& x, const Tensor& y) {
   const int64_t width = x.shape()[1], dim = y.shape()[1];
-  const T* in = x.data<T>();
-  T* out = y.data<T>();
+  const auto in = x.matrix<T>(), out = y.matrix<T>();
   cuda::for_each(ctx, "FmOrder2.forward", y.numel(), [=] __device__(int64_t i) {
-    const T* column = in + i / dim * width + i % dim;
+    const int64_t row = i / dim, d = i - row * dim;
+    const T* column = in.at(row, d);
     float sum = 0, squares = 0;
     for (int64_t s = 0; s < width; s += dim) {
       const float v = cuda::load(column[s]);
       sum += v;
       squares += v * v;
     }
-    out[i] = cuda::rounded<T>(0.5f * (sum * sum - squares));
+    *out.at(row, d) = cuda::rounded<T>(0.5f * (sum * sum - squares));
   });
 }
 
 template <class T>
 void backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, bool accumulate) {
   const int64_t width = x.shape()[1], dim = d_y.shape()[1];
-  const T *in = x.data<T>(), *g = d_y.data<T>();
-  T* out = d_x.data<T>();
+  const auto in = x.matrix<T>(), g = d_y.matrix<T>(), out = d_x.matrix<T>();
   cuda::for_each(ctx, "FmOrder2.backward", d_y.numel(), [=] __device__(int64_t i) {
-    const int64_t first = i / dim * width + i % dim;
+    const int64_t row = i / dim, column = i - row * dim;
+    const T* from = in.at(row, column);
+    T* to = out.at(row, column);
     float sum = 0;
-    for (int64_t s = 0; s < width; s += dim) sum += cuda::load(in[first + s]);
-    const float d = cuda::load(g[i]);
-    for (int64_t s = 0; s < width; s += dim)
-      cuda::store(out[first + s], d * (sum - cuda::load(in[first + s])), accumulate);
+    for (int64_t s = 0; s < width; s += dim) sum += cuda::load(from[s]);
+    const float d = cuda::load(*g.at(row, column));
+    for (int64_t s = 0; s < width; s += dim) cuda::store(to[s], d * (sum - cuda::load(from[s])), accumulate);
   });
 }
 

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "base/vectorize.h"
-#include "device/stream.h"
 #include "kernels/convert.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
@@ -26,7 +25,7 @@ class InnerProduct : public Layer {
     require(num_output_ > 0, "num_output must be positive, got {}", num_output_);
   }
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     int64_t width = 0;
     for (const Shape& x : inputs) {
       require(x.rank() >= 2, "its input must have at least two dimensions, got {}", to_string(x));
@@ -48,6 +47,8 @@ class InnerProduct : public Layer {
                      choose_initializer(bias_init_, 0, n, Initializer::normal(std::sqrt(1 / n)))}}};
     shapes.flops = 2.0 * static_cast<double>(y.rows()) * k * n;
     if (inputs.size() > 1) shapes.scratch = {{DType::f32, y}};
+    shapes.strided_inputs = shapes.strided_outputs = Strided::rows;
+    shapes.splits_backward = true;
     return shapes;
   }
 
@@ -57,16 +58,21 @@ class InnerProduct : public Layer {
     convert(ctx, run.scratch[0], run.y[0]);
   }
 
+  // What arrives at y becomes what arrives at x W + b.
+  void begin_backward(Context& ctx, const LayerRun& run) const override {
+    if (relu_) relu_bias_backward(ctx, run.y[0], run.d_y[0], run.d_w[1]);
+  }
+
+  void backward_weights(Context& ctx, const LayerRun& run) const override {
+    const Tensor& d_z = run.d_y[0];
+    if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
+    int64_t row = 0;
+    for (const Tensor& x : run.x)
+      gemm(ctx, x, d_z, rows_of(run.d_w[0], x.shape().last(), row), {.transpose_a = true});
+  }
+
   void backward(Context& ctx, const LayerRun& run) const override {
     const Tensor& d_z = run.d_y[0];
-    if (relu_) relu_bias_backward(ctx, run.y[0], d_z, run.d_w[1]);
-    {
-      const Aside aside(ctx, Lane::gradients);
-      if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
-      int64_t row = 0;
-      for (const Tensor& x : run.x)
-        gemm(ctx, x, d_z, rows_of(run.d_w[0], x.shape().last(), row), {.transpose_a = true});
-    }
     int64_t row = 0;
     for (size_t i = 0; i < run.x.size(); ++i) {
       const Tensor w = rows_of(run.w[0], run.x[i].shape().last(), row);
@@ -108,9 +114,9 @@ class FusedInnerProduct final : public InnerProduct {
 
 // d_z of some rows, and their sum added to `sum`.
 template <class T>
-CTR_VECTORIZE void relu_bias_rows(const T* __restrict y, T* __restrict d_z, int64_t rows, int64_t n,
-                                  float* __restrict sum) {
-  for (int64_t r = 0; r < rows; ++r, y += n, d_z += n)
+CTR_VECTORIZE void relu_bias_rows(const T* __restrict y, int64_t y_stride, T* __restrict d_z,
+                                  int64_t d_z_stride, int64_t rows, int64_t n, float* __restrict sum) {
+  for (int64_t r = 0; r < rows; ++r, y += y_stride, d_z += d_z_stride)
     for (int64_t j = 0; j < n; ++j) {
       const T g = to_float(y[j]) > 0 ? d_z[j] : T{};
       d_z[j] = g;
@@ -120,9 +126,10 @@ CTR_VECTORIZE void relu_bias_rows(const T* __restrict y, T* __restrict d_z, int6
 
 template <class T>
 void relu_bias_backward_cpu(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
-  const int64_t n = y.shape().last();
-  const float* sum = sum_over_rows(ctx, y.shape().rows(), n, [&](int64_t begin, int64_t end, float* part) {
-    relu_bias_rows(y.data<T>() + begin * n, d_z.data<T>() + begin * n, end - begin, n, part);
+  const auto value = y.matrix<T>(), gradient = d_z.matrix<T>();
+  const int64_t n = value.columns;
+  const float* sum = sum_over_rows(ctx, value.rows, n, [&](int64_t begin, int64_t end, float* part) {
+    relu_bias_rows(value.at(begin), value.stride, gradient.at(begin), gradient.stride, end - begin, n, part);
   });
   std::copy_n(sum, n, d_bias.data<float>());
 }

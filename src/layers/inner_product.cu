@@ -12,16 +12,13 @@ namespace {
 template <class T, int N>
 void backward_packs(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
   using P = cuda::Pack<T, N>;
-  const int64_t n = y.shape().last();
-  const T* value = y.data<T>();
-  T* gradient = d_z.data<T>();
+  const auto value = y.matrix<T>(), gradient = d_z.matrix<T>();
   float* sums = d_bias.data<float>();
   cuda::sum_column_packs<N>(
-      ctx, "InnerProduct.relu_bias_backward", y.shape().rows(), n,
+      ctx, "InnerProduct.relu_bias_backward", value.rows, value.columns,
       [=] __device__(int64_t r, int64_t c, float* sum) {
-        const int64_t i = r * n + c;
-        const P v = *reinterpret_cast<const P*>(value + i);
-        P& d = *reinterpret_cast<P*>(gradient + i);
+        const P v = *reinterpret_cast<const P*>(value.at(r, c));
+        P& d = *reinterpret_cast<P*>(gradient.at(r, c));
         P z;
         for (int k = 0; k < N; ++k) {
           const float through = ReluMath::backward(cuda::load(v.v[k]), cuda::load(d.v[k]));
@@ -36,7 +33,8 @@ void backward_packs(Context& ctx, const Tensor& y, const Tensor& d_z, const Tens
 template <class T>
 void relu_bias_backward_cuda(Context& ctx, const Tensor& y, const Tensor& d_z, const Tensor& d_bias) {
   constexpr int kWide = cuda::kPack<T>;
-  if (y.shape().last() % kWide == 0 && cuda::are_aligned(y.data<T>(), d_z.data<T>()))
+  const int64_t widths = y.shape().last() | y.row_stride() | d_z.row_stride();
+  if (widths % kWide == 0 && cuda::are_aligned(y.raw(), d_z.raw()))
     backward_packs<T, kWide>(ctx, y, d_z, d_bias);
   else
     backward_packs<T, 1>(ctx, y, d_z, d_bias);

@@ -16,12 +16,14 @@ namespace {
 
 class Interaction final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape &m = inputs[0], &f = inputs[1];
     require(m.rank() == 2 && f.rank() == 3 && m[0] == f[0] && m[1] == f[2],
             "needs inputs [batch, dim] and [batch, slots, dim], got {} and {}", to_string(m), to_string(f));
     static_cast<void>(checked_product(f[1], f[1] + 1));  // twice the pairs
-    return {.outputs = {{m[0], InteractionShape{f[0], f[1], f[2]}.width()}}};
+    return {.outputs = {{m[0], InteractionShape{f[0], f[1], f[2]}.width()}},
+            .strided_inputs = Strided::samples,
+            .strided_outputs = Strided::rows};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     interaction_forward(ctx, run.x[0], run.x[1], run.y[0]);
@@ -110,10 +112,11 @@ void forward_block(const InteractionShape& s, const SampleRows<T>& z, int64_t i0
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
   const InteractionShape s = shape_of(f);
+  const auto first = m.matrix<T>(), rest = f.matrix<T>(s.slots * s.dim), to = y.matrix<T>();
   parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      const SampleRows<T> z{m.data<T>() + b * s.dim, f.data<T>() + b * s.slots * s.dim, s.dim};
-      T* out = y.data<T>() + b * s.width();
+      const SampleRows<T> z{first.at(b), rest.at(b), s.dim};
+      T* out = to.at(b);
       std::copy_n(z[0], s.dim, out);
       for (int64_t i0 = 0; i0 < s.rows(); i0 += kBlock)
         for (int64_t j0 = 0; j0 <= i0; j0 += kBlock) forward_block(s, z, i0, j0, out);
@@ -205,13 +208,16 @@ template <class T>
 void backward_cpu(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
                   const InteractionGradient& out) {
   const InteractionShape s = shape_of(f);
+  const auto first = m.matrix<T>(), rest = f.matrix<T>(s.slots * s.dim), gradient = d_y.matrix<T>();
+  const auto row = [](const Tensor& t, int64_t width, int64_t b) {
+    return t ? t.matrix<T>(width).at(b) : nullptr;
+  };
   parallel_for(ctx.threads, s.batch, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      const SampleRows<T> z{m.data<T>() + b * s.dim, f.data<T>() + b * s.slots * s.dim, s.dim};
-      T* d_f = out.d_f ? out.d_f.data<T>() + b * s.slots * s.dim : nullptr;
+      const SampleRows<T> z{first.at(b), rest.at(b), s.dim};
+      T *d_m = row(out.d_m, s.dim, b), *d_f = row(out.d_f, s.slots * s.dim, b);
       if (d_f) prefetch_to_write(d_f, s.slots * s.dim);
-      backward_sample(s, z, d_y.data<T>() + b * s.width(), out.d_m ? out.d_m.data<T>() + b * s.dim : nullptr,
-                      d_f, out);
+      backward_sample(s, z, gradient.at(b), d_m, d_f, out);
     }
   });
 }

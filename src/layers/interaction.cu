@@ -40,11 +40,11 @@ __device__ inline float dot(float4 a, float4 b, float sum) {
 
 // Rows of sample b; what lies beyond the last row and element is 0.
 template <class T>
-__device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, float* z) {
+__device__ void load_rows(const Layout& l, const Matrix<T>& m, const Matrix<T>& f, int64_t b, float* z) {
   const int lane = threadIdx.x % 32, rows = static_cast<int>(l.shape.rows()),
             dim = static_cast<int>(l.shape.dim);
   for (int r = 0; r < l.tiles * kTile; ++r) {
-    const T* row = r == 0 ? m + b * dim : f + (b * l.shape.slots + r - 1) * dim;
+    const T* row = r == 0 ? m.at(b) : f.at(b, int64_t{r - 1} * dim);
     for (int e = lane; e < l.stride; e += 32)
       z[r * l.stride + e] = r < rows && e < dim ? cuda::load(row[e]) : 0.0f;
   }
@@ -52,14 +52,14 @@ __device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, fl
 }
 
 template <class T>
-__global__ void forward_kernel(Layout l, const T* m, const T* f, T* y) {
+__global__ void forward_kernel(Layout l, Matrix<T> m, Matrix<T> f, Matrix<T> y) {
   extern __shared__ float4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   float* z = reinterpret_cast<float*>(shared) + warp * l.floats_per_warp();
   const InteractionShape& s = l.shape;
   for (int64_t b = int64_t{blockIdx.x} * warps + warp; b < s.batch; b += int64_t{gridDim.x} * warps) {
     load_rows(l, m, f, b, z);
-    T* out = y + b * s.width();
+    T* out = y.at(b);
     for (int e = lane; e < s.dim; e += 32) out[e] = cuda::rounded<T>(z[e]);
     if (lane == 0) out[s.width() - 1] = cuda::rounded<T>(0);
     for (int t = lane; t < l.tiles * (l.tiles + 1) / 2; t += 32) {
@@ -87,14 +87,14 @@ __global__ void forward_kernel(Layout l, const T* m, const T* f, T* y) {
 
 template <class T>
 struct Gradients {
-  T *d_m, *d_f;
+  Matrix<T> d_m, d_f;
   bool accumulate_m, accumulate_f;
 };
 
 // d_z[i] = sum_j A[i, j] z[j], A being the symmetric matrix of the pairs' gradients: a lane owns four
 // elements of four rows at a time.
 template <class T>
-__global__ void backward_kernel(Layout l, const T* m, const T* f, const T* d_y, Gradients<T> out) {
+__global__ void backward_kernel(Layout l, Matrix<T> m, Matrix<T> f, Matrix<T> d_y, Gradients<T> out) {
   extern __shared__ float4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   float* z = reinterpret_cast<float*>(shared) + warp * l.floats_per_warp();
@@ -102,7 +102,7 @@ __global__ void backward_kernel(Layout l, const T* m, const T* f, const T* d_y, 
   const int padded = l.tiles * kTile, rows = static_cast<int>(s.rows()), dim = static_cast<int>(s.dim);
   float* pairs = z + padded * l.stride;
   for (int64_t b = int64_t{blockIdx.x} * warps + warp; b < s.batch; b += int64_t{gridDim.x} * warps) {
-    const T* g = d_y + b * s.width();
+    const T* g = d_y.at(b);
     load_rows(l, m, f, b, z);
     for (int k = lane; k < padded * padded; k += 32) {
       const int i = k / padded, j = k % padded, high = max(i, j), low = min(i, j);
@@ -124,10 +124,10 @@ __global__ void backward_kernel(Layout l, const T* m, const T* f, const T* d_y, 
           const int row = i0 + i, column = e0 + e;
           if (row >= rows || column >= dim) continue;
           if (row > 0) {
-            if (out.d_f)
-              cuda::store(out.d_f[(b * s.slots + row - 1) * dim + column], sum[i][e], out.accumulate_f);
-          } else if (out.d_m) {
-            cuda::store(out.d_m[b * dim + column], sum[i][e] + cuda::load(g[column]), out.accumulate_m);
+            if (out.d_f.data)
+              cuda::store(*out.d_f.at(b, int64_t{row - 1} * dim + column), sum[i][e], out.accumulate_f);
+          } else if (out.d_m.data) {
+            cuda::store(*out.d_m.at(b, column), sum[i][e] + cuda::load(g[column]), out.accumulate_m);
           }
         }
     }
@@ -163,7 +163,7 @@ void forward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor& 
   if (cuda::interaction_mma_forward(ctx, m, f, y)) return;
   const InteractionShape s = shape_of(f);
   launch_warps(ctx, "Interaction.forward", Layout(s, false, shared_budget(s, false)), forward_kernel<T>,
-               static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
+               m.matrix<T>(), f.matrix<T>(s.slots * s.dim), y.matrix<T>());
 }
 
 template <class T>
@@ -171,11 +171,11 @@ void backward_cuda(Context& ctx, const Tensor& m, const Tensor& f, const Tensor&
                    const InteractionGradient& out) {
   if (cuda::interaction_mma_backward(ctx, m, f, d_y, out)) return;
   const InteractionShape s = shape_of(f);
-  const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr, out.d_f ? out.d_f.data<T>() : nullptr,
-                               out.accumulate_m, out.accumulate_f};
+  const Gradients<T> gradients{out.d_m ? out.d_m.matrix<T>() : Matrix<T>{},
+                               out.d_f ? out.d_f.matrix<T>(s.slots * s.dim) : Matrix<T>{}, out.accumulate_m,
+                               out.accumulate_f};
   launch_warps(ctx, "Interaction.backward", Layout(s, true, shared_budget(s, true)), backward_kernel<T>,
-               static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()),
-               static_cast<const T*>(d_y.data<T>()), gradients);
+               m.matrix<T>(), f.matrix<T>(s.slots * s.dim), d_y.matrix<T>(), gradients);
 }
 
 }  // namespace

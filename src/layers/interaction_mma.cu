@@ -45,8 +45,9 @@ bool fits(const Layout& l) { return l.dim % 16 == 0 && l.bytes() <= kMostShared;
 
 // Elements of 16-byte pack i of row r of sample b.
 template <class T>
-__device__ inline T* pack_of(const Layout& l, T* m, T* f, int64_t b, int r, int i) {
-  return (r == 0 ? m + b * l.dim : f + (b * l.shape.slots + r - 1) * l.dim) + i * 8;
+__device__ inline T* pack_of(const Layout& l, const Matrix<T>& m, const Matrix<T>& f, int64_t b, int r,
+                             int i) {
+  return (r == 0 ? m.at(b) : f.at(b, int64_t{r - 1} * l.dim)) + i * 8;
 }
 
 // body(row, pack) for the 16-byte packs of a sample's rows, shared by the warp.
@@ -71,7 +72,7 @@ __device__ void clear(const Layout& l, T* z) {
 
 // All reads are under way before the first is waited for.
 template <class T>
-__device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, T* z) {
+__device__ void load_rows(const Layout& l, const Matrix<T>& m, const Matrix<T>& f, int64_t b, T* z) {
   for_each_pack(l, [&](int r, int i) { copy_async(z + r * l.stride + i * 8, pack_of(l, m, f, b, r, i)); });
   wait_for_copies();
   __syncwarp();
@@ -79,8 +80,8 @@ __device__ void load_rows(const Layout& l, const T* m, const T* f, int64_t b, T*
 
 // Copies one row of y between shared and device memory.
 template <class T>
-__device__ void copy_line(const Layout& l, const T* from, T* to) {
-  const int packs = l.width % 8 == 0 ? l.width / 8 : 0;
+__device__ void copy_line(const Layout& l, bool wide, const T* from, T* to) {
+  const int packs = wide ? l.width / 8 : 0;
   for (int i = threadIdx.x % 32; i < packs; i += 32)
     reinterpret_cast<Pack<T, 8>*>(to)[i] = reinterpret_cast<const Pack<T, 8>*>(from)[i];
   for (int i = packs * 8 + threadIdx.x % 32; i < l.width; i += 32) to[i] = from[i];
@@ -123,7 +124,8 @@ __device__ void multiply_pairs(const Layout& l, const T* z, T* out) {
 }
 
 template <class T, int kTiles>
-__global__ void __launch_bounds__(kWarps * 32) forward_kernel(Layout l, const T* m, const T* f, T* y) {
+__global__ void __launch_bounds__(kWarps * 32)
+    forward_kernel(Layout l, Matrix<T> m, Matrix<T> f, Matrix<T> y) {
   extern __shared__ uint4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
@@ -135,13 +137,13 @@ __global__ void __launch_bounds__(kWarps * 32) forward_kernel(Layout l, const T*
     if (lane == 0) out[l.width - 1] = rounded<T>(0);
     multiply_pairs<T, kTiles>(l, z, out);
     __syncwarp();
-    copy_line(l, out, y + b * l.width);
+    copy_line(l, y.stride % 8 == 0, out, y.at(b));
   }
 }
 
 template <class T>
 struct Gradients {
-  T *d_m, *d_f;
+  Matrix<T> d_m, d_f;
   bool accumulate_m, accumulate_f;
 };
 
@@ -186,7 +188,7 @@ __device__ void multiply_in_place(const Layout& l, const T* pairs, T* z) {
 template <class T>
 __device__ void store_rows(const Layout& l, const Gradients<T>& out, int64_t b, const T* z, const T* g) {
   for_each_pack(l, [&](int r, int i) {
-    if (!(r == 0 ? out.d_m : out.d_f)) return;
+    if (!(r == 0 ? out.d_m : out.d_f).data) return;
     auto* place = reinterpret_cast<Pack<T, 8>*>(pack_of(l, out.d_m, out.d_f, b, r, i));
     const bool accumulate = r == 0 ? out.accumulate_m : out.accumulate_f;
     const auto d = *reinterpret_cast<const Pack<T, 8>*>(z + r * l.stride + i * 8);
@@ -200,14 +202,14 @@ __device__ void store_rows(const Layout& l, const Gradients<T>& out, int64_t b, 
 
 template <class T, int kTiles>
 __global__ void __launch_bounds__(kWarps * 32)
-    backward_kernel(Layout l, const T* m, const T* f, const T* d_y, Gradients<T> out) {
+    backward_kernel(Layout l, Matrix<T> m, Matrix<T> f, Matrix<T> d_y, Gradients<T> out) {
   extern __shared__ uint4 shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   T* z = reinterpret_cast<T*>(shared) + warp * l.elements_per_warp();
   T *pairs = l.pairs_of(z), *g = l.line_of(z);
   clear(l, z);
   for (int64_t b = int64_t{blockIdx.x} * kWarps + warp; b < l.shape.batch; b += int64_t{gridDim.x} * kWarps) {
-    copy_line(l, d_y + b * l.width, g);
+    copy_line(l, d_y.stride % 8 == 0, static_cast<const T*>(d_y.at(b)), g);
     for (int i = 0; i < l.rows; ++i)
       for (int j = lane; j < l.rows; j += 32)
         if (i != j) pairs[i * l.pair_stride + j] = g[l.shape.pair(max(i, j), min(i, j))];
@@ -216,6 +218,12 @@ __global__ void __launch_bounds__(kWarps * 32)
     store_rows(l, out, b, z, g);
     __syncwarp();
   }
+}
+
+// Every sample begins where a wide access may.
+bool begin_aligned(const InteractionShape& s, const Tensor& m, const Tensor& f) {
+  const int64_t strides = (m ? m.row_stride() : 0) | (f ? f.row_stride(s.slots * s.dim) : 0);
+  return strides % 8 == 0;
 }
 
 InteractionShape shape_of(const Tensor& f) { return {f.shape()[0], f.shape()[1], f.shape()[2]}; }
@@ -253,27 +261,28 @@ bool with_tiles(DType dtype, int tiles, F&& f) {
 bool interaction_mma_forward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& y) {
   const InteractionShape s = shape_of(f);
   const Layout l(s, false);
-  if (!fits(l) || !are_aligned(m.raw(), f.raw(), y.raw())) return false;
-  return with_tiles(
-      f.dtype(), l.padded / 16, [&]<class T, int kTiles>(T, std::integral_constant<int, kTiles>) {
-        launch_warps(ctx, "Interaction.forward", l, forward_kernel<T, kTiles>,
-                     static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()), y.data<T>());
-      });
+  if (!fits(l) || !are_aligned(m.raw(), f.raw(), y.raw()) || !begin_aligned(s, m, f)) return false;
+  return with_tiles(f.dtype(), l.padded / 16,
+                    [&]<class T, int kTiles>(T, std::integral_constant<int, kTiles>) {
+                      launch_warps(ctx, "Interaction.forward", l, forward_kernel<T, kTiles>, m.matrix<T>(),
+                                   f.matrix<T>(s.slots * s.dim), y.matrix<T>());
+                    });
 }
 
 bool interaction_mma_backward(const Context& ctx, const Tensor& m, const Tensor& f, const Tensor& d_y,
                               const InteractionGradient& out) {
   const InteractionShape s = shape_of(f);
   const Layout l(s, true);
-  if (!fits(l) || !are_aligned(m.raw(), f.raw(), d_y.raw(), out.d_m.raw(), out.d_f.raw())) return false;
+  if (!fits(l) || !are_aligned(m.raw(), f.raw(), d_y.raw(), out.d_m.raw(), out.d_f.raw()) ||
+      !begin_aligned(s, m, f) || !begin_aligned(s, out.d_m, out.d_f))
+    return false;
   return with_tiles(f.dtype(), l.padded / 16,
                     [&]<class T, int kTiles>(T, std::integral_constant<int, kTiles>) {
-                      const Gradients<T> gradients{out.d_m ? out.d_m.data<T>() : nullptr,
-                                                   out.d_f ? out.d_f.data<T>() : nullptr, out.accumulate_m,
-                                                   out.accumulate_f};
-                      launch_warps(ctx, "Interaction.backward", l, backward_kernel<T, kTiles>,
-                                   static_cast<const T*>(m.data<T>()), static_cast<const T*>(f.data<T>()),
-                                   static_cast<const T*>(d_y.data<T>()), gradients);
+                      const Gradients<T> gradients{out.d_m ? out.d_m.matrix<T>() : Matrix<T>{},
+                                                   out.d_f ? out.d_f.matrix<T>(s.slots * s.dim) : Matrix<T>{},
+                                                   out.accumulate_m, out.accumulate_f};
+                      launch_warps(ctx, "Interaction.backward", l, backward_kernel<T, kTiles>, m.matrix<T>(),
+                                   f.matrix<T>(s.slots * s.dim), d_y.matrix<T>(), gradients);
                     });
 }
 

@@ -33,28 +33,75 @@ struct BufferDef {
   bool in_compute_type = false;  // overrides dtype
 };
 
-// What a layer needs for given input shapes. The planner owns all memory; a layer only declares it.
+// The element type of a tensor between layers.
+enum class ValueType : uint8_t { compute, f32, i32, i64 };  // compute: that of the network's activations
+
+struct OutputDef {
+  OutputDef(const Shape& shape, ValueType type = ValueType::compute, std::string name = "")
+      : shape(shape), type(type), name(std::move(name)) {}
+  OutputDef(std::initializer_list<int64_t> extents) : shape(extents) {}
+
+  Shape shape;
+  ValueType type = ValueType::compute;
+  std::string name;  // of what it is, where a layer has several
+};
+
+// Columns [source, source + width) of an input's rows, unchanged, are columns [target, target + width) of an
+// output's.
+struct ColumnMove {
+  int input, output;
+  int64_t source, target, width;
+};
+
+// Which tensors may lie in runs (base/tensor.h), their gradients with them: none, such with runs of a row of
+// the last dimension, of everything of one element of the first dimension, or of any length, as long as all
+// have the same.
+enum class Strided : uint8_t { no, rows, samples, runs };
+
+// What a layer needs for given inputs. The planner owns all memory; a layer only declares it.
 struct LayerShapes {
-  std::vector<Shape> outputs;
+  std::vector<OutputDef> outputs;
   std::vector<WeightDef> weights = {};
   std::vector<StateDef> states = {};
-  std::vector<BufferDef> saved = {};    // written by forward, read by backward
-  std::vector<BufferDef> scratch = {};  // alive within one call only
+  std::vector<BufferDef> saved = {};               // written by forward, read by backward
+  std::vector<BufferDef> scratch = {};             // alive within one call only
+  std::vector<std::vector<float>> constants = {};  // that its kernels read
+  Strided strided_inputs = Strided::no, strided_outputs = Strided::no;
   // Every output is input 0 under another shape: the planner shares the storage and never calls the layer.
   bool is_view = false;
-  double flops = 0;  // of one forward pass where a matrix product dominates: for the profile
+  // All that the layer does is to move columns between matrices of `move_rows` rows. Where the planner finds
+  // one place for both sides of a move, nothing is left of it; any tensor may be strided.
+  std::vector<ColumnMove> moves = {};
+  int64_t move_rows = 0;
+  bool splits_backward = false;  // backward_weights() computes something
+  double flops = 0;              // of one forward pass where a matrix product dominates: for the profile
+};
+
+// The inputs of a layer and where it will run.
+struct InferContext {
+  std::span<const Shape> shapes;
+  std::span<const ValueType> types = {};
+  Backend backend = Backend::cpu;
+
+  const Shape& operator[](size_t i) const { return shapes[i]; }
+  size_t size() const { return shapes.size(); }
+  auto begin() const { return shapes.begin(); }
+  auto end() const { return shapes.end(); }
 };
 
 // How backward writes the gradient of one input: not at all, as its first writer, or on top of other
 // consumers'.
 enum class GradMode : uint8_t { skip, overwrite, accumulate };
 
-// Everything one call sees. d_w is always overwritten: a weight belongs to one layer. backward() may use d_y
+// Everything one call sees. d_w is always overwritten: a weight belongs to one layer. Backward may use d_y
 // up: nobody reads it afterwards.
 struct LayerRun {
-  std::span<const Tensor> x, y, w, state, saved, scratch;
-  std::span<const Tensor> d_x, d_y, d_w;  // empty in forward; d_x[i] is null where d_x_mode[i] is skip
+  std::span<const Tensor> x, y, w, state, saved, scratch, constants;
+  std::span<const Tensor> d_x, d_y,
+      d_w;  // empty in forward; d_x[i] is not to be touched where its mode is skip
   std::span<const GradMode> d_x_mode;
+  std::span<const ColumnMove> moves;  // LayerShapes::moves, and their matrices' rows
+  int64_t move_rows = 0;
   std::string_view name;  // of the layer as the user wrote it, its first top: keys the dropout mask
   int64_t samples = 1;    // of this rank's part of the batch, padding included
   bool training = false;
@@ -64,17 +111,29 @@ struct LayerRun {
 };
 
 // Immutable description of one layer's computation; owns no memory and holds no back end branch. Inputs,
-// outputs and their gradients are in the network's compute type, all else is f32. Loss layers have two
-// outputs, in f32: the mean loss over valid rows [1] and the prediction (probabilities), and their backward
-// scales with 1 / global_rows and the loss scale.
+// outputs and their gradients are in the network's compute type unless the layer says otherwise, all else is
+// f32. Loss layers have two outputs, in f32: the mean loss over valid rows [1] and the prediction
+// (probabilities), and their backward scales with 1 / global_rows and the loss scale.
 class Layer {
  public:
   virtual ~Layer() = default;
   // Throws invalid_argument with the shapes when they do not fit; the graph adds the layer's name.
-  virtual LayerShapes infer(std::span<const Shape> inputs) const = 0;
+  virtual LayerShapes infer(const InferContext& inputs) const = 0;
   virtual void forward(Context&, const LayerRun&) const = 0;
+
+  // Backward is three calls, so that the planner can run the gradients of weights beside those of inputs:
+  // what both begin with; d_w, without scratch; d_x, and d_w where one pass makes both.
+  virtual void begin_backward(Context&, const LayerRun&) const {}
+  virtual void backward_weights(Context&, const LayerRun&) const {}
   virtual void backward(Context&, const LayerRun&) const = 0;
 };
+
+// All of backward, one after the other.
+inline void run_backward(const Layer& layer, Context& ctx, const LayerRun& run) {
+  layer.begin_backward(ctx, run);
+  layer.backward_weights(ctx, run);
+  layer.backward(ctx, run);
+}
 
 // The labels of a loss are probabilities, from 0 to 1.
 struct LabelRule {
@@ -107,7 +166,7 @@ std::unique_ptr<Layer> make_layer(const Params& params) {
 }
 
 // Throws unless all inputs have one shape.
-void require_equal_shapes(std::span<const Shape> inputs);
+void require_equal_shapes(const InferContext& inputs);
 
 // All layers, in alphabetical order. catalog.cc is the table of contents of the layer library.
 const std::vector<LayerDef>& layer_catalog();

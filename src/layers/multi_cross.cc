@@ -20,11 +20,11 @@ class MultiCross final : public Layer {
     require(layers_ > 0, "num_layers must be positive, got {}", layers_);
   }
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape& x = inputs[0];
     require(x.rank() == 2, "its input must be [batch, width], got {}", to_string(x));
     const auto n = static_cast<double>(x[1]);
-    LayerShapes shapes{.outputs = {x}};
+    LayerShapes shapes{.outputs = {x}, .strided_inputs = Strided::rows, .strided_outputs = Strided::rows};
     for (int64_t l = 0; l < layers_; ++l) {
       shapes.weights.push_back(
           {fmt::format("weight{}", l), {1, x[1]}, choose_initializer(weight_init_, xavier_uniform(n, n))});
@@ -33,7 +33,13 @@ class MultiCross final : public Layer {
     }
     shapes.saved = {
         {DType::f32, {x[0], layers_}}, {DType::f32, {layers_ + 1, x[1]}}, {DType::f32, {layers_}}};
-    shapes.scratch = {{DType::f32, {kRowParts, CrossBuffers::partial_width(layers_, x[1])}}};
+    if (inputs.backend == Backend::cpu) {
+      shapes.scratch = {{DType::f32, {kRowParts, CrossBuffers::partial_width(layers_, x[1])}}};
+      return shapes;
+    }
+    shapes.scratch = {{DType::f32, {CrossBuffers::kDeviceParts, layers_}}};
+    for (int i = 0; layers_ > kFewCrosses && i < 2; ++i)
+      shapes.scratch.push_back({DType::f32, {2 * layers_, x[1]}});
     return shapes;
   }
   void forward(Context& ctx, const LayerRun& run) const override {
@@ -47,7 +53,9 @@ class MultiCross final : public Layer {
 
  private:
   static CrossBuffers buffers(const LayerRun& run) {
-    return {run.saved[0], run.saved[1], run.saved[2], run.scratch[0]};
+    CrossBuffers buffers{run.saved[0], run.saved[1], run.saved[2], run.scratch[0], {}, {}};
+    if (run.scratch.size() > 1) buffers.weights = run.scratch[1], buffers.gradients = run.scratch[2];
+    return buffers;
   }
 
   int64_t layers_;
@@ -67,17 +75,18 @@ void forward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, const
     c[l] = dot(beta + l * n, weight(l), n);
   }
   const float* offset = beta + layers * n;
+  const auto from = x.matrix<T>(), to = y.matrix<T>();
   parallel_for(ctx.threads, rows, std::max<int64_t>(1, 16384 / (n * layers)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t b = begin; b < end; ++b) {
-                   const T* in = x.data<T>() + b * n;
+                   const T* in = from.at(b);
                    float* p = buffers.p.data<float>() + b * layers;
                    float a = 1;
                    for (int64_t l = 0; l < layers; ++l) {
                      p[l] = dot(in, weight(l), n);
                      a += a * p[l] + c[l];
                    }
-                   T* out = y.data<T>() + b * n;
+                   T* out = to.at(b);
                    for (int64_t i = 0; i < n; ++i) store<false>(out[i], a * to_float(in[i]) + offset[i]);
                  }
                });
@@ -155,13 +164,14 @@ void backward_cpu(Context& ctx, const Tensor& x, std::span<const Tensor> w, cons
                   std::span<const Tensor> d_w) {
   const int64_t rows = x.shape()[0], n = x.shape()[1], layers = static_cast<int64_t>(w.size()) / 2;
   const float *beta = buffers.beta.data<float>(), *c = buffers.c.data<float>();
+  const auto from = x.matrix<T>(), gradient = d_y.matrix<T>(), to = d_x ? d_x.matrix<T>() : Matrix<T>{};
   for_row_parts(ctx, rows, [&](int64_t part, Range r) {
     const PartSums sums(buffers.partial, part, layers, n);
     std::fill_n(sums.qx, (layers + 1) * n + layers, 0.0f);
     for (int64_t b = r.begin; b < r.end; ++b) {
-      const T *in = x.data<T>() + b * n, *g = d_y.data<T>() + b * n;
+      const T *in = from.at(b), *g = gradient.at(b);
       const float a = backward_row(sums, buffers.p.data<float>() + b * layers, c, in, g, n, layers);
-      if (d_x) input_gradient_row(sums, a, w, g, n, accumulate, d_x.data<T>() + b * n);
+      if (to.data) input_gradient_row(sums, a, w, g, n, accumulate, to.at(b));
     }
   });
   combine(buffers.partial, w, beta, d_w, n);

@@ -10,11 +10,12 @@ class Reduce : public Layer {
  public:
   Reduce(const Params& p, bool mean) : axis_(p.integer("axis")), mean_(mean) {}
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     Shape y = inputs[0];
     require(axis_ >= 0 && axis_ < y.rank(), "axis {} is outside the dimensions of {}", axis_, to_string(y));
+    const bool is_last = axis_ + 1 == y.rank();
     y.set(static_cast<int>(axis_), 1);
-    return {.outputs = {y}};
+    return {.outputs = {y}, .strided_inputs = is_last ? Strided::rows : Strided::no};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     const ReduceShape shape = cut(run.x[0].shape());

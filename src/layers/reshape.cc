@@ -2,14 +2,12 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "device/memory.h"
-#include "kernels/columns.h"
-#include "layers/layer.h"
+#include "layers/mover.h"
 
 namespace ctr {
 namespace {
 
-class Reshape final : public Layer {
+class Reshape final : public Mover {
  public:
   explicit Reshape(const Params& p)
       : leading_dim_(p.integer("leading_dim")),
@@ -17,26 +15,8 @@ class Reshape final : public Layer {
         selected_(p.flag("selected")),
         slots_(p.get<IntList>("selected_slots")) {}
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     return selected_ ? infer_selected(inputs[0]) : infer_plain(inputs[0]);
-  }
-
-  void forward(Context& ctx, const LayerRun& run) const override {
-    const Shape& x = run.x[0].shape();
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      const ColumnBlock block{slots_[i] * x[2], static_cast<int64_t>(i) * x[2], x[2]};
-      copy_columns(ctx, run.x[0], run.y[0], x[0], block, false);
-    }
-  }
-
-  void backward(Context& ctx, const LayerRun& run) const override {
-    if (!run.wants(0)) return;
-    const Shape& x = run.x[0].shape();
-    if (!run.accumulates(0)) fill_zero(ctx, run.d_x[0]);
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      const ColumnBlock block{static_cast<int64_t>(i) * x[2], slots_[i] * x[2], x[2]};
-      copy_columns(ctx, run.d_y[0], run.d_x[0], x[0], block, true);
-    }
   }
 
  private:
@@ -57,7 +37,10 @@ class Reshape final : public Layer {
       require(slot >= 0 && slot < x[1], "selected slot {} is outside the {} slots of {}", slot, x[1],
               to_string(x));
     if (slots_.empty()) return {.outputs = {{x[0], x[1] * x[2]}}, .is_view = true};
-    return {.outputs = {{x[0], checked_product(std::ssize(slots_), x[2])}}};
+    LayerShapes shapes{.outputs = {{x[0], checked_product(std::ssize(slots_), x[2])}}, .move_rows = x[0]};
+    for (size_t i = 0; i < slots_.size(); ++i)
+      shapes.moves.push_back({0, 0, slots_[i] * x[2], static_cast<int64_t>(i) * x[2], x[2]});
+    return shapes;
   }
 
   int64_t leading_dim_, time_step_;

@@ -13,25 +13,32 @@ namespace {
 class SigmoidLoss : public Layer {
  public:
   SigmoidLoss(float weight, bool allow_missing, const RealList& column_weights)
-      : column_weights_(column_weights.begin(), column_weights.end()),
-        options_{weight, column_weights_, allow_missing} {}
+      : column_weights_(column_weights.begin(), column_weights.end()), options_{weight, allow_missing} {}
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape &x = inputs[0], &label = inputs[1];
     require(x.rank() == 2 && label.rank() == 2 && x[1] == label[1] && x[0] >= label[0],
             "prediction and label must both be [batch, columns], got {} and {}", to_string(x),
             to_string(label));
-    return {.outputs = {{1}, label}};
+    LayerShapes shapes{.outputs = {{{1}, ValueType::f32, "loss"}, {label, ValueType::f32, "prediction"}}};
+    if (!column_weights_.empty()) shapes.constants = {column_weights_};
+    return shapes;
   }
   void forward(Context& ctx, const LayerRun& run) const override {
-    sigmoid_loss_forward(ctx, run.x[0], run.x[1], run.y[0], run.y[1], options_);
+    sigmoid_loss_forward(ctx, run.x[0], run.x[1], run.y[0], run.y[1], options(run));
   }
   void backward(Context& ctx, const LayerRun& run) const override {
     if (run.wants(0))
-      sigmoid_loss_backward(ctx, run.y[1], run.x[1], run.d_x[0], options_, run.accumulates(0));
+      sigmoid_loss_backward(ctx, run.y[1], run.x[1], run.d_x[0], options(run), run.accumulates(0));
   }
 
  private:
+  SigmoidLossOptions options(const LayerRun& run) const {
+    SigmoidLossOptions options = options_;
+    if (!column_weights_.empty()) options.column_weights = run.constants[0];
+    return options;
+  }
+
   std::vector<float> column_weights_;
   SigmoidLossOptions options_;
 };
@@ -39,7 +46,7 @@ class SigmoidLoss : public Layer {
 class BinaryCrossEntropyLoss final : public SigmoidLoss {
  public:
   explicit BinaryCrossEntropyLoss(const Params& p) : SigmoidLoss(p.real("loss_weight"), false, {}) {}
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require(inputs[0].last() == 1, "its prediction must be [batch, 1], got {}", to_string(inputs[0]));
     return SigmoidLoss::infer(inputs);
   }
@@ -50,7 +57,7 @@ class MultiCrossEntropyLoss final : public SigmoidLoss {
   explicit MultiCrossEntropyLoss(const Params& p)
       : SigmoidLoss(p.real("loss_weight"), true, p.get<RealList>("target_weight_vec")),
         targets_(static_cast<int64_t>(p.get<RealList>("target_weight_vec").size())) {}
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require(targets_ == 0 || targets_ == inputs[0].last(),
             "target_weight_vec has {} entries for a prediction {}", targets_, to_string(inputs[0]));
     return SigmoidLoss::infer(inputs);
@@ -64,11 +71,12 @@ class MultiCrossEntropyLoss final : public SigmoidLoss {
 template <class Body>
 void for_labelled(const SigmoidLossOptions& options, const float* label, int64_t columns, int64_t begin,
                   int64_t end, const Body& body) {
+  const float* weights = options.column_weights ? options.column_weights.data<float>() : nullptr;
   for (int64_t r = begin; r < end; ++r)
     for (int64_t t = 0; t < columns; ++t) {
       const int64_t i = r * columns + t;
       if (options.allow_missing && label[i] < -0.5f) continue;
-      body(i, options.column_weights.empty() ? 1.0f : options.column_weights[static_cast<size_t>(t)]);
+      body(i, weights ? weights[t] : 1.0f);
     }
 }
 

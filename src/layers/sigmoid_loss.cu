@@ -9,24 +9,18 @@
 namespace ctr {
 namespace {
 
-// The options as a kernel can hold them.
+// The options as a kernel sees them.
 struct LabelWeights {
-  static constexpr int64_t kMaxColumns = 256;
-  float weights[kMaxColumns];
-  bool allow_missing, is_weighted;
+  const float* weights;  // of columns, or null
+  bool allow_missing;
 
-  LabelWeights(const SigmoidLossOptions& options, int64_t columns)
-      : allow_missing(options.allow_missing), is_weighted(!options.column_weights.empty()) {
-    if (!is_weighted) return;
-    if (columns > kMaxColumns)
-      fail(ErrorKind::unsupported, "weighted labels have up to {} columns on a GPU, got {}", kMaxColumns,
-           columns);
-    std::copy(options.column_weights.begin(), options.column_weights.end(), weights);
-  }
+  explicit LabelWeights(const SigmoidLossOptions& options)
+      : weights(options.column_weights ? options.column_weights.data<float>() : nullptr),
+        allow_missing(options.allow_missing) {}
   // 0 where there is no label.
   __device__ float of(float label, int64_t column) const {
     if (allow_missing && label < -0.5f) return 0;
-    return is_weighted ? weights[column] : 1.0f;
+    return weights ? weights[column] : 1.0f;
   }
 };
 
@@ -34,7 +28,7 @@ template <class T>
 void forward_cuda(Context& ctx, const Tensor& x, const Tensor& label, const Tensor& loss,
                   const Tensor& probability, const SigmoidLossOptions& options) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
-  const LabelWeights weights(options, columns);
+  const LabelWeights weights(options);
   const T* in = x.data<T>();
   const float* target = label.data<float>();
   float *out = probability.data<float>(), *total = loss.data<float>();
@@ -57,7 +51,7 @@ template <class T>
 void backward_into(Context& ctx, const Tensor& probability, const Tensor& label, const Tensor& d_x,
                    const SigmoidLossOptions& options, bool accumulate) {
   const int64_t batch = label.shape()[0], columns = label.shape()[1];
-  const LabelWeights weights(options, columns);
+  const LabelWeights weights(options);
   const float *p = probability.data<float>(), *target = label.data<float>();
   T* out = d_x.data<T>();
   const StepState* step = ctx.step;

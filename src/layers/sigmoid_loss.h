@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <span>
 
 #include "base/random.h"
 #include "kernels/exponential.h"
@@ -19,9 +18,9 @@ struct SigmoidLossMath {
 };
 
 struct SigmoidLossOptions {
-  float weight = 1;                            // of the whole loss
-  std::span<const float> column_weights = {};  // empty: ones
-  bool allow_missing = false;                  // a label below -0.5 has neither value nor gradient
+  float weight = 1;            // of the whole loss
+  bool allow_missing = false;  // a label below -0.5 has neither value nor gradient
+  Tensor column_weights = {};  // null: ones
 };
 
 // x [at least batch, columns], label [batch, columns]; loss [1] is the mean over the valid rows' elements.

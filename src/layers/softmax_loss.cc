@@ -15,13 +15,13 @@ class CrossEntropyLoss final : public Layer {
  public:
   explicit CrossEntropyLoss(const Params& p) : weight_(p.real("loss_weight")) {}
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape &x = inputs[0], &label = inputs[1];
     require(x.rank() == 2 && x[1] == 2, "its prediction must be [batch, 2], got {}", to_string(x));
     require(label.rank() == 2 && (label[1] == 1 || label[1] == 2) && x[0] >= label[0],
             "its label must be [batch, 1] or [batch, 2], got {} for a prediction {}", to_string(label),
             to_string(x));
-    return {.outputs = {{1}, {label[0], 2}}};
+    return {.outputs = {{{1}, ValueType::f32, "loss"}, {{label[0], 2}, ValueType::f32, "prediction"}}};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     softmax_loss_forward(ctx, run.x[0], run.x[1], run.y[0], run.y[1], weight_);

@@ -9,9 +9,9 @@ namespace {
 
 class Sub final : public Layer {
  public:
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     require_equal_shapes(inputs);
-    return {.outputs = {inputs[0]}};
+    return {.outputs = {inputs[0]}, .strided_inputs = Strided::runs, .strided_outputs = Strided::runs};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     sub_forward(ctx, run.x[0], run.x[1], run.y[0]);

@@ -19,14 +19,16 @@ class WeightMultiply final : public Layer {
             "weight_dims must be two positive integers [slots, width], got {} entries", dims_.size());
   }
 
-  LayerShapes infer(std::span<const Shape> inputs) const override {
+  LayerShapes infer(const InferContext& inputs) const override {
     const Shape& x = inputs[0];
     require(x.rank() == 2 && x[1] == dims_[0], "weight_dims [{}, {}] need an input [batch, {}], got {}",
             dims_[0], dims_[1], dims_[0], to_string(x));
     const Shape weight = in_context("weight_dims", [&] { return Shape{dims_[0], dims_[1]}; });
     const auto s = static_cast<double>(dims_[0]), sv = static_cast<double>(weight.numel());
     return {.outputs = {{x[0], weight.numel()}},
-            .weights = {{"weight", weight, choose_initializer(init_, s, sv, xavier_uniform(s, sv))}}};
+            .weights = {{"weight", weight, choose_initializer(init_, s, sv, xavier_uniform(s, sv))}},
+            .strided_inputs = Strided::rows,
+            .strided_outputs = Strided::rows};
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     weight_multiply_forward(ctx, run.x[0], run.w[0], run.y[0]);
@@ -45,15 +47,14 @@ class WeightMultiply final : public Layer {
 template <class T>
 void forward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& y) {
   const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
-  const T* in = x.data<T>();
+  const auto in = x.matrix<T>(), out = y.matrix<T>();
   const float* weight = w.data<float>();
-  T* out = y.data<T>();
   const int64_t grain = std::max<int64_t>(1, 16384 / (slots * width));
   parallel_for(ctx.threads, rows, grain, [=](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b)
       for (int64_t s = 0; s < slots; ++s)
         for (int64_t v = 0; v < width; ++v)
-          store<false>(out[(b * slots + s) * width + v], to_float(in[b * slots + s]) * weight[s * width + v]);
+          store<false>(*out.at(b, s * width + v), to_float(*in.at(b, s)) * weight[s * width + v]);
   });
 }
 
@@ -62,19 +63,18 @@ template <class T>
 void backward_cpu(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& d_y, const Tensor& d_x,
                   const Tensor& d_w, bool accumulate) {
   const int64_t rows = x.shape()[0], slots = w.shape()[0], width = w.shape()[1];
-  const T *in = x.data<T>(), *g = d_y.data<T>();
+  const auto in = x.matrix<T>(), g = d_y.matrix<T>(), d_in = d_x ? d_x.matrix<T>() : Matrix<T>{};
   const float* weight = w.data<float>();
   float* d_weight = d_w.data<float>();
-  T* d_in = d_x ? d_x.data<T>() : nullptr;
   parallel_for(ctx.threads, slots, 1, [=](int64_t begin, int64_t end) {
     std::fill(d_weight + begin * width, d_weight + end * width, 0.0f);
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t s = begin; s < end; ++s) {
-        const T* g_slot = g + (b * slots + s) * width;
-        add_scaled(d_weight + s * width, g_slot, to_float(in[b * slots + s]), width);
-        if (!d_in) continue;
+        const T* g_slot = g.at(b, s * width);
+        add_scaled(d_weight + s * width, g_slot, to_float(*in.at(b, s)), width);
+        if (!d_in.data) continue;
         const float d = dot(g_slot, weight + s * width, width);
-        T& target = d_in[b * slots + s];
+        T& target = *d_in.at(b, s);
         target = from_float<T>(accumulate ? to_float(target) + d : d);
       }
   });

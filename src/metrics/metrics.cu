@@ -204,7 +204,7 @@ class CudaRatio final : public Metric {
     copy_to_host(ctx_, &sums, Tensor(DType::i64, {2}, sums_.data()));
     return sums.numerator / sums.denominator;
   }
-  void reset() override { memory_backend(ctx_.device).fill_zero(ctx_, sums_.data(), sums_.bytes()); }
+  void reset() override { memory_backend(ctx_.device).fill_zero(ctx_, sums_.data(), sums_.bytes(), 1, 0); }
 
  private:
   const Context& ctx_;

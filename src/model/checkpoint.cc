@@ -133,8 +133,8 @@ void save_embedding(Engine& engine, Transaction& transaction, int e, const std::
 void save_dense(Engine& engine, Transaction& transaction, const std::string& prefix, int64_t iteration) {
   Rank& rank = engine.ranks()[0];
   const Context& ctx = rank.context();
-  const std::vector<float> weights = to_host(ctx, rank.parameters().weights());
-  const std::vector<float> states = to_host(ctx, rank.parameters().optimizer_states());
+  const std::vector<float> weights = rank.parameters().packed_weights(ctx);
+  const std::vector<float> states = rank.parameters().packed_states(ctx);
   if (find_not_finite(states) != states.end())
     fail(ErrorKind::diverged, "nothing is saved: an optimizer state of the dense weights is not finite");
   const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
@@ -178,7 +178,7 @@ void load_dense_weights(Engine& engine, const std::string& path) {
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
     read_statistics(engine.files(), path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
-    copy_to_device(rank.context(), rank.parameters().weights(), values.data());
+    rank.parameters().set_weights(rank.context(), values);
     rank.parameters().refresh(rank.context());
   }
 }
@@ -190,7 +190,7 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
   const auto steps = read_steps(engine.files(), path + ".step", {kDenseSteps});
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
-    copy_to_device(rank.context(), rank.parameters().optimizer_states(), values.data());
+    rank.parameters().set_states(rank.context(), values);
     rank.set_dense_step(steps.empty() ? 0 : steps[0]);
     rank.set_training_step(steps.empty() ? 0 : steps[1]);
   }

@@ -9,12 +9,15 @@ namespace ctr {
 DenseParameters::DenseParameters(Context& ctx, const Graph& graph, const OptimizerSpec& optimizer,
                                  DType compute)
     : compute_(compute) {
+  // Between weights, an update without epsilon would divide zero by zero.
+  const bool packed = optimizer.epsilon == 0;
   std::vector<std::vector<int>> weight_handles, state_handles;
   for (const Node& node : graph.nodes) {
     auto& weights = weight_handles.emplace_back();
     for (const auto& w : node.shapes.weights) {
-      weights.push_back(weights_.add(DType::f32, w.shape, true));
-      gradients_.add(DType::f32, w.shape, true);
+      weights.push_back(weights_.add(DType::f32, w.shape, packed));
+      gradients_.add(DType::f32, w.shape, packed);
+      count_ += w.shape.numel();
     }
     auto& states = state_handles.emplace_back();
     for (const auto& s : node.shapes.states) states.push_back(states_.add(DType::f32, s.shape));
@@ -22,7 +25,8 @@ DenseParameters::DenseParameters(Context& ctx, const Graph& graph, const Optimiz
   weights_.allocate(ctx.device);
   gradients_.allocate(ctx.device);
   states_.allocate(ctx.device);
-  optimizer_states_.add(DType::f32, {state_count(optimizer.type) * count()});
+  const int64_t memory = weights().numel();
+  optimizer_states_.add(DType::f32, {state_count(optimizer.type) * memory});
   optimizer_states_.allocate(ctx.device);
 
   uint32_t tensor_index = 0;
@@ -39,10 +43,38 @@ DenseParameters::DenseParameters(Context& ctx, const Graph& graph, const Optimiz
   }
   std::vector<float> initial;
   for (int s = 0; s < state_count(optimizer.type); ++s)
-    initial.insert(initial.end(), static_cast<size_t>(count()), initial_state(optimizer, s));
+    initial.insert(initial.end(), static_cast<size_t>(memory), initial_state(optimizer, s));
   if (!initial.empty()) copy_to_device(ctx, optimizer_states(), initial.data());
   bind_copies(graph, ctx.device);
   refresh(ctx);
+}
+
+// Of each array of weights or states in `memory`, without what is between them.
+std::vector<float> DenseParameters::packed(const Context& ctx, const Tensor& memory) const {
+  const std::vector<float> all = to_host(ctx, memory);
+  const float* first = weights().data<float>();
+  std::vector<float> values;
+  for (int64_t begin = 0; begin < std::ssize(all); begin += weights().numel())
+    for (const auto& weights_of_node : node_weights_)
+      for (const Tensor& w : weights_of_node) {
+        const auto from = all.begin() + begin + (w.data<float>() - first);
+        values.insert(values.end(), from, from + w.numel());
+      }
+  return values;
+}
+
+void DenseParameters::unpack(const Context& ctx, const std::vector<float>& values,
+                             const Tensor& memory) const {
+  std::vector<float> all = to_host(ctx, memory);
+  const float* first = weights().data<float>();
+  auto from = values.begin();
+  for (int64_t begin = 0; begin < std::ssize(all); begin += weights().numel())
+    for (const auto& weights_of_node : node_weights_)
+      for (const Tensor& w : weights_of_node) {
+        std::copy_n(from, w.numel(), all.begin() + begin + (w.data<float>() - first));
+        from += w.numel();
+      }
+  if (!all.empty()) copy_to_device(ctx, memory, all.data());
 }
 
 void DenseParameters::bind_copies(const Graph& graph, Device device) {

@@ -5,8 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
-#include "base/parallel.h"
 #include "device/memory.h"
+#include "kernels/elementwise.h"
 
 namespace ctr {
 namespace {
@@ -19,11 +19,10 @@ bool all_finite(const T* values, int64_t n) {
 }
 
 bool is_finite(const Context& ctx, const WatchedTensor& t) {
-  constexpr int64_t kGrain = 1 << 16;
   std::atomic<bool> finite = true;
-  parallel_for(ctx.threads, t.count, kGrain, [&](int64_t begin, int64_t end) {
+  for_row_pieces(ctx, t.rows * t.columns, t.columns, [&](int64_t row, int64_t begin, int64_t end) {
     const auto part = [&]<class T>(T) {
-      return all_finite(static_cast<const T*>(t.data) + begin, end - begin);
+      return all_finite(static_cast<const T*>(t.data) + row * t.stride + begin, end - begin);
     };
     if (!(t.dtype == DType::bf16 ? part(bf16{}) : part(float{}))) finite = false;
   });
@@ -47,20 +46,29 @@ void watch_cpu(Context& ctx, const Tensor& record, const WatchView& view) {
 
 constinit decltype(watch_finite) watch_finite{"watch_finite", {DType::i64, watch_cpu}};
 
+namespace {
+
+WatchedTensor watched(const Tensor& t) {
+  const Tensor::Runs runs = t.runs();
+  return {t.raw(), runs.length ? t.numel() / runs.length : 0, runs.length, runs.stride, t.dtype()};
+}
+
+}  // namespace
+
 FiniteWatch::FiniteWatch(const Context& ctx, const std::vector<Tensor>& triggers,
-                         std::vector<Watched> watched) {
+                         std::vector<Watched> tensors) {
   std::vector<WatchedTensor> all;
-  for (const Watched& w : watched) {
+  for (const Watched& w : tensors) {
     names_.push_back(w.name);
-    all.push_back({w.tensor.raw(), w.tensor.numel(), w.tensor.dtype()});
+    all.push_back(watched(w.tensor));
   }
-  for (const Tensor& t : triggers) all.push_back({t.raw(), t.numel(), t.dtype()});
+  for (const Tensor& t : triggers) all.push_back(watched(t));
   tensors_ = Buffer(ctx.device, all.size() * sizeof(WatchedTensor), "watched tensors");
   record_ = Buffer(ctx.device, sizeof(WatchRecord), "watched tensors");
   memory_backend(ctx.device)
       .copy_to_device(ctx, tensors_.data(), all.data(), all.size() * sizeof(WatchedTensor));
-  const auto* tensors = reinterpret_cast<const WatchedTensor*>(tensors_.data());
-  view_ = {tensors, std::ssize(watched), tensors + watched.size(), std::ssize(triggers)};
+  const auto* first = reinterpret_cast<const WatchedTensor*>(tensors_.data());
+  view_ = {first, std::ssize(tensors), first + tensors.size(), std::ssize(triggers)};
   forget(ctx);
 }
 

@@ -10,17 +10,20 @@ namespace {
 constexpr int kThreads = 1024;
 
 template <class T>
-__device__ bool part_is_finite(const T* values, int64_t n) {
+__device__ bool part_is_finite(const WatchedTensor& t) {
+  const T* values = static_cast<const T*>(t.data);
+  const int64_t n = t.rows * t.columns;
   bool finite = true;
-  for (int64_t i = threadIdx.x; i < n; i += kThreads) finite &= isfinite(cuda::load(values[i]));
+  for (int64_t i = threadIdx.x; i < n; i += kThreads)
+    finite &= isfinite(cuda::load(values[t.rows == 1 ? i : i / t.columns * t.stride + i % t.columns]));
   return finite;
 }
 
 // By all threads of the block, for all of them.
 __device__ bool is_finite(const WatchedTensor& t) {
-  const bool part = t.dtype == DType::bf16  ? part_is_finite(static_cast<const bf16*>(t.data), t.count)
-                    : t.dtype == DType::f16 ? part_is_finite(static_cast<const f16*>(t.data), t.count)
-                                            : part_is_finite(static_cast<const float*>(t.data), t.count);
+  const bool part = t.dtype == DType::bf16  ? part_is_finite<bf16>(t)
+                    : t.dtype == DType::f16 ? part_is_finite<f16>(t)
+                                            : part_is_finite<float>(t);
   return __syncthreads_and(part);
 }
 

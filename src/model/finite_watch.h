@@ -13,7 +13,7 @@ namespace ctr {
 // Tensors as a watch's kernel sees them, and where it writes what it finds; all in the memory of the device.
 struct WatchedTensor {
   const void* data;
-  int64_t count;
+  int64_t rows, columns, stride;
   DType dtype;
 };
 struct WatchRecord {

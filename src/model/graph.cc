@@ -8,7 +8,9 @@ namespace {
 
 class GraphBuilder {
  public:
-  GraphBuilder(const ModelSpec& spec, int64_t batch) : spec_(spec) { graph_.batch = batch; }
+  GraphBuilder(const ModelSpec& spec, int64_t batch, Backend backend) : spec_(spec), backend_(backend) {
+    graph_.batch = batch;
+  }
 
   Graph build(bool complete) {
     add_inputs();
@@ -44,7 +46,7 @@ class GraphBuilder {
     for (const auto& label : input.labels) {
       require(label.dim > 0, "label \"{}\": label_dim must be positive, got {}", label.name, label.dim);
       graph_.labels.push_back(add_value(label.name, batch_of("label_dim", label.dim), false));
-      graph_.values.back().is_f32 = true;
+      graph_.values.back().type = ValueType::f32;
     }
     if (input.dense_dim > 0)
       graph_.dense = add_value(input.dense_name, batch_of("dense_dim", input.dense_dim), false);
@@ -91,6 +93,7 @@ class GraphBuilder {
     check_arity(node);
     if (node.def->is_loss) set_loss_weight(spec);
     std::vector<Shape> shapes;
+    std::vector<ValueType> types;
     bool needs_grad = false;
     for (const auto& bottom : spec.bottoms) {
       const int found = find_bottom(index, bottom);
@@ -100,9 +103,10 @@ class GraphBuilder {
       value.consumed = true;
       needs_grad |= value.needs_grad;
       shapes.push_back(value.shape);
+      types.push_back(value.type);
     }
     spec.bottoms.resize(node.inputs.size());
-    infer(node, shapes);
+    infer(node, {shapes, types, backend_});
     needs_grad |= !node.shapes.weights.empty();
     add_outputs(node, needs_grad);
     graph_.nodes.push_back(std::move(node));
@@ -130,7 +134,7 @@ class GraphBuilder {
         spec.params.set("loss_weight", static_cast<double>(label.weight));
   }
 
-  static void infer(Node& node, const std::vector<Shape>& shapes) {
+  static void infer(Node& node, const InferContext& shapes) {
     try {
       node.layer = node.def->create(node.spec.params);
       node.shapes = node.layer->infer(shapes);
@@ -149,10 +153,17 @@ class GraphBuilder {
     require(tops.size() >= outputs && tops.size() <= outputs + static_cast<size_t>(node.def->spare_tops),
             "{}: has {} outputs but {} top names", describe(node.spec), outputs, tops.size());
     for (size_t i = 0; i < outputs; ++i) {
-      const int id = add_value(tops[i], node.shapes.outputs[i], needs_grad && !node.def->is_loss);
+      const OutputDef& output = node.shapes.outputs[i];
+      const bool has_gradient = output.type == ValueType::compute && !node.def->is_loss;
+      const int id = add_value(tops[i], output.shape, needs_grad && has_gradient);
       Value& value = graph_.values[static_cast<size_t>(id)];
-      if (node.shapes.is_view) value.storage = graph_.values[static_cast<size_t>(node.inputs[0])].storage;
-      value.consumed = value.is_f32 = node.def->is_loss;
+      value.type = output.type;
+      if (node.shapes.is_view) {
+        const Value& viewed = graph_.values[static_cast<size_t>(node.inputs[0])];
+        value.storage = viewed.storage;
+        value.type = viewed.type;
+      }
+      value.consumed = node.def->is_loss;
       node.outputs.push_back(id);
     }
     for (size_t i = outputs; i < tops.size(); ++i) add_name(tops[i], node.outputs[0]);
@@ -190,13 +201,14 @@ class GraphBuilder {
   }
 
   const ModelSpec& spec_;
+  Backend backend_;
   Graph graph_;
 };
 
 }  // namespace
 
-Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete) {
-  return GraphBuilder(spec, batch).build(complete);
+Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete, Backend backend) {
+  return GraphBuilder(spec, batch, backend).build(complete);
 }
 
 std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec) {

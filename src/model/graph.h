@@ -17,7 +17,7 @@ struct Value {
   Shape shape;
   int storage = 0;          // index of the value that owns the memory
   bool needs_grad = false;  // a trainable weight or embedding lies upstream
-  bool is_f32 = false;      // labels and what losses put out; all else has the compute type
+  ValueType type = ValueType::compute;
   bool consumed = false;
 };
 
@@ -47,8 +47,8 @@ struct Graph {
 };
 
 // Throws invalid_argument or not_found, naming layer and tensor. `complete` also asks for what only a
-// finished model has: one loss per label, and no dead layer.
-Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete = true);
+// finished model has: one loss per label, and no dead layer. `backend`: where it will run.
+Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete = true, Backend backend = Backend::cpu);
 
 // Tensors that several layers read, and how many do.
 std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec);

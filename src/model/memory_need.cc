@@ -42,12 +42,13 @@ class Parts {
  public:
   explicit Parts(DType compute) : compute_(compute) {}
 
-  void add_network(const Graph& graph, bool training) {
-    const Plan plan = make_plan(graph, compute_, training);
+  void add_network(const Graph& graph, Device device, bool training) {
+    const Plan plan = make_plan(graph, plan_options(device, compute_, training));
     for (size_t v = 0; v < graph.values.size(); ++v) {
       const Value& value = graph.values[v];
       if (value.storage != static_cast<int>(v)) continue;
-      const int copies = plan.gradient_handle[v] < 0 ? 1 : 2;
+      // What lies in another tensor takes nothing more.
+      const int copies = owns_memory(plan.value_places, v) + owns_memory(plan.gradient_places, v);
       add(fmt::format("tensor \"{}\" {}", value.name, to_string(value.shape)), value.shape,
           storage_type(value, compute_), copies);
     }
@@ -94,6 +95,7 @@ class Parts {
   }
 
  private:
+  static bool owns_memory(const std::vector<Place>& places, size_t value) { return places[value].is_root; }
   void add(std::string name, const Shape& shape, DType type, int copies) {
     const double bytes = static_cast<double>(shape.numel()) * static_cast<double>(size_of(type)) * copies;
     parts_.push_back({std::move(name), bytes});
@@ -189,13 +191,13 @@ void check_address_space(const Tables& tables, double needed) {
 
 void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DType compute) {
   const auto ranks = static_cast<int>(devices.size());
-  const Graph training = build_graph(spec, spec.solver.batch_size / ranks);
-  const Graph evaluation = build_graph(spec, spec.solver.batch_size_eval / ranks);
-  Parts network(compute);
-  network.add_network(training, true);
-  network.add_network(evaluation, false);
-  network.add_weights(training, spec.optimizer);
   const Device device = devices.front();
+  const Graph training = build_graph(spec, spec.solver.batch_size / ranks, true, device.backend);
+  const Graph evaluation = build_graph(spec, spec.solver.batch_size_eval / ranks, true, device.backend);
+  Parts network(compute);
+  network.add_network(training, device, true);
+  network.add_network(evaluation, device, false);
+  network.add_weights(training, spec.optimizer);
   const Tables tables(spec, devices);
   const auto with_rows = [&](int64_t workspace_mb) {
     Parts all = network;

@@ -13,7 +13,7 @@ namespace ctr {
 // Runs a planned graph on one rank. All memory is taken at construction; a call allocates nothing.
 class Network {
  public:
-  Network(Graph graph, const DenseParameters& parameters, Device device, bool training);
+  Network(Graph graph, const DenseParameters& parameters, const Context& ctx, bool training);
 
   void forward(Context& ctx, Profile* profile = nullptr) const;
   // Fills the weight gradients and the gradients of embedding outputs.
@@ -29,10 +29,14 @@ class Network {
 
  private:
   struct Step {  // tensors of one node, resolved
-    std::vector<Tensor> x, y, saved, scratch, d_x, d_y;
+    std::vector<Tensor> x, y, saved, scratch, constants, d_x, d_y;
     LayerRun run;
   };
+  Tensor tensor_at(const Arena& arena, const Place& place, const Value& value) const;
+  Tensor zeroed_part(const ZeroedColumns& columns) const;
+  void fill_constants(const Context& ctx);
   Step resolve(size_t node, bool training) const;
+  void backward_of(size_t node, Context& ctx) const;
   template <class Work>
   void run(size_t node, const Context& ctx, Profile* profile, Profile::Phase phase, const Work& work) const;
 

@@ -64,7 +64,8 @@ std::vector<LayerSpec> without_concats_of_logits(const ModelSpec& spec) {
   std::map<std::string, std::vector<std::string>> parts;  // of an absorbed Concat, by top
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     LayerSpec layer = spec.layers[i];
-    if (layer.type == "Concat" && layer.bottoms.size() > 1 && graph.nodes[i].shapes.outputs[0].rank() == 2) {
+    if (layer.type == "Concat" && layer.bottoms.size() > 1 &&
+        graph.nodes[i].shapes.outputs[0].shape.rank() == 2) {
       const LayerSpec* reader = readers.only(spec.layers, layer.tops[0], "InnerProduct");
       if (reader && reader->bottoms.size() == 1 && reader->params.integer("num_output") == 1) {
         parts[layer.tops[0]] = layer.bottoms;

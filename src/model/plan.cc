@@ -10,35 +10,57 @@ size_t storage(const Graph& graph, int value) {
   return static_cast<size_t>(graph.values[static_cast<size_t>(value)].storage);
 }
 
-void place_values(const Graph& graph, DType compute, Plan& plan) {
-  std::vector<int> handle(graph.values.size(), -1);
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    if (graph.values[v].storage == static_cast<int>(v))
-      handle[v] = plan.values.add(storage_type(graph.values[v], compute), graph.values[v].shape);
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    plan.value_handle.push_back(handle[storage(graph, static_cast<int>(v))]);
+Place place_of(const Layout& layout, int storage, int handle) {
+  if (handle < 0) return {};
+  return {handle, layout.first_column(storage), layout.runs(storage), layout[storage].parent < 0};
 }
 
-// The first running node behind each that reads its outputs; the number of nodes where none does.
-std::vector<size_t> first_readers(const Graph& graph) {
+void place_values(const Graph& graph, const Layout& layout, DType compute, Plan& plan) {
+  std::vector<int> handle(graph.values.size(), -1);
+  for (size_t v = 0; v < graph.values.size(); ++v)
+    if (graph.values[v].storage == static_cast<int>(v) && layout[static_cast<int>(v)].parent < 0)
+      handle[v] =
+          plan.values.add(storage_type(graph.values[v], compute), {layout.memory(static_cast<int>(v))});
+  for (const Value& value : graph.values)
+    plan.value_places.push_back(
+        place_of(layout, value.storage, handle[static_cast<size_t>(layout.root(value.storage))]));
+}
+
+// The memory that a value is in.
+size_t root(const Graph& graph, const Layout& layout, int value) {
+  return static_cast<size_t>(layout.root(static_cast<int>(storage(graph, value))));
+}
+
+// The first of the nodes that `counts` behind each that reads the memory (by value) of its outputs; the
+// number of nodes where none does.
+template <class Counts, class Memory>
+std::vector<size_t> first_readers(const Graph& graph, const Counts& counts, const Memory& memory) {
   const size_t n = graph.nodes.size();
-  std::vector<size_t> reader(graph.values.size(), n), first(n, n);  // by storage, by node
+  std::vector<size_t> reader(graph.values.size(), n), first(n, n);  // by memory, by node
   for (size_t i = n; i-- > 0;) {
     const Node& node = graph.nodes[i];
-    if (!node.runs()) continue;
-    for (const int v : node.outputs) first[i] = std::min(first[i], reader[storage(graph, v)]);
-    for (const int v : node.inputs) reader[storage(graph, v)] = i;
+    if (!counts(i)) continue;
+    for (const int v : node.outputs) first[i] = std::min(first[i], reader[memory(v)]);
+    for (const int v : node.inputs) reader[memory(v)] = i;
   }
   return first;
 }
 
-// A node runs aside when another one stands between it and its first reader.
-void place_aside(const Graph& graph, Plan& plan) {
+// A node runs aside when another one stands between it and its first reader. In backward its turn comes when
+// all who read it have had theirs, among them movers that forward does not need.
+void place_aside(const Graph& graph, const Layout& layout, Plan& plan) {
   const size_t n = graph.nodes.size();
-  const std::vector<size_t> reader = first_readers(graph);
+  for (size_t i = 0; i < n; ++i) {
+    plan.nodes[i].forward = graph.nodes[i].runs() && !layout.is_done(i);
+    plan.nodes[i].weights_aside = graph.nodes[i].shapes.splits_backward;
+  }
+  const auto reader = first_readers(
+      graph, [&](size_t i) { return plan.nodes[i].forward; }, [&](int v) { return root(graph, layout, v); });
+  const auto last_backward = first_readers(
+      graph, [&](size_t i) { return graph.nodes[i].runs(); }, [&](int v) { return storage(graph, v); });
   size_t next = n;  // that runs
   for (size_t i = n; i-- > 0;) {
-    if (!graph.nodes[i].runs()) continue;
+    if (!plan.nodes[i].forward) continue;
     plan.nodes[i].aside = !graph.nodes[i].def->is_loss && reader[i] < n && reader[i] != next;
     if (plan.nodes[i].aside) plan.nodes[reader[i]].joins_forward = true;
     next = i;
@@ -46,7 +68,7 @@ void place_aside(const Graph& graph, Plan& plan) {
   for (size_t i = n; i-- > 0;) {
     if (!plan.nodes[i].aside) plan.backward_order.push_back(i);
     for (size_t k = i; k-- > 0;)
-      if (plan.nodes[k].aside && reader[k] == i) plan.backward_order.push_back(k);
+      if (plan.nodes[k].aside && std::min(reader[k], last_backward[k]) == i) plan.backward_order.push_back(k);
   }
 }
 
@@ -61,6 +83,8 @@ void place_buffers(const Graph& graph, DType compute, Plan& plan) {
     }
     for (const auto& b : graph.nodes[i].shapes.saved)
       plan.nodes[i].saved.push_back(plan.saved.add(storage_type(b, compute), b.shape));
+    for (const auto& c : graph.nodes[i].shapes.constants)
+      plan.nodes[i].constants.push_back(plan.constants.add(DType::f32, {std::ssize(c)}));
     if (!plan.nodes[i].aside) plan.scratch_bytes = std::max(plan.scratch_bytes, bytes[i]);
   }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -70,75 +94,172 @@ void place_buffers(const Graph& graph, DType compute, Plan& plan) {
   }
 }
 
-// A node waits for gradients written aside before it reads them or adds its own; so do all after it.
-void join_where_needed(const Graph& graph, const Node& node, NodePlan& plan, std::vector<bool>& pending) {
-  const auto is_pending = [&](int v) { return pending[storage(graph, v)]; };
-  if (plan.aside) {
-    for (const int v : node.inputs) pending[storage(graph, v)] = true;
-  } else if (std::any_of(node.outputs.begin(), node.outputs.end(), is_pending) ||
-             std::any_of(node.inputs.begin(), node.inputs.end(), is_pending)) {
-    plan.joins_backward = true;
-    std::fill(pending.begin(), pending.end(), false);
+// Walks the layers backwards: who writes columns of a gradient first, and who adds to them.
+class GradientPlanner {
+ public:
+  GradientPlanner(const Graph& graph, const Layout& values, Plan& plan, bool keeps_sums)
+      : graph_(graph),
+        plan_(plan),
+        layout_(values.for_gradients(keeps_sums ? positions() : std::vector<size_t>())),
+        written_(graph.values.size()),
+        pending_(graph.values.size(), false) {
+    for (size_t v = 0; v < written_.size(); ++v)
+      written_[v].assign(static_cast<size_t>(std::max<int64_t>(1, layout_.row_of_parts(static_cast<int>(v)))),
+                         false);
+    plan.copies.insert(plan.copies.end(), layout_.copies.begin(), layout_.copies.end());
   }
-}
 
-// Walks the layers backwards: the first consumer to run writes a gradient, later ones add to it.
-void place_gradients(const Graph& graph, DType compute, Plan& plan) {
-  std::vector<bool> written(graph.values.size(), false);
-  auto zero_if_unwritten = [&](int value) {
-    const size_t s = storage(graph, value);
-    if (!written[s]) plan.zeroed_gradients.push_back(static_cast<int>(s));
-    written[s] = true;
-  };
-  std::vector<bool> pending(graph.values.size(), false);  // storages whose gradients are written aside
-  for (const size_t i : plan.backward_order) {
-    const Node& node = graph.nodes[i];
-    if (!node.runs()) continue;
-    auto arrives = [&](int v) {
-      return graph.values[static_cast<size_t>(v)].needs_grad && written[storage(graph, v)];
-    };
-    NodePlan& np = plan.nodes[i];
-    np.backward = node.def->is_loss || std::any_of(node.outputs.begin(), node.outputs.end(), arrives);
-    if (!np.backward) continue;
-    if (!node.def->is_loss)
-      for (const int v : node.outputs) zero_if_unwritten(v);
-    for (const int v : node.inputs) {
-      const size_t s = storage(graph, v);
-      const bool wanted = graph.values[static_cast<size_t>(v)].needs_grad;
-      np.d_x_mode.push_back(!wanted      ? GradMode::skip
-                            : written[s] ? GradMode::accumulate
-                                         : GradMode::overwrite);
-      if (wanted) written[s] = true;
+  void place(DType compute) {
+    for (const size_t i : plan_.backward_order)
+      if (graph_.nodes[i].runs()) visit(i);
+    for (const int v : graph_.embeddings) read(v);
+    std::vector<int> handle(graph_.values.size(), -1);
+    for (size_t v = 0; v < graph_.values.size(); ++v)
+      if (std::find(written_[v].begin(), written_[v].end(), true) != written_[v].end())
+        handle[v] = plan_.gradients.add(storage_type(graph_.values[v], compute),
+                                        {layout_.memory(static_cast<int>(v))});
+    for (size_t v = 0; v < graph_.values.size(); ++v) {
+      const int s = graph_.values[v].storage;
+      plan_.gradient_places.push_back(place_of(
+          layout_, s, is_written(static_cast<int>(v)) ? handle[static_cast<size_t>(layout_.root(s))] : -1));
     }
-    join_where_needed(graph, node, np, pending);
   }
-  for (const int v : graph.embeddings) zero_if_unwritten(v);
 
-  std::vector<int> handle(graph.values.size(), -1);
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    if (written[v])
-      handle[v] = plan.gradients.add(storage_type(graph.values[v], compute), graph.values[v].shape);
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    plan.gradient_handle.push_back(handle[storage(graph, static_cast<int>(v))]);
-}
+ private:
+  struct Columns {  // of a root's gradient, or all of it as one
+    size_t root;
+    int64_t begin, end;
+  };
+
+  std::vector<size_t> positions() const {
+    std::vector<size_t> turn(graph_.nodes.size(), 0);
+    for (size_t k = 0; k < plan_.backward_order.size(); ++k) turn[plan_.backward_order[k]] = k;
+    return turn;
+  }
+
+  Columns columns_of(int value) const {
+    const int s = graph_.values[static_cast<size_t>(value)].storage;
+    const auto root = static_cast<size_t>(layout_.root(s));
+    if (layout_[s].parent < 0) return {root, 0, std::ssize(written_[root])};
+    const int64_t first = layout_.first_column(s);
+    return {root, first, first + layout_[s].width};
+  }
+
+  bool is_written(int value) const {
+    const Columns c = columns_of(value);
+    const auto& row = written_[c.root];
+    return std::find(row.begin() + c.begin, row.begin() + c.end, true) != row.begin() + c.end;
+  }
+
+  // What is added to or read must hold something.
+  void read(int value) {
+    const Columns c = columns_of(value);
+    auto& row = written_[c.root];
+    for (int64_t begin = c.begin; begin < c.end; ++begin) {
+      int64_t end = begin;
+      while (end < c.end && !row[static_cast<size_t>(end)]) row[static_cast<size_t>(end++)] = true;
+      const int64_t width = end - begin, all = std::ssize(row);
+      if (width > 0)
+        plan_.zeroed_gradients.push_back({static_cast<int>(c.root), width == all ? 0 : all, begin, width});
+      begin = end;
+    }
+  }
+
+  GradMode write(int value, bool adds) {
+    if (adds || is_written(value)) {
+      read(value);
+      return GradMode::accumulate;
+    }
+    const Columns c = columns_of(value);
+    std::fill(written_[c.root].begin() + c.begin, written_[c.root].begin() + c.end, true);
+    return GradMode::overwrite;
+  }
+
+  void visit(size_t i) {
+    const Node& node = graph_.nodes[i];
+    NodePlan& np = plan_.nodes[i];
+    const auto needs_grad = [&](int v) { return graph_.values[static_cast<size_t>(v)].needs_grad; };
+    const auto arrives = [&](int v) { return needs_grad(v) && is_written(v); };
+    const bool is_mover = !node.shapes.moves.empty();
+    np.backward = node.def->is_loss || std::any_of(node.outputs.begin(), node.outputs.end(), arrives);
+    np.backward &= !layout_.is_done(i);
+    if (!np.backward) return;
+    if (!node.def->is_loss)
+      for (const int v : node.outputs) read(v);
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const int v = node.inputs[k];
+      const auto [moves, done] = is_mover ? moves_of(i, k) : std::pair(1, 0);
+      np.d_x_mode.push_back(!needs_grad(v) || done == moves ? GradMode::skip : write(v, done > 0));
+    }
+    join_where_needed(node, np);
+  }
+
+  // From input k, and how many of them are in place.
+  std::pair<int, int> moves_of(size_t i, size_t k) const {
+    std::pair<int, int> counts;
+    const auto& moves = graph_.nodes[i].shapes.moves;
+    for (size_t m = 0; m < moves.size(); ++m)
+      if (moves[m].input == static_cast<int>(k)) ++counts.first, counts.second += layout_.is_done(i, m);
+    return counts;
+  }
+
+  // A node waits for gradients written aside before it reads them or adds its own; so do all after it.
+  void join_where_needed(const Node& node, NodePlan& np) {
+    const auto is_pending = [&](int v) { return pending_[root(graph_, layout_, v)]; };
+    if (np.aside) {
+      for (const int v : node.inputs) pending_[root(graph_, layout_, v)] = true;
+    } else if (std::any_of(node.outputs.begin(), node.outputs.end(), is_pending) ||
+               std::any_of(node.inputs.begin(), node.inputs.end(), is_pending)) {
+      np.joins_backward = true;
+      std::fill(pending_.begin(), pending_.end(), false);
+    }
+  }
+
+  const Graph& graph_;
+  Plan& plan_;
+  Layout layout_;
+  std::vector<std::vector<bool>> written_;  // by root: columns of its row, where it has parts
+  std::vector<bool> pending_;               // roots whose gradients are written aside
+};
+
+bool like_gpu = false;
 
 }  // namespace
 
-DType storage_type(const Value& value, DType compute) { return value.is_f32 ? DType::f32 : compute; }
+DType storage_type(const Value& value, DType compute) {
+  switch (value.type) {
+    case ValueType::compute: return compute;
+    case ValueType::f32: return DType::f32;
+    case ValueType::i32: return DType::i32;
+    case ValueType::i64: return DType::i64;
+  }
+  return compute;
+}
 DType storage_type(const BufferDef& buffer, DType compute) {
   return buffer.in_compute_type ? compute : buffer.dtype;
 }
 
-Plan make_plan(const Graph& graph, DType compute, bool training) {
+void plan_like_gpu(bool on) { like_gpu = on; }
+
+PlanOptions plan_options(Device device, DType compute, bool training) {
+  if (device.backend == Backend::cpu && !like_gpu) return {compute, training};
+  LayoutOptions layout{.row_bytes = 16};  // what the tensor cores' fast accesses take
+  if (like_gpu) layout.long_row = 1;
+  return {compute, training, layout, false};
+}
+
+Plan make_plan(const Graph& graph, const PlanOptions& options) {
   Plan plan;
   plan.nodes.resize(graph.nodes.size());
-  place_values(graph, compute, plan);
-  place_aside(graph, plan);
-  place_buffers(graph, compute, plan);
-  if (training)
-    place_gradients(graph, compute, plan);
+  const Layout layout(graph, options.compute, options.layout);
+  plan.copies = layout.copies;
+  place_values(graph, layout, options.compute, plan);
+  place_aside(graph, layout, plan);
+  place_buffers(graph, options.compute, plan);
+  if (options.training)
+    GradientPlanner(graph, layout, plan, options.keeps_sums).place(options.compute);
   else
-    plan.gradient_handle.assign(graph.values.size(), -1);
+    plan.gradient_places.resize(graph.values.size());
   return plan;
 }
 

@@ -53,7 +53,7 @@ ProductShape largest_product(const ModelSpec& spec) {
   for (const Node& node : graph.nodes)
     for (const WeightDef& weight : node.shapes.weights) {
       if (!weight.in_compute_type) continue;
-      const ProductShape product{node.shapes.outputs[0].rows(), weight.shape[1], weight.shape[0]};
+      const ProductShape product{node.shapes.outputs[0].shape.rows(), weight.shape[1], weight.shape[0]};
       if (size(product) > size(largest)) largest = product;
     }
   return largest;

@@ -70,6 +70,14 @@ void append_rows(const Context& ctx, std::span<const Tensor> matrices, int64_t r
     }
 }
 
+// The dense input takes a detour where it is not stored as it comes.
+bool stages_dense(const Network& network) {
+  const int dense = network.graph().dense;
+  if (dense < 0) return false;
+  const Tensor to = network.value(dense);
+  return to.dtype() != DType::f32 || !to.is_packed();
+}
+
 std::vector<Tensor> embedding_tensors(const Network& network, bool gradients) {
   std::vector<Tensor> tensors;
   for (const int v : network.graph().embeddings)
@@ -87,16 +95,16 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, s
       ctx_(
           make_context(device, stream_, seed, *comm, threads, spec.solver.enable_tf32_compute, device_step_)),
       comm_(std::move(comm)),
-      train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size)),
+      train_graph_(build_graph(spec, spec.solver.batch_size / ctx_.world_size, true, device.backend)),
       parameters_(ctx_, train_graph_, spec.optimizer, compute),
-      train_(std::move(train_graph_), parameters_, ctx_.device, true),
-      evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size), parameters_, ctx_.device,
-                false),
+      train_(std::move(train_graph_), parameters_, ctx_, true),
+      evaluate_(build_graph(spec, spec.solver.batch_size_eval / ctx_.world_size, true, device.backend),
+                parameters_, ctx_, false),
       embeddings_(make_embedding_group(ctx_, spec.embeddings,
                                        std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
       regularizers_(regularizers_of(train_.graph())),
       keys_(spec.embeddings.size()) {
-  if (compute != DType::f32)
+  if (stages_dense(train_) || stages_dense(evaluate_))
     dense_staging_ = Buffer(
         ctx_.device,
         sizeof(float) * static_cast<size_t>(spec.input.dense_dim *
@@ -181,9 +189,10 @@ void Rank::load(const Batch& batch, const Network& network) {
 
 void Rank::forward(const Network& network, bool training) {
   Profile* profile = training ? profile_.get() : nullptr;
-  const int dense = network.graph().dense;
-  if (dense >= 0 && network.value(dense).dtype() != DType::f32)
-    convert(ctx_, staging_of(network.value(dense)), network.value(dense));
+  if (stages_dense(network)) {
+    const Tensor dense = network.value(network.graph().dense);
+    convert(ctx_, staging_of(dense), dense);
+  }
   measured(profile, ctx_, kEmbeddings, Profile::Phase::forward,
            [&] { embeddings_->forward(ctx_, *comm_, training ? train_outputs_ : evaluate_outputs_); });
   network.forward(ctx_, profile);
@@ -194,7 +203,7 @@ void Rank::load_dense(const Batch& batch, const Network& network) {
   if (dense < 0) return;
   const Tensor& to = network.value(dense);
   const float* from = batch.dense.data() + step_.first_sample * spec_.input.dense_dim;
-  copy_to_device(ctx_, to.dtype() == DType::f32 ? to : staging_of(to), from);
+  copy_to_device(ctx_, stages_dense(network) ? staging_of(to) : to, from);
 }
 
 // Each label is a range of columns of the batch's label rows.

@@ -90,7 +90,7 @@ class Rank {
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
   std::vector<float> label_staging_;
-  Buffer dense_staging_;                           // f32 input on its way to the compute type
+  Buffer dense_staging_;                           // f32 input on its way to its type and rows
   int64_t trained_rows_ = 0, evaluated_rows_ = 0;  // of the last batches
   FiniteWatch step_watch_, weights_watch_;
   std::vector<FiniteWatch> gradient_watches_;  // of each embedding

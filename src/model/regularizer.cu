@@ -20,12 +20,12 @@ void gradient_cuda(Context& ctx, const Tensor& weights, const Tensor& gradient, 
                    int64_t n) {
   const StepState* step = ctx.step;
   cuda::map(
-      ctx, "regularizer.gradient", weights.numel(), gradient.data<float>(), true,
+      ctx, "regularizer.gradient", gradient.matrix<float>(gradient.numel()), true,
       [=] __device__(float w) {
         const float c = step->loss_scale * term.lambda / static_cast<float>(n);
         return term.l2 ? c * w : w > 0 ? c : w < 0 ? -c : 0.0f;
       },
-      static_cast<const float*>(weights.data<float>()));
+      weights.matrix<float>(weights.numel()));
 }
 
 }  // namespace

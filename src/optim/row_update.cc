@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/prefetch.h"
+#include "kernels/vector_places.h"
 #include "optim/lazy_adam.h"
 #include "optim/row_width.h"
 
@@ -26,7 +27,7 @@ template <class T, class Width>
 class Updater {
  public:
   Updater(const RowUpdate& u, Width width)
-      : u_(u), d_bags_(u.d_bags.data<T>()), dim_(width), stride_(u.layout.stride()) {}
+      : u_(u), d_bags_(u.d_bags.first<T>()), places_(u.d_bags), dim_(width), stride_(u.layout.stride()) {}
 
   // step(row, gradient) updates one row.
   template <class Step>
@@ -55,10 +56,10 @@ class Updater {
     for (; i < std::ssize(hits) && hits[i].row == row; ++i) {
       if (i + kAhead < std::ssize(hits)) {
         const RowHit& ahead = hits[i + kAhead];
-        prefetch(d_bags_ + ahead.bag * dim_, dim_ * int64_t{sizeof(T)});
+        prefetch(d_bags_ + places_(ahead.bag), dim_ * int64_t{sizeof(T)});
         prefetch(row_at(ahead.row), stride_ * int64_t{sizeof(float)});
       }
-      const T* d = d_bags_ + hits[i].bag * dim_;
+      const T* d = d_bags_ + places_(hits[i].bag);
       const float factor = u_.bag_factors ? u_.bag_factors[hits[i].bag] : 1.0f;
       add_scaled(gradient, d, factor, dim_);
     }
@@ -67,6 +68,7 @@ class Updater {
 
   const RowUpdate& u_;
   const T* d_bags_;
+  VectorPlaces places_;
   Width dim_;
   int64_t stride_;
 };

@@ -3,14 +3,35 @@
 
 #include "device/cuda.cuh"
 #include "kernels/storage.cuh"
+#include "kernels/vector_places.h"
 #include "optim/lazy_adam.h"
 
 namespace ctr::cuda {
 namespace {
 
+// Tables that one launch serves.
+constexpr size_t kTables = 64;
+
+// Where the gradients of a table's bags are, and whether four elements may be read at once.
+struct BagGradients {
+  const void* data;
+  VectorPlaces places;
+  int table;
+  bool wide;
+
+  template <class T, int V>
+  __device__ Pack<T, V> read(uint32_t bag, int element) const {
+    const T* first = static_cast<const T*>(data) + places(bag) + element;
+    Pack<T, V> pack;
+    if (wide)
+      pack = *reinterpret_cast<const Pack<T, V>*>(first);
+    else
+      for (int k = 0; k < V; ++k) pack.v[k] = first[k];
+    return pack;
+  }
+};
 struct Gradients {
-  const void* data[kMaxTables];
-  int table[kMaxTables];
+  BagGradients of[kTables];
 };
 
 // V elements of a row that one thread works on, `lanes` threads side by side.
@@ -75,8 +96,8 @@ __device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t r
 // `partial`: [0] of a run that began earlier, [1] of one that begins here and goes on. Everything that kAhead
 // hits read is asked for before the first is used.
 template <class T, int V>
-__device__ void update_tile(const RowUpdateView& t, const StepConstants& c, const T* d_bags, uint32_t tile,
-                            int element) {
+__device__ void update_tile(const RowUpdateView& t, const StepConstants& c, const BagGradients& d_bags,
+                            uint32_t tile, int element) {
   constexpr int kAhead = 4;
   const uint32_t n = *t.num_hits, begin = tile * t.tile, end = min(n, begin + t.tile);
   bool continues = begin > 0 && t.hit_rows[begin - 1] == t.hit_rows[begin];
@@ -99,7 +120,7 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
       same[k] = next[k] == rows[k] && first + k + 1 < n;
-      d[k] = *reinterpret_cast<const Pack<T, V>*>(d_bags + int64_t{bags[k]} * t.dim + element);
+      d[k] = d_bags.read<T, V>(bags[k], element);
       factor[k] = t.bag_factors ? t.bag_factors[bags[k]] : 1.0f;
       if (!same[k]) w[k] = read<V>(place_of(t, rows[k] - t.row_base, element));
     }
@@ -120,7 +141,7 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
 }
 
 template <class T, int V>
-__device__ void update_tiles(const RowUpdateView& t, const T* d_bags) {
+__device__ void update_tiles(const RowUpdateView& t, const BagGradients& d_bags) {
   const Lanes<V> l(t.dim);
   const StepConstants c = *t.constants;
   const uint32_t tiles = (*t.num_hits + t.tile - 1) / t.tile;
@@ -192,41 +213,35 @@ __device__ bool is_wide(const RowUpdateView& t) { return t.dim % 4 == 0 && t.str
 
 template <class T>
 __global__ void tiles_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
-  const auto* d_bags = static_cast<const T*>(gradients.data[blockIdx.y]);
+  const BagGradients& d_bags = gradients.of[blockIdx.y];
+  const RowUpdateView& t = tables[d_bags.table];
   is_wide(t) ? update_tiles<T, 4>(t, d_bags) : update_tiles<T, 1>(t, d_bags);
 }
 __global__ void crossing_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
   if (blockIdx.x == 0 && threadIdx.x == 0) ++*t.steps_done;
   is_wide(t) ? update_crossing<4>(t) : update_crossing<1>(t);
 }
 __global__ void others_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
   is_wide(t) ? update_others<4>(t) : update_others<1>(t);
 }
 __global__ void last_step_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
   if (!t.has_last_step) return;
   const float step = __uint_as_float(static_cast<uint32_t>(t.constants->step));
   for (uint32_t i = blockIdx.x * kBlock + threadIdx.x; i < *t.num_hits; i += gridDim.x * kBlock)
     t.rows[(int64_t{t.hit_rows[i] - t.row_base} + 1) * t.stride - 1] = step;
 }
 
-}  // namespace
+DType gradients_type(std::span<const Tensor> d_bags) {
+  for (const Tensor& d : d_bags)
+    if (d) return d.dtype();
+  return DType::f32;
+}
 
-void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<const Tensor> d_bags,
-                 const RowUpdateLaunch& shape) {
-  Gradients gradients;
-  unsigned count = 0;
-  DType dtype = DType::f32;
-  for (size_t i = 0; i < d_bags.size(); ++i) {
-    if (!d_bags[i]) continue;  // frozen
-    gradients.data[count] = d_bags[i].raw();
-    gradients.table[count++] = static_cast<int>(i);
-    dtype = d_bags[i].dtype();
-  }
-  if (count == 0 || shape.max_hits == 0) return;
+void update_tables(const Context& ctx, const RowUpdateView* tables, const Gradients& gradients,
+                   unsigned count, DType dtype, const RowUpdateLaunch& shape) {
   Stream& stream = stream_of(ctx);
   const auto grid = [&](int64_t items, int64_t items_per_block) {
     return dim3(std::max(1u, grid_for(stream, items, items_per_block) / count), count);
@@ -241,6 +256,28 @@ void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<cons
     launch(ctx, "row_update.others", {grid(shape.max_rows, kGroups)}, others_kernel, tables, gradients);
   if (shape.has_lazy)
     launch(ctx, "row_update.last_step", {grid(shape.max_hits, kBlock)}, last_step_kernel, tables, gradients);
+}
+
+}  // namespace
+
+void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<const Tensor> d_bags,
+                 const RowUpdateLaunch& shape) {
+  if (shape.max_hits == 0) return;
+  Gradients gradients;
+  unsigned count = 0;
+  for (size_t i = 0; i < d_bags.size(); ++i) {
+    const Tensor& d = d_bags[i];
+    if (d) {  // else it is frozen
+      const VectorPlaces places(d);
+      const bool wide = places.begin_at_multiples(4) &&
+                        reinterpret_cast<uintptr_t>(d.raw()) % (4 * size_of(d.dtype())) == 0;
+      gradients.of[count++] = {d.raw(), places, static_cast<int>(i), wide};
+    }
+    if (count == kTables || (count > 0 && i + 1 == d_bags.size())) {
+      update_tables(ctx, tables, gradients, count, gradients_type(d_bags), shape);
+      count = 0;
+    }
+  }
 }
 
 }  // namespace ctr::cuda

@@ -39,8 +39,7 @@ struct RowUpdateLaunch {
 };
 
 // Sums each row's gradients and applies the optimizer once a row: deterministic, without atomics. d_bags[i]
-// is the gradient of the combined vectors of tables[i]'s bags. At most kMaxTables at once.
-inline constexpr size_t kMaxTables = 64;
+// is the gradient of the combined vectors of tables[i]'s bags, null where the table is left alone.
 void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<const Tensor> d_bags,
                  const RowUpdateLaunch& launch);
 

@@ -38,7 +38,7 @@ struct RowUpdate {
   StepConstants constants;
   RowLayout layout;
   float* rows;
-  Tensor d_bags;             // [bags, dim], f32 or bf16: gradient of each bag's combined vector
+  Tensor d_bags;  // [bags, dim], perhaps in runs, f32 or bf16: gradient of each bag's combined vector
   const float* bag_factors;  // [bags]: every key of the bag gets this times the gradient; null for 1
 };
 

@@ -61,7 +61,7 @@ TEST(Shape, LayersRefuseWhatOverflows) {
     Params p;
     for (const ParamDef& d : def.params) p.set(d.keyword, d.initial);
     for (const auto& [keyword, value] : params) p.set(keyword, value);
-    return def.create(p)->infer(inputs);
+    return def.create(p)->infer({inputs});
   };
   const int64_t big = int64_t{1} << 62, wide = int64_t{1} << 40;
   EXPECT_THROW(infer("Reshape", {{"leading_dim", int64_t{8}}, {"time_step", big}}, {{16, 2, 4}}), Error);

@@ -17,29 +17,42 @@ struct LayerCase {
   std::vector<Shape> inputs;
   int64_t valid = -1;   // samples of the batch; all of them where negative
   int64_t samples = 0;  // 0: one a row
+  int64_t gap = 0;      // between the rows of tensors that the layer takes apart
 };
+
+Tensor make_rows(OnDevice& d, const LayerCase& c, Strided kind, const Shape& shape,
+                 const std::vector<float>& values) {
+  const int64_t run = kind == Strided::samples ? shape.numel() / shape[0] : shape.last();
+  if (c.gap == 0 || kind == Strided::no || run == shape.numel()) return d.make(shape, values);
+  return d.make_apart(shape, values, run, c.gap);
+}
 
 // Everything a layer computes in one training step, and then in evaluation.
 std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backend, const LayerCase& c) {
   OnDevice d(backend);
   const LayerDef& def = find_layer(c.type);
   const auto layer = def.create(params_from_keywords(def.params, c.params, c.type));
-  const LayerShapes shapes = layer->infer(c.inputs);
+  const std::vector<ValueType> types(c.inputs.size(), ValueType::compute);
+  const LayerShapes shapes = layer->infer({c.inputs, types, backend});
   if (shapes.is_view) return {};
   if (c.valid >= 0) d.set_step({.global_rows = c.valid, .rows = c.valid, .batch = c.inputs[0][0]});
   uint32_t seed = 1;
-  std::vector<Tensor> x, y, w, state, saved, scratch, d_x, d_y, d_w;
+  std::vector<Tensor> x, y, w, state, saved, scratch, constants, d_x, d_y, d_w;
   for (const Shape& s : c.inputs) {
     std::vector<float> values = normal(s.numel(), seed++);
     if (def.is_loss && x.size() == 1)
       for (float& v : values) v = v > 0 ? 1.0f : 0.0f;
-    x.push_back(d.make(s, values));
-    d_x.push_back(d.make(s, std::vector<float>(static_cast<size_t>(s.numel()), 1.0f)));
+    const Strided kind = shapes.moves.empty() ? shapes.strided_inputs : Strided::rows;
+    x.push_back(make_rows(d, c, kind, s, values));
+    d_x.push_back(make_rows(d, c, kind, s, std::vector<float>(static_cast<size_t>(s.numel()), 1.0f)));
   }
-  for (const Shape& s : shapes.outputs) {
-    y.push_back(d.make(s, std::vector<float>(static_cast<size_t>(s.numel()), NAN)));
-    d_y.push_back(d.make(s, normal(s.numel(), seed++)));
+  for (const OutputDef& output : shapes.outputs) {
+    const Shape& s = output.shape;
+    const Strided kind = shapes.moves.empty() ? shapes.strided_outputs : Strided::samples;
+    y.push_back(make_rows(d, c, kind, s, std::vector<float>(static_cast<size_t>(s.numel()), NAN)));
+    d_y.push_back(make_rows(d, c, kind, s, normal(s.numel(), seed++)));
   }
+  for (const auto& c : shapes.constants) constants.push_back(d.make({std::ssize(c)}, c));
   for (const auto& def : shapes.weights) {
     w.push_back(d.make(def.shape, normal(def.shape.numel(), seed++)));
     d_w.push_back(d.make(def.shape, std::vector<float>(static_cast<size_t>(def.shape.numel()), NAN)));
@@ -54,6 +67,8 @@ std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backen
   if (def.is_loss) modes[1] = GradMode::skip;
   LayerRun run;
   run.x = x, run.y = y, run.w = w, run.state = state, run.saved = saved, run.scratch = scratch;
+  run.constants = constants;
+  run.moves = shapes.moves, run.move_rows = shapes.move_rows;
   run.name = "layer";
   run.samples = c.samples ? c.samples : x[0].shape()[0];
   run.training = true;
@@ -61,11 +76,11 @@ std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backen
   std::vector<std::pair<std::string, std::vector<float>>> results;
   const auto keep = [&](const std::string& name, const std::vector<Tensor>& tensors) {
     for (size_t i = 0; i < tensors.size(); ++i)
-      results.emplace_back(name + std::to_string(i), to_host(d.ctx, tensors[i]));
+      results.emplace_back(name + std::to_string(i), d.values_of(tensors[i]));
   };
   keep("y", y);
   run.d_x = d_x, run.d_y = d_y, run.d_w = d_w, run.d_x_mode = modes;
-  layer->backward(d.ctx, run);
+  run_backward(*layer, d.ctx, run);
   keep("d_x", d_x), keep("d_w", d_w), keep("state", state);
   run.training = false;
   layer->forward(d.ctx, run);
@@ -87,6 +102,7 @@ TEST_P(CudaLayerTest, ComputesWhatTheCpuComputes) {
 
 const LayerCase kCases[] = {
     {"Add", {}, {{5, 7}, {5, 7}, {5, 7}}},
+    {"Add", {}, std::vector<Shape>(70, Shape{5, 7})},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 119},
     {"BatchNorm", {{"factor", 0.25}}, {{300, 37}}, 1},
@@ -101,6 +117,7 @@ const LayerCase kCases[] = {
     {"Dropout", {{"dropout_rate", 0.5}}, {{6, 300}}, -1, 12},  // two samples a row
     {"ELU", {{"elu_alpha", 0.7}}, {{6, 11}}},
     {"ElementwiseMultiply", {}, {{5, 8}, {5, 8}, {5, 8}}},
+    {"ElementwiseMultiply", {}, std::vector<Shape>(40, Shape{5, 8})},
     {"FmOrder2", {{"out_dim", 10}}, {{21, 260}}},
     {"FusedInnerProduct", {{"num_output", 24}}, {{40, 16}}},
     {"InnerProduct", {{"num_output", 32}}, {{64, 48}}},
@@ -111,6 +128,7 @@ const LayerCase kCases[] = {
     {"Interaction", {}, {{5, 7}, {5, 3, 7}}},
     {"MultiCross", {{"num_layers", 6}}, {{70, 53}}},
     {"MultiCross", {{"num_layers", 9}}, {{1000, 429}}},
+    {"MultiCross", {{"num_layers", 33}}, {{70, 53}}},
     {"MultiCrossEntropyLoss", {{"target_weight_vec", {0.5, 2.0, 1.0}}}, {{64, 3}, {64, 3}}},
     {"ReLU", {}, {{7, 33}}},
     {"ReduceMean", {{"axis", 1}}, {{6, 5, 4}}},
@@ -123,6 +141,19 @@ const LayerCase kCases[] = {
     {"WeightMultiply", {{"weight_dims", {13, 10}}}, {{40, 13}}},
 };
 INSTANTIATE_TEST_SUITE_P(Layers, CudaLayerTest, testing::ValuesIn(kCases),
+                         [](const auto& info) { return info.param.type + std::to_string(info.index); });
+
+// Rows apart: by gaps that keep wide accesses possible, and by others.
+std::vector<LayerCase> cases_with_gaps() {
+  std::vector<LayerCase> cases;
+  for (const LayerCase& c : kCases)
+    for (const int64_t gap : {8, 3}) {
+      cases.push_back(c);
+      cases.back().gap = gap;
+    }
+  return cases;
+}
+INSTANTIATE_TEST_SUITE_P(LayersWithGaps, CudaLayerTest, testing::ValuesIn(cases_with_gaps()),
                          [](const auto& info) { return info.param.type + std::to_string(info.index); });
 
 std::vector<float> multiply(Backend backend, Shape a, Shape b, Shape c, GemmOptions options, bool bias,

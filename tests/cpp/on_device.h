@@ -9,6 +9,7 @@
 #include "device/buffer.h"
 #include "device/memory.h"
 #include "device/stream.h"
+#include "kernels/columns.h"
 
 namespace ctr {
 
@@ -37,6 +38,22 @@ class OnDevice {
     const Tensor t = make(shape);
     copy_to_device(ctx, t, values.data());
     return t;
+  }
+
+  // With rows of `run` elements `gap` elements apart, which hold NaN.
+  Tensor make_apart(const Shape& shape, const std::vector<float>& values, int64_t run, int64_t gap) {
+    const Tensor all = make({shape.numel() / run * (run + gap)});
+    copy_to_device(ctx, all, std::vector<float>(static_cast<size_t>(all.numel()), NAN).data());
+    const Tensor t(DType::f32, shape, all.raw(), {run, run + gap});
+    copy_columns(ctx, make(shape, values), t, shape.rows(), {0, 0, shape.last()}, false);
+    return t;
+  }
+  // The elements of a tensor, packed or not.
+  std::vector<float> values_of(const Tensor& t) {
+    if (t.is_packed()) return to_host(ctx, t);
+    const Tensor packed = make(t.shape());
+    copy_columns(ctx, t, packed, t.shape().rows(), {0, 0, t.shape().last()}, false);
+    return to_host(ctx, packed);
   }
 
   Context ctx;

@@ -185,6 +185,17 @@ class OpTests:
                 for a, b in zip(other["d_weights"], written["d_weights"]):
                     np.testing.assert_array_equal(a, b)
 
+    def test_rows_apart(self, case: Case, dtype: str) -> None:
+        """Tensors whose rows are not side by side, where the layer takes them: same results, gaps left alone."""
+        packed = self.run_case(case, dtype)
+        for gap in (3, 8):  # wide accesses are impossible, possible
+            apart = self.run_case(case, dtype, gap=gap)
+            assert apart["gaps_untouched"]
+            for key in ("outputs", "d_inputs", "d_weights", "states"):
+                for a, b in zip(apart[key], packed[key]):
+                    if b is not None:
+                        close(a, b, self.tol + ROUNDING[dtype])
+
     def test_threads_do_not_change_results(self, case: Case, dtype: str) -> None:
         one = self.run_case(case, dtype, threads=1)
         same_bits(one, self.run_case(case, dtype, threads=2))

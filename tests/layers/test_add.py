@@ -11,6 +11,7 @@ class TestAdd(OpTests):
         Case((1, 1), (1, 1), (1, 1)),
         Case(*[(2, 3, 4)] * 5),
         Case((301, 257), (301, 257), (301, 257)),
+        Case(*[(3, 5)] * 70),
     ]
 
     @staticmethod

@@ -10,6 +10,7 @@ class TestElementwiseMultiply(OpTests):
         Case((1, 1), (1, 1), (1, 1)),
         Case(*[(2, 3, 4)] * 4),
         Case((301, 257), (301, 257), (301, 257)),
+        Case(*[(3, 5)] * 40),
     ]
 
     @staticmethod

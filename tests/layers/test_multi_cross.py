@@ -28,6 +28,24 @@ class TestMultiCross(OpTests):
         close(result["d_inputs"][0], [[1.12, -5.03]], 1e-6)
         close(result["d_weights"], [[[4.2, 8.4]], [[1.6, 1.3]], [[-1.2, -3]], [[1, 1]]], 1e-6)
 
+    def test_many_layers(self):
+        rng, layers = np.random.default_rng(1), 70
+        x, w = rng.standard_normal((3, 5)), [rng.uniform(-0.1, 0.1, (1, 5)) for _ in range(2 * layers)]
+        x, w = x.astype(np.float32), [v.astype(np.float32) for v in w]
+        g = np.ones((3, 5))
+        result = run("MultiCross", [x], weights=w, d_outputs=[g], num_layers=layers)
+        x, w = x.astype(np.float64), [v.astype(np.float64) for v in w]
+        close(result["outputs"][0], self.formula([x], w, layers), 1e-5)
+        for tensor, gradient in [(x, result["d_inputs"][0]), *zip(w, result["d_weights"])]:
+            direction = rng.standard_normal(tensor.shape)
+            ends = []
+            for sign in (1, -1):
+                tensor += sign * 1e-6 * direction
+                ends.append(self.formula([x], w, layers).sum())
+                tensor -= sign * 1e-6 * direction
+            scale = float(np.abs(gradient * direction).sum())
+            assert abs((gradient * direction).sum() - (ends[0] - ends[1]) / 2e-6) <= 1e-4 * max(1.0, scale)
+
     def test_needs_layers(self):
         with pytest.raises(ValueError, match="num_layers must be positive, got 0"):
             run("MultiCross", [np.ones((2, 3))])

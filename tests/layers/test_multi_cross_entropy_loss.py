@@ -15,6 +15,7 @@ class TestMultiCrossEntropyLoss(OpTests):
         Case((1, 1), (1, 1)),
         Case((5, 3), (5, 3), target_weight_vec=[1.0, 2.0, 0.5]),
         Case((501, 11), (501, 11)),
+        Case((3, 300), (3, 300), target_weight_vec=[0.5, 1.0, 2.0] * 100),
     ]
     draw = (normal, labels)
     differentiable = 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from harness import reference, training
+from harness.declaration import Declaration, Embedding, SparseInput, node
 from harness.reference_optimizers import Optimizer, learning_rate
 from model.small_models import MODELS, small
 
@@ -80,3 +81,18 @@ def test_embedding_with_its_own_optimizer(tmp_path):
     declaration = small("wdl")
     own = replace(declaration.embeddings[1], optimizer=Optimizer("AdaGrad", "Local", initial_accu_value=0.1))
     compare(tmp_path, replace(declaration, embeddings=(declaration.embeddings[0], own)), Optimizer("Adam"), 0.005)
+
+
+def test_many_embeddings(tmp_path):
+    """More than one launch of a GPU serves."""
+    tables = [Embedding(f"e{i}", "data1", 1 + i % 4) for i in range(70)]
+    flat = [node("Reshape", e.name, f"flat_{e.name}", leading_dim=3 * e.dim) for e in tables]
+    nodes = (
+        *flat,
+        node("Concat", " ".join(n.tops[0] for n in flat), "all"),
+        node("InnerProduct", "all", "fc", num_output=4),
+        node("ReduceSum", "fc", "logit", axis=1),
+        node("BinaryCrossEntropyLoss", "logit label", "loss"),
+    )
+    inputs = (SparseInput("data1", (9, 5, 7), 2, False),)
+    compare(tmp_path, Declaration("many", 0, inputs, tuple(tables), nodes), Optimizer("SGD"), 0.05)

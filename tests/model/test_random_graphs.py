@@ -10,6 +10,7 @@ import pytest
 from harness import reference, training
 from harness.declaration import Declaration, Embedding, Node, SparseInput, node
 from harness.reference_optimizers import Optimizer
+from hugectr._core.testing import plan_like_gpu
 
 BATCH, STEPS, DENSE, DIM, SLOTS = 12, 4, 5, 4, (9, 5, 12)
 
@@ -54,6 +55,8 @@ class Draw:
                 "Sigmoid",
                 "Add",
                 "Concat",
+                "Concat",
+                "Slice",
                 "Slice",
                 "MultiCross",
                 "WeightMultiply",
@@ -126,7 +129,16 @@ class Draw:
         )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.fixture(params=["plain", "like_gpu"])
+def memory(request):
+    """Models lie in memory as on a CPU; or as on a GPU, with rows that are aligned and sums taken where they lie."""
+    plan_like_gpu(request.param == "like_gpu")
+    yield
+    plan_like_gpu(False)
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.usefixtures("memory")
 def test_random_graph(seed, tmp_path):
     declaration = Draw(seed).declaration()
     ranks = 1 if any(n.type == "BatchNorm" for n in declaration.nodes) else 1 + seed % 2

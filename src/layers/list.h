@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The table of contents of the layer library: X(layer, kernels). `layer` declares itself in layer##_layer();
+// its kernels for a GPU are in layers/kernels.cu, register_##kernels##_cuda(), or `none` of its own.
+#define CTR_LAYERS(X)                           \
+  X(add, add)                                   \
+  X(batch_norm, batch_norm)                     \
+  X(binary_cross_entropy_loss, sigmoid_loss)    \
+  X(cast, none)                                 \
+  X(concat, none)                               \
+  X(cross_entropy_loss, softmax_loss)           \
+  X(dropout, dropout)                           \
+  X(elu, pointwise)                             \
+  X(elementwise_multiply, elementwise_multiply) \
+  X(fm_order2, fm_order2)                       \
+  X(fused_inner_product, inner_product)         \
+  X(inner_product, inner_product)               \
+  X(interaction, interaction)                   \
+  X(multi_cross, multi_cross)                   \
+  X(multi_cross_entropy_loss, sigmoid_loss)     \
+  X(relu, pointwise)                            \
+  X(reduce_mean, none)                          \
+  X(reduce_sum, none)                           \
+  X(reshape, none)                              \
+  X(sigmoid, pointwise)                         \
+  X(slice, none)                                \
+  X(sub, sub)                                   \
+  X(weight_multiply, weight_multiply)
