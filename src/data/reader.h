@@ -58,7 +58,7 @@ struct ReaderSpec {
   std::vector<int64_t> slot_size_array;  // added as running offsets to the keys when `apply_offsets`
   bool apply_offsets = false;
   int prefetch = 4;                             // batches ready per worker
-  int64_t prefetch_bytes = int64_t{128} << 20;  // of all workers together; two batches may take more
+  int64_t prefetch_bytes = int64_t{256} << 20;  // of all workers together; two batches may take more
   Files files = local_files();
   ArrowOpener open_arrow = {};  // Parquet only
 };

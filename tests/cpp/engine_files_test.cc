@@ -13,7 +13,7 @@ constexpr int32_t kSamples = 8;
 
 ModelSpec model(int seed) {
   return spec_from_json(fmt::format(R"({{
-    "solver": {{"seed": {}, "batchsize": 4, "batchsize_eval": 4, "vvgpu": [[0, 1]]}},
+    "solver": {{"seed": {}, "batchsize": 4, "batchsize_eval": 4, "vvgpu": [[0]]}},
     "reader": {{"data_reader_type": "Raw", "source": ["far://data"], "eval_source": "far://data"}},
     "optimizer": {{"type": "Adam"}},
     "input": {{"labels": [{{"name": "label"}}], "dense_name": "dense", "dense_dim": 2,
