@@ -385,7 +385,7 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "pos_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.FcPosition_t.Head, {"num_output": 2}),
     "act_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.Activation_t.Non, {"num_output": 2}),
     "batchsize": (hugectr.GRU, ["dense"], 3, {"vector_size": 2}),
-    "SeqLength": (hugectr.GRU, ["dense"], 2, {"vector_size": 2}),
+    "SeqLength": (hugectr.GRU, ["e"], 2, {"vector_size": 4}),
     "vector_size": (hugectr.GRU, ["dense"], 2, {}),
     "projection_dim": (hugectr.MultiCross, ["dense"], 2, {"num_layers": 1}),
     "num_outputs": (hugectr.MLP, ["dense"], [3], {}),
