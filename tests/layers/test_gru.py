@@ -48,7 +48,9 @@ class TestGRU(OpTests):
     def test_worked_numbers(self):
         """The three weights follow each other in a file: together they are the packed weight of other libraries."""
         packed = np.array(
-            "0.1 .2 .3 -.4 .5 .6 .1 .2 .3 .4 -.1 .2 .1 0 .5 -.5 .25 .1 0 .1 .2 0 -.1 .3".split(), np.float64
+            [0.1, 0.2, 0.3, -0.4, 0.5, 0.6]  # of the input
+            + [0.1, 0.2, 0.3, 0.4, -0.1, 0.2, 0.1, 0, 0.5, -0.5, 0.25, 0.1]  # of the state
+            + [0, 0.1, 0.2, 0, -0.1, 0.3]
         )
         weights = packed[:6].reshape(6, 1), packed[6:18].reshape(6, 2), packed[18:].reshape(1, 6)
         result = run("GRU", [[[1.0], [-2.0]]], weights=weights, num_output=2, SeqLength=2)
