@@ -53,6 +53,9 @@ ctr::OptimizerSpec optimizer_from(const nb::dict& d) {
   take(d, "epsilon", spec.epsilon);
   take(d, "initial_accumulator", spec.initial_accumulator);
   take(d, "momentum", spec.momentum);
+  take(d, "beta", spec.beta);
+  take(d, "lambda1", spec.lambda1);
+  take(d, "lambda2", spec.lambda2);
   take(d, "atomic_update", spec.atomic_update);
   return spec;
 }

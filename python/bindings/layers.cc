@@ -224,6 +224,7 @@ class LayerRunner {
     if (a.ndim() == 1) shape = {1};
     if (a.ndim() == 2) shape = {1, 1};
     if (a.ndim() == 3) shape = {1, 1, 1};
+    if (a.ndim() == 4) shape = {1, 1, 1, 1};
     for (size_t i = 0; i < a.ndim(); ++i) shape.set(static_cast<int>(i), static_cast<int64_t>(a.shape(i)));
     return shape;
   }

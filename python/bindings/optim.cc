@@ -36,7 +36,7 @@ void bind_schedule(nb::module_& m) {
 // dense_update on caller-owned arrays, updated in place.
 void dense_update(const Array& weights, const Array& grads, const Array& states, std::string_view optimizer,
                   int64_t step, float lr, float loss_scale, int threads, double beta1, double beta2,
-                  double epsilon, double momentum) {
+                  double epsilon, double momentum, double beta, double lambda1, double lambda2) {
   ctr::StepState state{.dense_step = step, .learning_rate = lr, .loss_scale = loss_scale};
   ctr::Context ctx{.device = {}, .threads = threads, .step = &state};
   ctr::dense_update(ctx, tensor(weights), tensor(grads), tensor(states),
@@ -44,19 +44,27 @@ void dense_update(const Array& weights, const Array& grads, const Array& states,
                      .beta1 = beta1,
                      .beta2 = beta2,
                      .epsilon = epsilon,
-                     .momentum = momentum},
+                     .momentum = momentum,
+                     .beta = beta,
+                     .lambda1 = lambda1,
+                     .lambda2 = lambda2},
                     {});
 }
 
 // Raises when a value is out of range.
-void check_optimizer(double beta1, double beta2, double epsilon, double initial_accu_value,
-                     double momentum_factor) {
+void check_optimizer(std::string_view type, double beta1, double beta2, double epsilon,
+                     double initial_accu_value, double momentum_factor, double beta, double lambda1,
+                     double lambda2) {
   ctr::in_context("CreateOptimizer()", [&] {
-    ctr::validate(ctr::OptimizerSpec{.beta1 = beta1,
+    ctr::validate(ctr::OptimizerSpec{.type = ctr::parse_optimizer(type),
+                                     .beta1 = beta1,
                                      .beta2 = beta2,
                                      .epsilon = epsilon,
                                      .initial_accumulator = initial_accu_value,
-                                     .momentum = momentum_factor});
+                                     .momentum = momentum_factor,
+                                     .beta = beta,
+                                     .lambda1 = lambda1,
+                                     .lambda2 = lambda2});
   });
 }
 
@@ -64,8 +72,9 @@ void check_optimizer(double beta1, double beta2, double epsilon, double initial_
 
 void bind_optim(nb::module_& m) {
   bind_schedule(m);
-  m.def("check_optimizer", &check_optimizer, nb::arg("beta1"), nb::arg("beta2"), nb::arg("epsilon"),
-        nb::arg("initial_accu_value"), nb::arg("momentum_factor"), "Raises when a value is out of range.");
+  m.def("check_optimizer", &check_optimizer, nb::arg("optimizer_type"), nb::arg("beta1"), nb::arg("beta2"),
+        nb::arg("epsilon"), nb::arg("initial_accu_value"), nb::arg("momentum_factor"), nb::arg("beta"),
+        nb::arg("lambda1"), nb::arg("lambda2"), "Raises when a value is out of range.");
   m.def("checked_nonnegative", &ctr::checked_nonnegative, nb::arg("name"), nb::arg("value"),
         "`value` as a 32-bit float; raises unless it is finite and not negative.");
 
@@ -74,6 +83,7 @@ void bind_optim(nb::module_& m) {
               nb::arg("grads"), nb::arg("states"), nb::kw_only(), nb::arg("optimizer"), nb::arg("step"),
               nb::arg("lr"), nb::arg("loss_scale") = 1.0f, nb::arg("threads") = 1, nb::arg("beta1") = 0.9,
               nb::arg("beta2") = 0.999, nb::arg("epsilon") = 1e-7, nb::arg("momentum") = 0.0,
+              nb::arg("beta") = 0.0, nb::arg("lambda1") = 0.0, nb::arg("lambda2") = 0.0,
               "Update weights [n] and states [state_count * n] in place with one optimizer step.");
   testing.def(
       "state_count", [](std::string_view name) { return ctr::state_count(ctr::parse_optimizer(name)); },

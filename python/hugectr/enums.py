@@ -282,6 +282,9 @@ class MetricsType(OrderedEnum):
     HitRate = auto()
     NDCG = auto()
     SMAPE = auto()
+    LogLoss = auto()
+    NormalizedEntropy = auto()
+    Calibration = auto()
 
 
 class DeviceLayout(OrderedEnum):

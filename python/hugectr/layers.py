@@ -211,8 +211,16 @@ class DenseLayer(Record):
         regularizer_type: Losses: L1 or L2 penalty.
         lambda_: Losses: factor of the penalty (also spelled ``regularizer_lambda``, or ``**{"lambda": value}``).
         pos_type: FusedInnerProduct: place in its tower; it changes no result.
-        act_type: FusedInnerProduct: activation.
+        act_type: FusedInnerProduct: activation. MLP: activation of all its layers.
         dense_layer_switches: Fusion; changes no result (also spelled ``compute_config``).
+        projection_dim: MultiCross: width of its projection (DCN-v2); 0 means none.
+        num_outputs: MLP: outputs of each of its layers per sample.
+        use_bias: MLP: whether its layers add a bias.
+        activations: MLP: activation of each layer, in the place of `act_type`.
+        biases: MLP: whether each layer adds a bias, in the place of `use_bias`.
+        max_sequence_len_from, max_sequence_len_to: SequenceMask: positions of queries and of keys.
+        dim: Select: dimension to choose along.
+        index: Select: what to choose, in output order.
 
     Raises:
         TypeError: An argument is unknown or has the wrong type.
@@ -253,6 +261,15 @@ class DenseLayer(Record):
         pos_type: FcPosition_t = FcPosition_t.Non,
         act_type: Activation_t = Activation_t.Relu,
         dense_layer_switches: Optional[DenseLayerSwitchs] = None,
+        projection_dim: int = 0,
+        num_outputs: Sequence[int] = (),
+        use_bias: bool = True,
+        activations: Sequence[Activation_t] = (),
+        biases: Sequence[bool] = (),
+        max_sequence_len_from: int = 1,
+        max_sequence_len_to: int = 1,
+        dim: int = 0,
+        index: Sequence[int] = (),
     ) -> None:
         for name in ("bottom_names", "top_names"):
             names = getattr(self, name)

@@ -13,6 +13,7 @@
   X(elementwise)      \
   X(gemm)             \
   X(reduce)           \
+  X(low_rank_cross)   \
   X(metrics)          \
   X(dense_update)     \
   X(embedding)        \

@@ -15,14 +15,19 @@
   X(elementwise_multiply, elementwise_multiply) \
   X(fm_order2, fm_order2)                       \
   X(fused_inner_product, inner_product)         \
+  X(gru, gru)                                   \
   X(inner_product, inner_product)               \
   X(interaction, interaction)                   \
+  X(layer_norm, layer_norm)                     \
+  X(mlp, inner_product)                         \
   X(multi_cross, multi_cross)                   \
   X(multi_cross_entropy_loss, sigmoid_loss)     \
   X(relu, pointwise)                            \
   X(reduce_mean, none)                          \
   X(reduce_sum, none)                           \
   X(reshape, none)                              \
+  X(select, none)                               \
+  X(sequence_mask, sequence_mask)               \
   X(sigmoid, pointwise)                         \
   X(slice, none)                                \
   X(sub, sub)                                   \

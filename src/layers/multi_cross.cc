@@ -7,6 +7,7 @@
 #include "kernels/small_gemm.h"
 #include "kernels/storage.h"
 #include "layers/layer.h"
+#include "layers/low_rank_cross.h"
 
 namespace ctr {
 namespace {
@@ -184,9 +185,18 @@ constinit decltype(multi_cross_forward) multi_cross_forward{
 constinit decltype(multi_cross_backward) multi_cross_backward{
     "MultiCross.backward", {DType::f32, backward_cpu<float>}, {DType::bf16, backward_cpu<bf16>}};
 
+namespace {
+std::unique_ptr<Layer> create_multi_cross(const Params& params) {
+  if (params.integer("projection_dim") > 0) return make_low_rank_cross(params);
+  return std::make_unique<MultiCross>(params);
+}
+}  // namespace
+
 LayerDef multi_cross_layer() {
   return {.name = "MultiCross",
-          .doc = "cross network: x_{l+1} = x_0 <x_l, w_l> + x_l + b_l",
+          .doc =
+              "cross network: x_{l+1} = x_0 <x_l, w_l> + x_l + b_l; with projection_dim x_{l+1} = x_0 * "
+              "((x_l U_l) V_l + b_l) + x_l, element by element",
           .params = {{.keyword = "num_layers",
                       .json_path = "mc_param.num_layers",
                       .initial = int64_t{0},
@@ -195,8 +205,16 @@ LayerDef multi_cross_layer() {
                      {"weight_init_type", "mc_param.weight_init", std::string("Default"),
                       JsonRule::if_changed, "initializer of the weights"},
                      {"bias_init_type", "mc_param.bias_init", std::string("Default"), JsonRule::if_changed,
-                      "initializer of the biases"}},
-          .create = make_layer<MultiCross>};
+                      "initializer of the biases"},
+                     {.keyword = "projection_dim",
+                      .json_path = "mc_param.projection_dim",
+                      .initial = int64_t{0},
+                      .rule = JsonRule::if_changed,
+                      .doc = "width between U [width, projection_dim] and V [projection_dim, width]; 0: one "
+                             "vector a layer instead",
+                      .min = 0,
+                      .max = kMaxExtent}},
+          .create = create_multi_cross};
 }
 
 }  // namespace ctr

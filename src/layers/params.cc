@@ -99,6 +99,8 @@ void check(const T& value, const ParamDef& def, const std::string& name, const s
   if constexpr (std::is_same_v<T, std::string>) {
     if (!def.choices.empty() && std::find(def.choices.begin(), def.choices.end(), value) == def.choices.end())
       fail_unknown(fmt::format("{} of {}:", name, where), value, def.choices);
+  } else if constexpr (std::is_same_v<T, TextList>) {
+    for (const std::string& item : value) check(item, def, name, where);
   } else if constexpr (std::is_arithmetic_v<T>) {
     const auto number = static_cast<double>(value);
     require(number >= def.min && number <= def.max, "{}: {} must be {}, got {}", where, name, range_of(def),

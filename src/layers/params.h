@@ -16,8 +16,11 @@ namespace ctr {
 
 using IntList = std::vector<int64_t>;
 using RealList = std::vector<double>;
+using FlagList = std::vector<bool>;
+using TextList = std::vector<std::string>;
 using RangeList = std::vector<std::pair<int64_t, int64_t>>;  // half-open [begin, end)
-using ParamValue = std::variant<bool, int64_t, double, std::string, IntList, RealList, RangeList>;
+using ParamValue =
+    std::variant<bool, int64_t, double, std::string, IntList, RealList, RangeList, FlagList, TextList>;
 
 enum class JsonRule {
   always,      // written whatever its value, required on reading unless `optional`
@@ -39,7 +42,7 @@ struct ParamDef {
   JsonRule rule = JsonRule::always;
   std::string doc;
   std::vector<std::string> json_aliases = {};  // older paths accepted on reading
-  std::vector<std::string> choices = {};       // of a name; empty: any
+  std::vector<std::string> choices = {};       // of a name, or of each in a list; empty: any
   double min = -std::numeric_limits<double>::infinity(), max = std::numeric_limits<double>::infinity();
   // Keyword of an earlier flag: the key is read and written only when that flag is set ("!flag": not set).
   std::string gate = {};

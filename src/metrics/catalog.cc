@@ -12,6 +12,12 @@ std::vector<MetricDef>& catalog() {
       {"HitRate", "Share of positives among the predictions above 0.8.", {make_hit_rate}},
       {"NDCG", "Normalized discounted cumulative gain of one ranking of all samples.", {make_ndcg}},
       {"SMAPE", "Symmetric mean absolute percentage error, as a fraction.", {make_smape}},
+      {"LogLoss", "Mean logarithmic loss of the predicted probabilities.", {make_log_loss}},
+      {"NormalizedEntropy",
+       "LogLoss over that of always predicting the share of positives; the mean over columns for several "
+       "labels.",
+       {make_normalized_entropy}},
+      {"Calibration", "Sum of the predictions over the sum of the labels.", {make_calibration}},
   };
   return catalog;
 }

@@ -211,6 +211,62 @@ class CudaRatio final : public Metric {
   Buffer sums_;
 };
 
+void add_entropy(const Context& ctx, const MetricInput& batch, int64_t column, EntropySums* sums) {
+  const int64_t columns = batch.columns;
+  const float *predictions = batch.predictions.data() + column, *labels = batch.labels.data() + column;
+  sum_all(
+      ctx, "NormalizedEntropy", batch.rows,
+      [=] __device__(int64_t i) {
+        return LogLossMath::term(predictions[i * columns], labels[i * columns]).numerator;
+      },
+      [=] __device__(double sum) { sums->loss += sum; });
+  sum_all(
+      ctx, "NormalizedEntropy", batch.rows,
+      [=] __device__(int64_t i) {
+        return is_missing(labels[i * columns]) ? 0.0 : double{labels[i * columns]};
+      },
+      [=] __device__(double sum) { sums->positives += sum; });
+  sum_all(
+      ctx, "NormalizedEntropy", batch.rows,
+      [=] __device__(int64_t i) { return is_missing(labels[i * columns]) ? 0.0 : 1.0; },
+      [=] __device__(double sum) { sums->count += sum; });
+}
+
+// The same sums as on a CPU, of each column.
+class CudaNormalizedEntropy final : public Metric {
+ public:
+  explicit CudaNormalizedEntropy(const Context& ctx) : ctx_(ctx) {}
+
+  void update(const MetricInput& batch) override {
+    if (batch.rows == 0) return;
+    if (columns_ != batch.columns) {
+      columns_ = batch.columns;
+      memory_ = Buffer(ctx_.device, static_cast<size_t>(columns_) * sizeof(EntropySums), "sums of a metric");
+      reset();
+    }
+    for (int64_t column = 0; column < columns_; ++column)
+      add_entropy(ctx_, batch, column, data_of<EntropySums>(memory_) + column);
+  }
+  double value(Comm& comm) override {
+    require_solo(comm);
+    std::vector<EntropySums> sums(static_cast<size_t>(columns_));
+    if (sums.empty()) return std::nan("");
+    constexpr int64_t kWords = sizeof(EntropySums) / sizeof(int64_t);
+    copy_to_host(ctx_, sums.data(), Tensor(DType::i64, {columns_ * kWords}, memory_.data()));
+    double total = 0;
+    for (const EntropySums& column : sums) total += normalized_entropy(column);
+    return total / static_cast<double>(columns_);
+  }
+  void reset() override {
+    if (columns_ > 0) memory_backend(ctx_.device).fill_zero(ctx_, memory_.data(), memory_.bytes());
+  }
+
+ private:
+  const Context& ctx_;
+  int64_t columns_ = 0;
+  Buffer memory_;
+};
+
 template <class M>
 std::unique_ptr<Metric> make(const Context& ctx) {
   return std::make_unique<M>(ctx);
@@ -225,6 +281,9 @@ void register_metrics_cuda() {
   register_metric(Backend::cuda, "AUC", cuda::make<cuda::CudaAuc>);
   register_metric(Backend::cuda, "HitRate", cuda::make<cuda::CudaRatio<HitRateMath>>);
   register_metric(Backend::cuda, "NDCG", cuda::make<cuda::CudaNdcg>);
+  register_metric(Backend::cuda, "LogLoss", cuda::make<cuda::CudaRatio<LogLossMath>>);
+  register_metric(Backend::cuda, "NormalizedEntropy", cuda::make<cuda::CudaNormalizedEntropy>);
+  register_metric(Backend::cuda, "Calibration", cuda::make<cuda::CudaRatio<CalibrationMath>>);
   register_metric(Backend::cuda, "SMAPE", cuda::make<cuda::CudaRatio<SmapeMath>>);
 }
 

@@ -40,6 +40,26 @@ struct SmapeMath {
   }
 };
 
+struct LogLossMath {
+  // Probabilities are kept off 0 and 1 by the smallest step of a float below 1.
+  CTR_HOST_DEVICE static double loss(float prediction, float label) {
+    constexpr double kEdge = 0x1p-23;
+    const double p = prediction < kEdge ? kEdge : prediction > 1 - kEdge ? 1 - kEdge : double{prediction};
+    const double y = label;
+    return -(y > 0 ? y * log(p) : 0.0) - (y < 1 ? (1 - y) * log1p(-p) : 0.0);
+  }
+  CTR_HOST_DEVICE static RatioTerm term(float prediction, float label) {
+    if (is_missing(label)) return {0.0, 0.0};
+    return {loss(prediction, label), 1.0};
+  }
+};
+struct CalibrationMath {
+  CTR_HOST_DEVICE static RatioTerm term(float prediction, float label) {
+    if (is_missing(label)) return {0.0, 0.0};
+    return {prediction, label};
+  }
+};
+
 template <class Math>
 class TermRatio final : public Ratio {
  public:

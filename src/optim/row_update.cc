@@ -112,7 +112,7 @@ RowLayout::RowLayout(const OptimizerSpec& optimizer, int64_t dim)
 
 bool updates_every_row(const OptimizerSpec& o) {
   const bool decays = o.type == OptimizerType::adam || o.type == OptimizerType::momentum_sgd ||
-                      o.type == OptimizerType::nesterov;
+                      o.type == OptimizerType::nesterov || o.type == OptimizerType::rmsprop;
   return decays && o.update == UpdateType::global;
 }
 

@@ -7,7 +7,8 @@
 namespace ctr {
 namespace {
 
-constexpr std::string_view kOptimizers[] = {"Adam", "AdaGrad", "MomentumSGD", "Nesterov", "SGD"};
+constexpr std::string_view kOptimizers[] = {"Adam", "AdaGrad", "MomentumSGD", "Nesterov",
+                                            "SGD",  "Ftrl",    "RMSProp"};
 constexpr std::string_view kUpdates[] = {"Local", "Global", "LazyGlobal"};
 
 template <class Enum, size_t N>
@@ -27,8 +28,13 @@ void validate(const OptimizerSpec& spec) {
     require(narrow >= 0 && narrow < 1, "{} must be in [0, 1), got {}", name, value);
   }
   const std::pair<const char*, double> sums[] = {{"epsilon", spec.epsilon},
-                                                 {"initial_accu_value", spec.initial_accumulator}};
+                                                 {"initial_accu_value", spec.initial_accumulator},
+                                                 {"beta", spec.beta},
+                                                 {"lambda1", spec.lambda1},
+                                                 {"lambda2", spec.lambda2}};
   for (const auto& [name, value] : sums) checked_nonnegative(name, value);
+  require(spec.type != OptimizerType::rmsprop || static_cast<float>(spec.beta) < 1,
+          "beta of RMSProp must be in [0, 1), got {}", spec.beta);
 }
 
 int state_count(OptimizerType type) {
@@ -44,8 +50,6 @@ std::string_view name_of(UpdateType type) { return kUpdates[static_cast<int>(typ
 
 OptimizerType parse_optimizer(std::string_view name) {
   if (name == "Adagrad") return OptimizerType::adagrad;  // as several documents spell it
-  if (name == "Ftrl" || name == "RMSProp")
-    fail(ErrorKind::unsupported, "optimizer {} is not supported yet", name);
   return parse<OptimizerType>("optimizer", name, kOptimizers);
 }
 

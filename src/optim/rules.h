@@ -9,7 +9,7 @@
 
 namespace ctr {
 
-enum class OptimizerType : uint8_t { adam, adagrad, momentum_sgd, nesterov, sgd };
+enum class OptimizerType : uint8_t { adam, adagrad, momentum_sgd, nesterov, sgd, ftrl, rmsprop };
 enum class UpdateType : uint8_t { local, global, lazy_global };
 
 // CreateOptimizer's arguments. The learning rate belongs to the schedule.
@@ -21,7 +21,9 @@ struct OptimizerSpec {
   double epsilon = 1e-7;
   double initial_accumulator = 0.0;
   double momentum = 0.0;
-  bool atomic_update = true;  // SGD: kept for graph files; updates are deterministic either way
+  double beta = 0.0;                    // RMSProp: decay of the squared gradients; Ftrl: added to their root
+  double lambda1 = 0.0, lambda2 = 0.0;  // Ftrl: L1 and L2 penalty
+  bool atomic_update = true;            // SGD: kept for graph files; updates are deterministic either way
 };
 
 // Throws invalid_argument, naming the argument, when a value is out of range.
@@ -35,10 +37,10 @@ UpdateType parse_update(std::string_view name);
 
 // Constants of one step, computed once per step from the spec, the learning rate and the 1-based step number.
 struct StepConstants {
-  float lr = 0, beta1 = 0, beta2 = 0, epsilon = 0, momentum = 0;
-  float one_minus_beta1 = 1, one_minus_beta2 = 1;  // of the betas before rounding
-  float bias_correction = 1;                       // sqrt(1 - beta2^t) / (1 - beta1^t)
-  float grad_scale = 1;                            // 1 / loss scale
+  float lr = 0, beta1 = 0, beta2 = 0, epsilon = 0, momentum = 0, beta = 0, lambda1 = 0, lambda2 = 0;
+  float one_minus_beta1 = 1, one_minus_beta2 = 1, one_minus_beta = 1;  // of the betas before rounding
+  float bias_correction = 1;                                           // sqrt(1 - beta2^t) / (1 - beta1^t)
+  float grad_scale = 1;                                                // 1 / loss scale
   int64_t step = 1;
 };
 CTR_HOST_DEVICE inline StepConstants step_constants(const OptimizerSpec& spec, float lr, int64_t step,
@@ -49,8 +51,12 @@ CTR_HOST_DEVICE inline StepConstants step_constants(const OptimizerSpec& spec, f
   c.beta2 = static_cast<float>(spec.beta2);
   c.epsilon = static_cast<float>(spec.epsilon);
   c.momentum = static_cast<float>(spec.momentum);
+  c.beta = static_cast<float>(spec.beta);
+  c.lambda1 = static_cast<float>(spec.lambda1);
+  c.lambda2 = static_cast<float>(spec.lambda2);
   c.one_minus_beta1 = static_cast<float>(1.0 - spec.beta1);
   c.one_minus_beta2 = static_cast<float>(1.0 - spec.beta2);
+  c.one_minus_beta = static_cast<float>(1.0 - spec.beta);
   if (spec.type == OptimizerType::adam) {
     const auto t = static_cast<double>(step);
     c.bias_correction = static_cast<float>(sqrt(1.0 - pow(spec.beta2, t)) / (1.0 - pow(spec.beta1, t)));
@@ -101,6 +107,31 @@ struct AdamRule {
   }
 };
 
+// States n, the sum of squared gradients, and z. The weight follows from both: without a gradient it stays.
+// The published step divides by the learning rate; a step without one (frozen) changes nothing.
+struct FtrlRule {
+  static constexpr int kStates = 2;
+  CTR_HOST_DEVICE static void step(float& w, float g, float* s, int64_t stride, const StepConstants& c) {
+    constexpr float kTiny = 0x1p-23f;  // keeps roots away from 0, as the releases have it
+    if (c.lr == 0) return;
+    float& n = s[0];
+    float& z = s[stride];
+    const float before = sqrtf(n + kTiny);
+    n += g * g;
+    const float root = sqrtf(n + kTiny);
+    z += g - g * g / ((root + before) * c.lr) * w;  // (root - before) / lr, without the cancellation
+    const float shrunk = fabsf(z) <= c.lambda1 ? 0.0f : (z > 0 ? c.lambda1 : -c.lambda1) - z;
+    w = c.lr * shrunk / (root + c.beta + c.lambda2 * c.lr);
+  }
+};
+struct RmspropRule {
+  static constexpr int kStates = 1;
+  CTR_HOST_DEVICE static void step(float& w, float g, float* s, int64_t, const StepConstants& c) {
+    s[0] = c.beta * s[0] + c.one_minus_beta * g * g;
+    w -= c.lr * g / (sqrtf(s[0]) + c.epsilon);
+  }
+};
+
 // Calls f with the rule of `type` as a value: f(AdamRule{}).
 #ifdef __CUDACC__
 #pragma nv_exec_check_disable
@@ -112,6 +143,8 @@ CTR_HOST_DEVICE auto with_rule(OptimizerType type, F&& f) {
     case OptimizerType::adagrad: return f(AdagradRule{});
     case OptimizerType::momentum_sgd: return f(MomentumRule{});
     case OptimizerType::nesterov: return f(NesterovRule{});
+    case OptimizerType::ftrl: return f(FtrlRule{});
+    case OptimizerType::rmsprop: return f(RmspropRule{});
     default: return f(SgdRule{});
   }
 }

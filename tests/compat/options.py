@@ -199,6 +199,8 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         "atomic_update": (False, USED, {"optimizer_type": hugectr.SGD}),
         "initial_accu_value": (0.5, USED, {"optimizer_type": hugectr.AdaGrad}),
         "momentum_factor": (0.5, USED, {"optimizer_type": hugectr.Nesterov}),
+        "beta": (0.5, USED, {"optimizer_type": hugectr.RMSProp}),
+        **{name: (0.5, USED, {"optimizer_type": hugectr.Ftrl}) for name in ("lambda1", "lambda2")},
     }),
     "CreateSolver on its own": (hugectr.CreateSolver, lambda **given: document(hugectr.CreateSolver(**given)), {
         "is_dlrm": (True, NAMED, {}),
@@ -382,5 +384,17 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "target_weight_vec": (hugectr.MultiCrossEntropyLoss, ["one", "label"], [2.0], {}),
     "pos_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.FcPosition_t.Head, {"num_output": 2}),
     "act_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.Activation_t.Non, {"num_output": 2}),
+    "batchsize": (hugectr.GRU, ["dense"], 3, {"vector_size": 2}),
+    "SeqLength": (hugectr.GRU, ["e"], 2, {"vector_size": 4}),
+    "vector_size": (hugectr.GRU, ["dense"], 2, {}),
+    "projection_dim": (hugectr.MultiCross, ["dense"], 2, {"num_layers": 1}),
+    "num_outputs": (hugectr.MLP, ["dense"], [3], {}),
+    "use_bias": (hugectr.MLP, ["dense"], False, {"num_outputs": [3]}),
+    "activations": (hugectr.MLP, ["dense"], [hugectr.Activation_t.Non], {"num_outputs": [3]}),
+    "biases": (hugectr.MLP, ["dense"], [False], {"num_outputs": [3]}),
+    "max_sequence_len_from": (hugectr.SequenceMask, ["one", "one"], 3, {}),
+    "max_sequence_len_to": (hugectr.SequenceMask, ["one", "one"], 3, {}),
+    "dim": (hugectr.Select, ["e"], 2, {"index": [0]}),
+    "index": (hugectr.Select, ["e"], [0], {"dim": 2}),
 }  # fmt: skip
-OF_LAYERS_TO_COME = {"batchsize", "SeqLength", "vector_size", "indices"}  # GRU, Gather
+OF_LAYERS_TO_COME = {"indices"}  # Gather

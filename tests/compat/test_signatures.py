@@ -37,7 +37,8 @@ SIGNATURES = {
         shuffle=None""",
     "DataReaderSparseParam": "top_name nnz_per_slot is_fixed_length slot_num",
     "CreateOptimizer": """optimizer_type=Adam update_type=Global beta1=0.9 beta2=0.999 epsilon=1e-07
-        initial_accu_value=0.0 momentum_factor=0.0 atomic_update=True""",
+        initial_accu_value=0.0 momentum_factor=0.0 atomic_update=True
+        * beta=None lambda1=0.0 lambda2=0.0""",
     "Input": "label_dim label_name dense_dim dense_name data_reader_sparse_param_array * label_weights=None",
     "SparseEmbedding": """embedding_type workspace_size_per_gpu_in_mb=0 embedding_vec_size combiner
         sparse_embedding_name bottom_name slot_size_array=() optimizer=None hybrid_embedding_param=None""",
@@ -46,7 +47,9 @@ SIGNATURES = {
         beta_init_type=Default dropout_rate=0.5 elu_alpha=1.0 num_output=1 weight_init_type=Default
         bias_init_type=Default num_layers=0 leading_dim=1 time_step=0 batchsize=1 SeqLength=1 vector_size=1
         selected=False selected_slots=() ranges=() indices=() weight_dims=() out_dim=0 axis=1 target_weight_vec=()
-        use_regularizer=False regularizer_type=L1 lambda_=0.0 pos_type=Non act_type=Relu dense_layer_switches=None""",
+        use_regularizer=False regularizer_type=L1 lambda_=0.0 pos_type=Non act_type=Relu dense_layer_switches=None
+        projection_dim=0 num_outputs=() use_bias=True activations=() biases=() max_sequence_len_from=1 max_sequence_len_to=1 dim=0
+        index=()""",
     "GroupDenseLayer": "group_layer_type bottom_name_list top_name_list num_outputs last_act_type=Relu",
     "Model": "solver reader_params opt_params etc=None",
     "ModelPerfExt": "solver reader_params opt_params etc=None",

@@ -99,13 +99,19 @@ EmbeddingSpec make_spec(EmbeddingType type, Combiner combiner, int64_t dim, Opti
 }
 
 TEST(CudaEmbeddingTest, EveryOptimizerAndUpdateAgreesWithTheCpu) {
-  for (const auto type : {OptimizerType::adam, OptimizerType::adagrad, OptimizerType::momentum_sgd,
-                          OptimizerType::nesterov, OptimizerType::sgd})
+  for (const auto type :
+       {OptimizerType::adam, OptimizerType::adagrad, OptimizerType::momentum_sgd, OptimizerType::nesterov,
+        OptimizerType::sgd, OptimizerType::ftrl, OptimizerType::rmsprop})
     for (const auto update : {UpdateType::local, UpdateType::global, UpdateType::lazy_global}) {
       if (update == UpdateType::lazy_global && type != OptimizerType::adam) continue;
       SCOPED_TRACE(fmt::format("{} {}", name_of(type), name_of(update)));
-      const OptimizerSpec optimizer{
-          .type = type, .update = update, .initial_accumulator = 0.1, .momentum = 0.9};
+      const OptimizerSpec optimizer{.type = type,
+                                    .update = update,
+                                    .initial_accumulator = 0.1,
+                                    .momentum = 0.9,
+                                    .beta = 0.5,
+                                    .lambda1 = 0.01,
+                                    .lambda2 = 0.1};
       const std::vector<EmbeddingSpec> specs{
           make_spec(EmbeddingType::distributed_hash, Combiner::sum, 16, optimizer),
           make_spec(EmbeddingType::localized_hash, Combiner::mean, 11, optimizer)};

@@ -17,6 +17,7 @@ Input = tuple[Array, Array]  # offsets, keys
 def make_spec(slots: int = 1, dim: int = 4, optimizer: str = "SGD", **options: Any) -> dict[str, Any]:
     """A spec; keywords of the optimizer (update, momentum, beta1, ...) may stand among the others."""
     of_optimizer = {"update", "beta1", "beta2", "epsilon", "initial_accumulator", "momentum", "atomic_update"}
+    of_optimizer |= {"beta", "lambda1", "lambda2"}
     chosen = {k: options.pop(k) for k in of_optimizer & options.keys()}
     spec = {"type": "distributed", "name": "emb", "bottom": "data", "slots": slots, "dim": dim, "workspace_mb": 1}
     return {**spec, "optimizer": {"type": optimizer, "update": "Local", **chosen}, **options}
@@ -60,6 +61,9 @@ class Embedding:
             epsilon=o.get("epsilon", 1e-7),
             initial_accu_value=o.get("initial_accumulator", 0.0),
             momentum_factor=o.get("momentum", 0.0),
+            beta=o.get("beta", 0.0),
+            lambda1=o.get("lambda1", 0.0),
+            lambda2=o.get("lambda2", 0.0),
         )
         self.spec = spec
         self.row_of = {int(k): i for i, k in enumerate(keys)}

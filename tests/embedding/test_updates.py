@@ -123,7 +123,8 @@ def test_new_rows_start_with_the_initial_state() -> None:
     np.testing.assert_array_equal(export(group)["states"], np.full((1, 1, 4), np.float32(0.3)))
 
 
-RULES = [(o, u) for o in ("Adam", "AdaGrad", "MomentumSGD", "Nesterov", "SGD") for u in ("Local", "Global")]
+KINDS = ("Adam", "AdaGrad", "MomentumSGD", "Nesterov", "SGD", "Ftrl", "RMSProp")
+RULES = [(o, u) for o in KINDS for u in ("Local", "Global")]
 
 
 @pytest.mark.parametrize("optimizer, update", [*RULES, ("Adam", "LazyGlobal")])
@@ -131,6 +132,7 @@ def test_random_batches_follow_float64(optimizer: str, update: str) -> None:
     """Two embeddings, duplicates inside and across bags, empty bags, sums and means, one of them frozen at times."""
     rng = np.random.default_rng(5)
     common = dict(optimizer=optimizer, update=update, momentum=0.7, epsilon=1e-3, initial_accumulator=0.1)
+    common |= dict(beta=0.6, lambda1=0.01, lambda2=0.1)
     specs = [
         make_spec(slots=3, dim=16, combiner="mean", name="deep", **common),
         make_spec(slots=2, dim=3, combiner="sum", name="wide", **common),

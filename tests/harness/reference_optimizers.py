@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Array = np.ndarray
-STATES = {"SGD": 0, "MomentumSGD": 1, "Nesterov": 1, "AdaGrad": 1, "Adam": 2}
+STATES = {"SGD": 0, "MomentumSGD": 1, "Nesterov": 1, "AdaGrad": 1, "Adam": 2, "Ftrl": 2, "RMSProp": 1}
+TINY = 2.0**-23  # under the roots of Ftrl
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Optimizer:
     epsilon: float = 1e-7
     initial_accu_value: float = 0.0
     momentum_factor: float = 0.0
+    beta: float = 0.9
+    lambda1: float = 0.0
+    lambda2: float = 0.0
 
     def states_like(self, w: Array) -> list[Array]:
         start = self.initial_accu_value if self.kind == "AdaGrad" else 0.0
@@ -44,6 +48,14 @@ class Optimizer:
         if self.kind == "AdaGrad":
             s = states[0] + g**2
             return w - lr * g / (np.sqrt(s) + self.epsilon), [s]
+        if self.kind == "RMSProp":
+            v = self.beta * states[0] + (1 - self.beta) * g**2
+            return w - lr * g / (np.sqrt(v) + self.epsilon), [v]
+        if self.kind == "Ftrl":
+            n = states[0] + g**2
+            z = states[1] + g - (np.sqrt(n + TINY) - np.sqrt(states[0] + TINY)) / lr * w
+            shrunk = np.where(np.abs(z) <= self.lambda1, 0, np.sign(z) * self.lambda1 - z)
+            return shrunk / (np.sqrt(n + TINY) / lr + self.lambda2 + self.beta / lr), [n, z]
         m = self.beta1 * states[0] + (1 - self.beta1) * g
         v = self.beta2 * states[1] + (1 - self.beta2) * g**2
         return w - lr * self.bias_correction(t) * m / (np.sqrt(v) + self.epsilon), [m, v]
@@ -77,7 +89,7 @@ class RowUpdate:
             self._lazy(hit, grads, lr)
             return
         touched, g = hit, grads
-        if self.optimizer.update == "Global":
+        if self.optimizer.update == "Global" and self.optimizer.kind != "Ftrl":  # whose rows need a gradient
             touched, g = np.arange(len(self.rows)), np.zeros_like(self.rows)
             g[hit] = grads
         states = [s[touched] for s in self.states]

@@ -136,6 +136,9 @@ def create_optimizer(o: Optimizer) -> Any:
         epsilon=o.epsilon,
         initial_accu_value=o.initial_accu_value,
         momentum_factor=o.momentum_factor,
+        beta=o.beta if o.kind in ("Ftrl", "RMSProp") else None,
+        lambda1=o.lambda1,
+        lambda2=o.lambda2,
     )
 
 

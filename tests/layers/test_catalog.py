@@ -18,7 +18,12 @@ CHANGED = {
     int: 2,
     float: 0.9,
     str: {"pos_type": "Tail", "act_type": "None", "regularizer_type": "L2"},
-    list: {"ranges": [(0, 2), (1, 3)], "target_weight_vec": [0.5, 2.0]},
+    list: {
+        "ranges": [(0, 2), (1, 3)],
+        "target_weight_vec": [0.5, 2.0],
+        "activations": ["None", "Relu"],
+        "biases": [False, True],
+    },
 }
 
 

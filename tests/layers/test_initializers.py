@@ -27,6 +27,20 @@ RULES = [  # layer, weight, initializer, shape of the distribution, bound or sta
     ("MultiCross", 2, "Uniform", "uniform", np.sqrt(3 / K)),
     ("MultiCross", 1, "Default", "constant", 0),
     ("MultiCross", 0, "Zero", "constant", 0),
+    ("MLP", 0, "Default", "uniform", np.sqrt(1 / K)),
+    ("MLP", 1, "Uniform", "uniform", np.sqrt(1 / K)),
+    ("MLP", 0, "XavierUniform", "uniform", np.sqrt(6 / (K + N))),
+    ("MLP", 1, "XavierNorm", "normal", np.sqrt(2 / (K + N)) / TRUNCATED),
+    ("MLP", 2, "XavierUniform", "uniform", np.sqrt(3 / N)),
+    ("MLP", 3, "Default", "uniform", np.sqrt(1 / N)),
+    ("MLP", 3, "Zero", "constant", 0),
+    ("GRU", 0, "Default", "uniform", np.sqrt(6 / (K + N))),
+    ("GRU", 1, "XavierNorm", "normal", np.sqrt(1 / N) / TRUNCATED),
+    ("GRU", 1, "Uniform", "uniform", 1 / (2 * N)),
+    ("GRU", 2, "Default", "constant", 0),
+    ("LayerNorm", 0, "Default", "constant", 1),
+    ("LayerNorm", 0, "Zero", "constant", 0),
+    ("LayerNorm", 1, "XavierNorm", "constant", 0),
     ("BatchNorm", 0, "Default", "constant", 1),
     ("BatchNorm", 0, "Zero", "constant", 0),
     ("BatchNorm", 1, "Default", "constant", 0),
@@ -35,7 +49,14 @@ RULES = [  # layer, weight, initializer, shape of the distribution, bound or sta
 
 def weights(layer, initializer="Default", seed=1, k=K, n=N):
     keywords = ("weight_init_type", "bias_init_type", "gamma_init_type", "beta_init_type")
-    params = {"num_output": n, "num_layers": 2, "weight_dims": [k, 2], **dict.fromkeys(keywords, initializer)}
+    params = {
+        "num_output": n,
+        "num_layers": 2,
+        "weight_dims": [k, 2],
+        "num_outputs": [n, n],
+        "vector_size": k,
+        **dict.fromkeys(keywords, initializer),
+    }
     return run(layer, [np.ones((2, k))], options={"seed": seed}, **params)["weights"]
 
 

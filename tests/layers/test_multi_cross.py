@@ -49,3 +49,36 @@ class TestMultiCross(OpTests):
     def test_needs_layers(self):
         with pytest.raises(ValueError, match="num_layers must be positive, got 0"):
             run("MultiCross", [np.ones((2, 3))])
+
+
+class TestLowRank(OpTests):
+    type = "MultiCross"
+    uses_gemm = True
+    roundings = 20  # three layers store 8 tensors on the way up and 11 on the way down
+    cases = [
+        Case((5, 7), num_layers=1, projection_dim=3),
+        Case((5, 7), num_layers=3, projection_dim=2),
+        Case((1, 1), num_layers=2, projection_dim=1),
+        Case((4, 33), num_layers=2, projection_dim=40),
+        Case((301, 29), num_layers=2, projection_dim=8),
+    ]
+
+    @staticmethod
+    def formula(x, w, num_layers, projection_dim):
+        y = x[0]
+        for i in range(num_layers):
+            u, v, b = w[3 * i : 3 * i + 3]
+            y = x[0] * (y @ u @ v + b) + y
+        return y
+
+    def test_weights(self):
+        weights = run("MultiCross", [np.ones((2, 300))], num_layers=2, projection_dim=50)["weights"]
+        assert [w.shape for w in weights] == [(300, 50), (50, 300), (1, 300)] * 2
+        for w in (weights[0], weights[1], weights[3], weights[4]):
+            assert w.std() == pytest.approx(np.sqrt(2 / 350), rel=5 / np.sqrt(2 * w.size))
+            assert abs(w.mean()) < 5 * np.sqrt(2 / 350 / w.size)
+        assert not weights[2].any()
+
+    def test_a_negative_width(self):
+        with pytest.raises(ValueError, match="projection_dim must be between 0 and 2147483647, got -1"):
+            run("MultiCross", [np.ones((2, 3))], num_layers=1, projection_dim=-1)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from hugectr import _core
-from sklearn.metrics import ndcg_score, roc_auc_score
+from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+
+PROBABILITIES = ["LogLoss", "NormalizedEntropy", "Calibration"]
 
 
 def matrix(values) -> np.ndarray:
@@ -71,7 +73,7 @@ def test_auc_is_undefined_without_both_classes_or_with_nan() -> None:
     assert math.isnan(metric("AUC", [((0.1, 0.9), (0, 1))], [((float("nan"),), (0,))]))
 
 
-@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE"])
+@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE", *PROBABILITIES])
 def test_samples_without_a_label_do_not_count(name: str) -> None:
     """Labels below -0.5."""
     rng = np.random.default_rng(1)
@@ -88,7 +90,7 @@ def test_auc_of_columns_with_gaps() -> None:
     assert metric("AUC", [(scores, labels)]) == 1.0
 
 
-@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE"])
+@pytest.mark.parametrize("name", ["AUC", "HitRate", "NDCG", "SMAPE", *PROBABILITIES])
 def test_a_prediction_that_is_no_number_makes_no_metric(name: str) -> None:
     assert math.isnan(metric(name, [((0.9, math.nan, 0.95), (0, 1, 1))]))
 
@@ -140,7 +142,40 @@ def test_smape() -> None:
     assert metric("SMAPE", [((0.0, 1.0), (0, 1))]) == 0.0
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_metrics_of_probabilities_equal_scikit_learn(ranks: int) -> None:
+    rng = np.random.default_rng(2)
+    labels = (rng.random(5000) < 0.2).astype(np.float32)
+    scores = rng.beta(2 + labels, 5).astype(np.float32)
+    share = labels.mean(dtype=np.float64)
+    loss, base = log_loss(labels, scores.astype(np.float64)), log_loss(labels, np.full(5000, share))
+    parts = spread(scores, labels, ranks)
+    assert metric("LogLoss", *parts) == pytest.approx(loss, rel=1e-12)
+    assert metric("NormalizedEntropy", *parts) == pytest.approx(loss / base, rel=1e-12)
+    calibration = scores.sum(dtype=np.float64) / labels.sum(dtype=np.float64)
+    assert metric("Calibration", *parts) == pytest.approx(calibration, rel=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_normalized_entropy_and_auc_of_several_labels_are_means_over_columns(ranks: int) -> None:
+    rng = np.random.default_rng(3)
+    labels = (rng.random((600, 3)) < (0.1, 0.5, 0.8)).astype(np.float32)
+    scores = rng.random((600, 3)).astype(np.float32)
+    labels[::7, 1] = -1  # no label
+    for name in ("NormalizedEntropy", "AUC"):
+        columns = [metric(name, [(scores[:, c], labels[:, c])]) for c in range(3)]
+        assert metric(name, *spread(scores, labels, ranks)) == pytest.approx(np.mean(columns), rel=1e-12)
+
+
+def test_certain_predictions_have_a_finite_loss() -> None:
+    assert metric("LogLoss", [((1.0, 0.0), (1, 0))]) == pytest.approx(2**-23, rel=1e-6)
+    assert metric("LogLoss", [((1.0, 0.0), (0, 1))]) == pytest.approx(23 * math.log(2), rel=1e-6)
+    assert math.isnan(metric("NormalizedEntropy", [((0.5, 0.5), (1, 1))]))
+
+
 def test_names_and_order() -> None:
-    assert _core.metric_names() == ["AUC", "AverageLoss", "HitRate", "NDCG", "SMAPE"]
+    assert _core.metric_names() == [
+        "AUC", "AverageLoss", "HitRate", "NDCG", "SMAPE", "LogLoss", "NormalizedEntropy", "Calibration",
+    ]  # fmt: skip
     with pytest.raises(KeyError, match='unknown metric "Auc"; did you mean "AUC"'):
         _core.testing.Metric("Auc")

@@ -19,6 +19,8 @@ OPTIMIZERS = {
     "Nesterov": (Optimizer("Nesterov", momentum_factor=0.8), 0.03),
     "AdaGrad": (Optimizer("AdaGrad", initial_accu_value=0.01), 0.03),
     "Adam": (Optimizer("Adam"), 0.005),
+    "Ftrl": (Optimizer("Ftrl", beta=1.0, lambda1=0.001, lambda2=0.01), 0.05),
+    "RMSProp": (Optimizer("RMSProp", epsilon=1e-2), 0.005),
 }
 UPDATES = [(kind, update) for kind in OPTIMIZERS for update in ("Local", "Global")] + [("Adam", "LazyGlobal")]
 MULTI_HOT = {"nnz": 3, "fixed": False}

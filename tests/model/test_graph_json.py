@@ -92,6 +92,12 @@ OPTIMIZERS = {
     "AdaGrad": ({"initial_accu_value": 0.5}, "adagrad_hparam", {"initial_accu_value": 0.5, "epsilon": 1e-7}),
     "MomentumSGD": ({"momentum_factor": 0.75}, "momentum_sgd_hparam", {"momentum_factor": 0.75}),
     "Nesterov": ({"momentum_factor": 0.75}, "nesterov_hparam", {"momentum_factor": 0.75}),
+    "Ftrl": (
+        {"beta": 0.5, "lambda1": 0.25, "lambda2": 0.125},
+        "ftrl_hparam",
+        {"beta": 0.5, "lambda1": 0.25, "lambda2": 0.125},
+    ),
+    "RMSProp": ({"beta": 0.75}, "rmsprop_hparam", {"beta": 0.75, "epsilon": 1e-7}),
     "SGD": ({}, "sgd_hparam", {"atomic_update": True}),
 }
 

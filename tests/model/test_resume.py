@@ -20,6 +20,9 @@ UPDATES = [
     ("Adam", "Local"),
     ("Adam", "Global"),
     ("Adam", "LazyGlobal"),
+    ("Ftrl", "Local"),
+    ("RMSProp", "Local"),
+    ("RMSProp", "Global"),
 ]
 
 

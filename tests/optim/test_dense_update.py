@@ -8,10 +8,27 @@ import pytest
 from hugectr import _core
 
 update = _core.testing.dense_update
-OPTIMIZERS = {"Adam": 2, "AdaGrad": 1, "MomentumSGD": 1, "Nesterov": 1, "SGD": 0}
+OPTIMIZERS = {"Adam": 2, "AdaGrad": 1, "MomentumSGD": 1, "Nesterov": 1, "SGD": 0, "Ftrl": 2, "RMSProp": 1}
+
+TINY = 2.0**-23  # under the roots of Ftrl
 
 
-def reference(name: str, w, g, s, *, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7, momentum=0.0):
+def reference(
+    name: str,
+    w,
+    g,
+    s,
+    *,
+    step,
+    lr,
+    beta1=0.9,
+    beta2=0.999,
+    epsilon=1e-7,
+    momentum=0.0,
+    beta=0.0,
+    lambda1=0.0,
+    lambda2=0.0,
+):
     """One step in float64; s is [states, n] and is updated in place, the new weights are returned."""
     if name == "SGD":
         return w - lr * g
@@ -25,6 +42,15 @@ def reference(name: str, w, g, s, *, step, lr, beta1=0.9, beta2=0.999, epsilon=1
     if name == "AdaGrad":
         s[0] += g * g
         return w - lr * g / (np.sqrt(s[0]) + epsilon)
+    if name == "RMSProp":
+        s[0] = beta * s[0] + (1 - beta) * g * g
+        return w - lr * g / (np.sqrt(s[0]) + epsilon)
+    if name == "Ftrl":
+        n = s[0] + g * g
+        s[1] += g - (np.sqrt(n + TINY) - np.sqrt(s[0] + TINY)) / lr * w
+        s[0] = n
+        shrunk = np.where(np.abs(s[1]) <= lambda1, 0, np.sign(s[1]) * lambda1 - s[1])
+        return shrunk / (np.sqrt(n + TINY) / lr + lambda2 + beta / lr)
     s[0] = beta1 * s[0] + (1 - beta1) * g
     s[1] = beta2 * s[1] + (1 - beta2) * g * g
     alpha = lr * np.sqrt(1 - beta2**step) / (1 - beta1**step)
@@ -62,6 +88,38 @@ def test_table(name: str, steps: int, weights, states) -> None:
     np.testing.assert_allclose(s, np.reshape(states, s.shape), rtol=1e-6)
 
 
+TABLE_OF_ONE = [  # weight 1, gradients 0.5, 1, -0.25
+    ("RMSProp", {"beta": 0.9}, (0.6837724340, 0.3980582299, 0.4713030504), [(0.025, 0.1225, 0.1165)]),
+    (
+        "Ftrl",
+        {},
+        (0.8993094900, 0.8098667752, 0.8316885632),
+        [(0.25, 1.25, 1.3125), (-4.4965485223, -9.0545865821, -9.5281899219)],
+    ),
+    (
+        "Ftrl",
+        {"lambda1": 0.5, "lambda2": 0.1, "beta": 1.0},
+        (0.2646720667, 0.2176803372, 0.2292777996),
+        [(0.25, 1.25, 1.3125), (-4.4965485223, -5.1323116786, -5.4424130754)],
+    ),
+]
+
+
+@pytest.mark.parametrize("name, options, weights, states", TABLE_OF_ONE)
+def test_table_of_later_optimizers(name: str, options, weights, states) -> None:
+    for steps in (1, 2, 3):
+        w, s = run(name, (1,), [(0.5,), (1,), (-0.25,)][:steps], lr=0.1, **options)
+        np.testing.assert_allclose(w, weights[steps - 1 : steps], rtol=1e-6)
+        np.testing.assert_allclose(s[:, 0], [state[steps - 1] for state in states], rtol=1e-6)
+
+
+def test_ftrl_makes_weights_exactly_zero_and_leaves_them_without_a_rate() -> None:
+    w, s = run("Ftrl", (1, -2), [(0.5, 0.1)], lr=0.1, lambda1=100.0)
+    assert (w == 0).all()
+    still, untouched = run("Ftrl", (1, -2), [(0.5, 0.1)], lr=0.0)
+    assert still.tolist() == [1, -2] and not untouched.any()
+
+
 def test_momentum_without_a_factor_is_sgd() -> None:
     grads = [(0.5, 0), (0, 1), (-0.25, 0)]
     np.testing.assert_array_equal(run("MomentumSGD", (1, -2), grads, lr=0.1)[0], run("SGD", (1, -2), grads, lr=0.1)[0])
@@ -70,7 +128,10 @@ def test_momentum_without_a_factor_is_sgd() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_random_steps_follow_float64(name: str) -> None:
     rng = np.random.default_rng(3)
-    n, options = 1003, dict(lr=0.01, beta1=0.8, beta2=0.99, epsilon=1e-5, momentum=0.7)
+    n, options = (
+        1003,
+        dict(lr=0.01, beta1=0.8, beta2=0.99, epsilon=1e-5, momentum=0.7, beta=0.6, lambda1=0.2, lambda2=0.3),
+    )
     grads = (rng.standard_normal((50, n)) * rng.choice([0, 1, 100], (50, n))).astype(np.float32)
     w64, s64 = rng.standard_normal(n), np.zeros((OPTIMIZERS[name], n))
     w, s = run(name, w64, grads, **options)

@@ -170,10 +170,10 @@ Json read_optimizer_entry(const Entry& optimizer) {
     result["update_type"] = optimizer.parsed("update_type", parse_update);
   else  // releases before 3.1
     result["update_type"] = optimizer.get<bool>("global_update", false) ? "Global" : "Local";
-  const OptimizerKeys keys = keys_of(parse_optimizer(type));
+  OptimizerSpec spec{.type = parse_optimizer(type)};
+  const OptimizerKeys keys = keys_of(spec.type);
   if (keys.reals.empty() && !optimizer.has(keys.object)) return result;
   const Entry members = optimizer.child(keys.object);
-  OptimizerSpec spec;
   for (const auto& [key, value] : keys.reals) result[key] = spec.*value = members.get<double>(key);
   in_context("graph file: " + members.path(), [&] { validate(spec); });
   if (members.has("atomic_update")) result["atomic_update"] = members.get<bool>("atomic_update");

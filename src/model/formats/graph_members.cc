@@ -136,6 +136,9 @@ OptimizerKeys keys_of(OptimizerType type) {
       return {"adagrad_hparam", {{"initial_accu_value", &O::initial_accumulator}, {"epsilon", &O::epsilon}}};
     case OptimizerType::momentum_sgd: return {"momentum_sgd_hparam", {{"momentum_factor", &O::momentum}}};
     case OptimizerType::nesterov: return {"nesterov_hparam", {{"momentum_factor", &O::momentum}}};
+    case OptimizerType::ftrl:
+      return {"ftrl_hparam", {{"beta", &O::beta}, {"lambda1", &O::lambda1}, {"lambda2", &O::lambda2}}};
+    case OptimizerType::rmsprop: return {"rmsprop_hparam", {{"beta", &O::beta}, {"epsilon", &O::epsilon}}};
     case OptimizerType::sgd: break;
   }
   return {"sgd_hparam", {}};

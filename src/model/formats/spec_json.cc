@@ -144,6 +144,9 @@ OptimizerSpec read_optimizer(const Json& json) {
   read_float(j, "epsilon", o.epsilon);
   read_float(j, "initial_accu_value", o.initial_accumulator);
   read_float(j, "momentum_factor", o.momentum);
+  read_float(j, "beta", o.beta);
+  read_float(j, "lambda1", o.lambda1);
+  read_float(j, "lambda2", o.lambda2);
   read(j, "atomic_update", o.atomic_update);
   j.warn_about_others();
   in_context("optimizer", [&] { validate(o); });
