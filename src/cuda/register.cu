@@ -13,6 +13,7 @@
   X(elementwise)      \
   X(gemm)             \
   X(reduce)           \
+  X(rows)             \
   X(metrics)          \
   X(dense_update)     \
   X(embedding)        \

@@ -16,7 +16,6 @@ constexpr std::string_view kMissing[] = {
     "FusedReshapeConcat",
     "FusedReshapeConcatGeneral",
     "GRU",
-    "Gather",
     "LayerNorm",
     "MLP",
     "MatrixMultiply",

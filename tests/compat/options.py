@@ -372,6 +372,7 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "selected": (hugectr.Reshape, ["e"], True, {"selected_slots": [1]}),
     "selected_slots": (hugectr.Reshape, ["e"], [1], {"selected": True}),
     "ranges": (hugectr.Slice, ["dense"], [(0, 1)], {}),
+    "indices": (hugectr.Gather, ["dense"], [1, 0], {}),
     "weight_dims": (hugectr.WeightMultiply, ["dense"], [2, 3], {}),
     "out_dim": (hugectr.FmOrder2, ["dense"], 1, {}),
     "axis": (hugectr.ReduceSum, ["e"], 2, {}),
@@ -383,4 +384,4 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "pos_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.FcPosition_t.Head, {"num_output": 2}),
     "act_type": (hugectr.FusedInnerProduct, ["dense"], hugectr.Activation_t.Non, {"num_output": 2}),
 }  # fmt: skip
-OF_LAYERS_TO_COME = {"batchsize", "SeqLength", "vector_size", "indices"}  # GRU, Gather
+OF_LAYERS_TO_COME = {"batchsize", "SeqLength", "vector_size"}  # GRU
