@@ -103,8 +103,8 @@ class LayerRunner {
       y_.push_back(
           make(y.type == ctr::ValueType::f32 ? ctr::DType::f32 : dtype_, y.shape, rows_of_outputs()));
     for (const auto& c : shapes_.constants) {
-      constants_.push_back(make(ctr::DType::f32, {std::ssize(c)}));
-      put(constants_.back(), c);
+      constants_.push_back(make(c.dtype, c.shape));
+      ctr::copy_to_device(ctx_, constants_.back(), c.bytes.data());
     }
     for (const auto& b : shapes_.saved) saved_.push_back(make(b.in_compute_type ? dtype_ : b.dtype, b.shape));
     for (const auto& b : shapes_.scratch)

@@ -212,8 +212,7 @@ void bind_graph(nb::module_& m) {
       "check_graph",
       [](const std::string& spec) {
         const ctr::ModelSpec parsed = ctr::spec_from_json(spec);
-        ctr::build_graph(parsed, std::max<int64_t>(1, parsed.solver.batch_size / std::max(1, parsed.ranks())),
-                         false);
+        ctr::build_graph(parsed, ctr::rank_batch(parsed), false);
       },
       nb::arg("spec"), "Raises when the layers given so far do not fit together.");
 }

@@ -14,6 +14,7 @@
   X(gemm)             \
   X(reduce)           \
   X(low_rank_cross)   \
+  X(rows)             \
   X(metrics)          \
   X(dense_update)     \
   X(embedding)        \

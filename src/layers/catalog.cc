@@ -15,7 +15,6 @@ namespace {
 constexpr std::string_view kMissing[] = {
     "FusedReshapeConcat",
     "FusedReshapeConcatGeneral",
-    "Gather",
     "MatrixMultiply",
     "MultiHeadAttention",
     "PReLU_Dice",

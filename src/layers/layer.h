@@ -58,14 +58,30 @@ struct ColumnMove {
 // have the same.
 enum class Strided : uint8_t { no, rows, samples, runs };
 
+// Numbers that kernels read, known when the layer is made.
+struct ConstantDef {
+  ConstantDef(const std::vector<float>& values) : ConstantDef(DType::f32, values.data(), values.size()) {}
+  ConstantDef(const std::vector<int32_t>& values) : ConstantDef(DType::i32, values.data(), values.size()) {}
+
+  DType dtype;
+  Shape shape;
+  std::vector<std::byte> bytes;
+
+ private:
+  ConstantDef(DType dtype, const void* values, size_t n) : dtype(dtype), shape{static_cast<int64_t>(n)} {
+    const auto* first = static_cast<const std::byte*>(values);
+    bytes.assign(first, first + n * size_of(dtype));
+  }
+};
+
 // What a layer needs for given inputs. The planner owns all memory; a layer only declares it.
 struct LayerShapes {
   std::vector<OutputDef> outputs;
   std::vector<WeightDef> weights = {};
   std::vector<StateDef> states = {};
-  std::vector<BufferDef> saved = {};               // written by forward, read by backward
-  std::vector<BufferDef> scratch = {};             // alive within one call only
-  std::vector<std::vector<float>> constants = {};  // that its kernels read
+  std::vector<BufferDef> saved = {};    // written by forward, read by backward
+  std::vector<BufferDef> scratch = {};  // alive within one call only
+  std::vector<ConstantDef> constants = {};
   Strided strided_inputs = Strided::no, strided_outputs = Strided::no;
   // Every output is input 0 under another shape: the planner shares the storage and never calls the layer.
   bool is_view = false;

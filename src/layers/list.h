@@ -15,6 +15,7 @@
   X(elementwise_multiply, elementwise_multiply) \
   X(fm_order2, fm_order2)                       \
   X(fused_inner_product, inner_product)         \
+  X(gather, none)                               \
   X(gru, gru)                                   \
   X(inner_product, inner_product)               \
   X(interaction, interaction)                   \

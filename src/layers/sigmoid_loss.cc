@@ -21,7 +21,7 @@ class SigmoidLoss : public Layer {
             "prediction and label must both be [batch, columns], got {} and {}", to_string(x),
             to_string(label));
     LayerShapes shapes{.outputs = {{{1}, ValueType::f32, "loss"}, {label, ValueType::f32, "prediction"}}};
-    if (!column_weights_.empty()) shapes.constants = {column_weights_};
+    if (!column_weights_.empty()) shapes.constants.emplace_back(column_weights_);
     return shapes;
   }
   void forward(Context& ctx, const LayerRun& run) const override {

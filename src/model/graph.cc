@@ -211,6 +211,10 @@ Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete, Backend b
   return GraphBuilder(spec, batch, backend).build(complete);
 }
 
+int64_t rank_batch(const ModelSpec& spec) {
+  return std::max<int64_t>(1, spec.solver.batch_size / std::max(1, spec.ranks()));
+}
+
 std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec) {
   std::map<std::string, int64_t> consumers;
   for (const auto& layer : spec.layers)

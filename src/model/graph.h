@@ -50,6 +50,9 @@ struct Graph {
 // finished model has: one loss per label, and no dead layer. `backend`: where it will run.
 Graph build_graph(const ModelSpec& spec, int64_t batch, bool complete = true, Backend backend = Backend::cpu);
 
+// Samples of one rank in a training step, at least one: what shapes are known for before there are ranks.
+int64_t rank_batch(const ModelSpec& spec);
+
 // Tensors that several layers read, and how many do.
 std::map<std::string, int64_t> shared_tensors(const ModelSpec& spec);
 

@@ -55,7 +55,7 @@ void Network::fill_constants(const Context& ctx) {
   for (size_t i = 0; i < graph_.nodes.size(); ++i)
     for (size_t k = 0; k < plan_.nodes[i].constants.size(); ++k)
       copy_to_device(ctx, plan_.constants[plan_.nodes[i].constants[k]],
-                     graph_.nodes[i].shapes.constants[k].data());
+                     graph_.nodes[i].shapes.constants[k].bytes.data());
 }
 
 Network::Step Network::resolve(size_t i, bool training) const {

@@ -58,7 +58,7 @@ std::vector<LayerSpec> with_fused_relus(const std::vector<LayerSpec>& layers) {
 // A product with one column is as fast as it reads its factors: it reads the parts of a Concat where they
 // are.
 std::vector<LayerSpec> without_concats_of_logits(const ModelSpec& spec) {
-  const Graph graph = build_graph(spec, 1, false);
+  const Graph graph = build_graph(spec, rank_batch(spec), false);
   const Readers readers(spec.layers);
   std::vector<LayerSpec> result;
   std::map<std::string, std::vector<std::string>> parts;  // of an absorbed Concat, by top

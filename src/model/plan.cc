@@ -84,7 +84,7 @@ void place_buffers(const Graph& graph, DType compute, Plan& plan) {
     for (const auto& b : graph.nodes[i].shapes.saved)
       plan.nodes[i].saved.push_back(plan.saved.add(storage_type(b, compute), b.shape));
     for (const auto& c : graph.nodes[i].shapes.constants)
-      plan.nodes[i].constants.push_back(plan.constants.add(DType::f32, {std::ssize(c)}));
+      plan.nodes[i].constants.push_back(plan.constants.add(c.dtype, c.shape));
     if (!plan.nodes[i].aside) plan.scratch_bytes = std::max(plan.scratch_bytes, bytes[i]);
   }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {

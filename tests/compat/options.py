@@ -374,6 +374,7 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "selected": (hugectr.Reshape, ["e"], True, {"selected_slots": [1]}),
     "selected_slots": (hugectr.Reshape, ["e"], [1], {"selected": True}),
     "ranges": (hugectr.Slice, ["dense"], [(0, 1)], {}),
+    "indices": (hugectr.Gather, ["dense"], [1, 0], {}),
     "weight_dims": (hugectr.WeightMultiply, ["dense"], [2, 3], {}),
     "out_dim": (hugectr.FmOrder2, ["dense"], 1, {}),
     "axis": (hugectr.ReduceSum, ["e"], 2, {}),
@@ -397,4 +398,3 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "dim": (hugectr.Select, ["e"], 2, {"index": [0]}),
     "index": (hugectr.Select, ["e"], [0], {"dim": 2}),
 }  # fmt: skip
-OF_LAYERS_TO_COME = {"indices"}  # Gather

@@ -17,7 +17,6 @@ from compat.options import (
     INPUT,
     LAYERS,
     NAMED,
-    OF_LAYERS_TO_COME,
     READER,
     REFUSED,
     TABLES,
@@ -92,11 +91,8 @@ def test_a_keyword_of_a_layer_reaches_the_graph_file(name: str) -> None:
 
 def test_every_keyword_of_a_layer_is_in_a_table() -> None:
     names = set(inspect.signature(hugectr.DenseLayer).parameters) - {"self"}
-    assert names == set(LAYERS) | OF_LAYERS_TO_COME | {
+    assert names == set(LAYERS) | {
         "layer_type", "bottom_names", "top_names", "dense_layer_switches"}  # fmt: skip
-    for layer in (hugectr.Layer_t.Gather,):
-        with pytest.raises(UnsupportedError):
-            with_input(hugectr.DenseLayer(layer, ["dense"], ["top"]))
 
 
 LISTS = ("embeddings", "layers", "labels", "sparse")

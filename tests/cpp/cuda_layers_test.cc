@@ -52,7 +52,10 @@ std::vector<std::pair<std::string, std::vector<float>>> run_layer(Backend backen
     y.push_back(make_rows(d, c, kind, s, std::vector<float>(static_cast<size_t>(s.numel()), NAN)));
     d_y.push_back(make_rows(d, c, kind, s, normal(s.numel(), seed++)));
   }
-  for (const auto& c : shapes.constants) constants.push_back(d.make({std::ssize(c)}, c));
+  for (const auto& c : shapes.constants) {
+    constants.push_back(d.make(c.shape, c.dtype));
+    copy_to_device(d.ctx, constants.back(), c.bytes.data());
+  }
   for (const auto& def : shapes.weights) {
     w.push_back(d.make(def.shape, normal(def.shape.numel(), seed++)));
     d_w.push_back(d.make(def.shape, std::vector<float>(static_cast<size_t>(def.shape.numel()), NAN)));
@@ -122,6 +125,8 @@ const LayerCase kCases[] = {
     {"FusedInnerProduct", {{"num_output", 24}}, {{40, 16}}},
     {"GRU", {{"num_output", 6}, {"SeqLength", 5}, {"vector_size", 3}}, {{35, 3}}},
     {"GRU", {{"num_output", 33}, {"SeqLength", 4}, {"vector_size", 8}}, {{19, 4, 8}}},
+    {"Gather", {{"indices", {2, 0, 2, 8, 2}}}, {{9, 12}}},
+    {"Gather", {{"indices", {1, 0}}}, {{2, 3, 4}}},
     {"InnerProduct", {{"num_output", 32}}, {{64, 48}}},
     {"InnerProduct", {{"num_output", 1}}, {{130, 13}}},
     {"InnerProduct", {{"num_output", 7}}, {{3, 5, 13}}},

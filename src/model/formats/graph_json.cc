@@ -246,7 +246,7 @@ bool is_embedding(const Entry& entry) {
 }  // namespace
 
 std::string graph_to_json(const ModelSpec& spec) {
-  const Graph graph = build_graph(spec, 1, false);
+  const Graph graph = build_graph(spec, rank_batch(spec), false);
   Json layers = Json::array({data_entry(spec.input)});
   for (const auto& e : spec.embeddings) layers.push_back(embedding_entry(e, spec.ranks()));
   for (const LayerSpec& layer : with_branches(spec, graph)) {
