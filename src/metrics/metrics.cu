@@ -258,7 +258,7 @@ class CudaNormalizedEntropy final : public Metric {
     return total / static_cast<double>(columns_);
   }
   void reset() override {
-    if (columns_ > 0) memory_backend(ctx_.device).fill_zero(ctx_, memory_.data(), memory_.bytes());
+    if (columns_ > 0) memory_backend(ctx_.device).fill_zero(ctx_, memory_.data(), memory_.bytes(), 1, 0);
   }
 
  private:
