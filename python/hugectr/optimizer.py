@@ -75,13 +75,12 @@ def CreateOptimizer(
         TypeError: An argument is unknown or has the wrong type.
         InvalidArgumentError: A value is out of range.
     """
-    default_beta = _BETA.get(optimizer_type, 0.0)
     if beta is None:
-        beta = default_beta
+        beta = _BETA.get(optimizer_type, 0.0)
     optimizer = OptParamsPy.of(locals())
     moments = (beta1, beta2, epsilon, initial_accu_value, momentum_factor)
     _core.check_optimizer(optimizer_type.name, *moments, beta, lambda1, lambda2)
-    defaults = {**_DEFAULTS, "beta": default_beta}
+    defaults = {**_DEFAULTS, "beta": _BETA.get(optimizer_type, 0.0)}
     given = [name for name, default in defaults.items() if getattr(optimizer, name) != default]
     others = [name for name in given if name not in _USED_BY[optimizer_type]]
     if not atomic_update and optimizer_type is not Optimizer_t.SGD:
