@@ -46,7 +46,7 @@ struct LogLossMath {
     constexpr double kEdge = 0x1p-23;
     const double p = prediction < kEdge ? kEdge : prediction > 1 - kEdge ? 1 - kEdge : double{prediction};
     const double y = label;
-    return -(y > 0 ? y * log(p) : 0.0) - (y < 1 ? (1 - y) * log1p(-p) : 0.0);
+    return -(y > 0 ? y * ::log(p) : 0.0) - (y < 1 ? (1 - y) * ::log1p(-p) : 0.0);
   }
   CTR_HOST_DEVICE static RatioTerm term(float prediction, float label) {
     if (is_missing(label)) return {0.0, 0.0};

@@ -112,13 +112,13 @@ struct AdamRule {
 struct FtrlRule {
   static constexpr int kStates = 2;
   CTR_HOST_DEVICE static void step(float& w, float g, float* s, int64_t stride, const StepConstants& c) {
-    constexpr float kTiny = 0x1p-23f;  // keeps roots away from 0, as the releases have it
+    constexpr float tiny = 0x1p-23f;  // keeps roots away from 0, as the releases have it
     if (c.lr == 0) return;
     float& n = s[0];
     float& z = s[stride];
-    const float before = sqrtf(n + kTiny);
+    const float before = sqrtf(n + tiny);
     n += g * g;
-    const float root = sqrtf(n + kTiny);
+    const float root = sqrtf(n + tiny);
     z += g - g * g / ((root + before) * c.lr) * w;  // (root - before) / lr, without the cancellation
     const float shrunk = fabsf(z) <= c.lambda1 ? 0.0f : (z > 0 ? c.lambda1 : -c.lambda1) - z;
     w = c.lr * shrunk / (root + c.beta + c.lambda2 * c.lr);
