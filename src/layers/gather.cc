@@ -27,7 +27,8 @@ class Gather final : public Layer {
     y.set(0, std::ssize(indices_));
     LayerShapes shapes{
         .outputs = {y}, .strided_inputs = Strided::samples, .strided_outputs = Strided::samples};
-    shapes.constants = {std::vector<int32_t>(indices_.begin(), indices_.end()), takers(), begins(rows)};
+    shapes.constants = {ConstantDef(std::vector<int32_t>(indices_.begin(), indices_.end())),
+                        ConstantDef(takers()), ConstantDef(begins(rows))};
     return shapes;
   }
   void forward(Context& ctx, const LayerRun& run) const override {

@@ -37,6 +37,7 @@ struct BufferDef {
 enum class ValueType : uint8_t { compute, f32, i32, i64 };  // compute: that of the network's activations
 
 struct OutputDef {
+  // NOLINTNEXTLINE(google-explicit-constructor): most outputs are nothing but a shape
   OutputDef(const Shape& shape, ValueType type = ValueType::compute, std::string name = "")
       : shape(shape), type(type), name(std::move(name)) {}
   OutputDef(std::initializer_list<int64_t> extents) : shape(extents) {}
@@ -60,8 +61,10 @@ enum class Strided : uint8_t { no, rows, samples, runs };
 
 // Numbers that kernels read, known when the layer is made.
 struct ConstantDef {
-  ConstantDef(const std::vector<float>& values) : ConstantDef(DType::f32, values.data(), values.size()) {}
-  ConstantDef(const std::vector<int32_t>& values) : ConstantDef(DType::i32, values.data(), values.size()) {}
+  explicit ConstantDef(const std::vector<float>& values)
+      : ConstantDef(DType::f32, values.data(), values.size()) {}
+  explicit ConstantDef(const std::vector<int32_t>& values)
+      : ConstantDef(DType::i32, values.data(), values.size()) {}
 
   DType dtype;
   Shape shape;

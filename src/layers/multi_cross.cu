@@ -143,12 +143,12 @@ __device__ void add_rows(const Weights& weights, const float (&a)[R], const floa
   const int lane = threadIdx.x % 32;
   const int64_t n = g.columns;
   for (int first = 0; first < weights.count; first += kAtOnce) {
+    const int part = kParts == 1 ? 0 : first / kLanes;  // a register where there is one part only
     float q[R][kAtOnce];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k)
 #pragma unroll
-      for (int r = 0; r < R; ++r)
-        q[r][k] = __shfl_sync(0xffffffffu, q_lane[r][first / kLanes], (first + k) % kLanes);
+      for (int r = 0; r < R; ++r) q[r][k] = __shfl_sync(0xffffffffu, q_lane[r][part], (first + k) % kLanes);
 #pragma unroll R == 1 ? 4 : 2
     for (int64_t i = lane; i < n; i += 32) {
       float d[R];

@@ -32,17 +32,19 @@ struct Outcome {
   std::vector<int64_t> steps;
 };
 
-// A few training steps with constant pseudo-random gradients, then an evaluation of unseen keys.
+// A few training steps with constant pseudo-random gradients, then an evaluation of unseen keys. Samples are
+// `gap` elements apart.
 Outcome train(Backend backend, const std::vector<EmbeddingSpec>& specs, int max_nnz,
-              const std::vector<bool>& frozen) {
+              const std::vector<bool>& frozen, int64_t gap = 0) {
   OnDevice d(backend);
   const auto comm = make_solo_comm();
   const auto group = make_embedding_group(d.ctx, specs, kBatch);
   std::vector<Tensor> y, d_y;
   for (const auto& spec : specs) {
     const Shape shape{kBatch, spec.slots, spec.dim};
-    y.push_back(d.make(shape));
-    d_y.push_back(d.make(shape, normal(shape.numel(), 11)));
+    const std::vector<float> zeros(static_cast<size_t>(shape.numel()), 0.0f);
+    y.push_back(d.make_apart(shape, zeros, spec.slots * spec.dim, gap));
+    d_y.push_back(d.make_apart(shape, normal(shape.numel(), 11), spec.slots * spec.dim, gap));
   }
   Outcome outcome;
   const auto run = [&](uint32_t seed, bool training) {
@@ -56,7 +58,7 @@ Outcome train(Backend backend, const std::vector<EmbeddingSpec>& specs, int max_
     for (const auto& input : inputs) pointers.push_back(&input);
     group->stage(d.ctx, pointers, kBatch, training);
     group->forward(d.ctx, *comm, y);
-    for (const Tensor& t : y) outcome.outputs.push_back(to_host(d.ctx, t));
+    for (const Tensor& t : y) outcome.outputs.push_back(d.values_of(t));
     if (training) group->backward(d.ctx, *comm, d_y, frozen);
   };
   for (uint32_t step = 0; step < 4; ++step) run(100 * step, true);
@@ -118,6 +120,30 @@ TEST(CudaEmbeddingTest, EveryOptimizerAndUpdateAgreesWithTheCpu) {
       expect_same(train(Backend::cuda, specs, 4, {false, false}),
                   train(Backend::cpu, specs, 4, {false, false}), 2e-5f);
     }
+}
+
+// Inside a Concat, vectors of a sample lie side by side and samples do not.
+void expect_same_with_gaps(Backend backend) {
+  const OptimizerSpec adam{.type = OptimizerType::adam, .update = UpdateType::local};
+  const std::vector<EmbeddingSpec> specs{
+      make_spec(EmbeddingType::distributed_hash, Combiner::sum, 16, adam),
+      make_spec(EmbeddingType::localized_hash, Combiner::mean, 11, adam),
+      make_spec(EmbeddingType::localized_one_hot, Combiner::sum, 128, {.type = OptimizerType::sgd})};
+  const std::vector<bool> none(specs.size(), false);
+  const Outcome packed = train(backend, specs, 4, none);
+  for (const int64_t gap : {1, 8, 13}) expect_same(train(backend, specs, 4, none, gap), packed, 0);
+}
+TEST(EmbeddingTest, SamplesMayBeApart) { expect_same_with_gaps(Backend::cpu); }
+TEST(CudaEmbeddingTest, SamplesMayBeApart) { expect_same_with_gaps(Backend::cuda); }
+
+TEST(CudaEmbeddingTest, MoreTablesThanOneLaunchServes) {
+  std::vector<EmbeddingSpec> specs;
+  for (int64_t e = 0; e < 130; ++e)
+    specs.push_back(make_spec(EmbeddingType::distributed_hash, Combiner::sum, 1 + e % 5,
+                              {.type = OptimizerType::adagrad, .initial_accumulator = 0.1}));
+  std::vector<bool> frozen(specs.size(), false);
+  for (size_t e = 60; e < 70; ++e) frozen[e] = true;
+  expect_same(train(Backend::cuda, specs, 2, frozen), train(Backend::cpu, specs, 2, frozen), 2e-5f);
 }
 
 TEST(CudaEmbeddingTest, ManyTablesOfAllTypesAndWidths) {
