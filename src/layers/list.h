@@ -15,8 +15,8 @@
   X(elementwise_multiply, elementwise_multiply) \
   X(fm_order2, fm_order2)                       \
   X(fused_inner_product, inner_product)         \
-  X(gather, none)                               \
   X(gru, gru)                                   \
+  X(gather, none)                               \
   X(inner_product, inner_product)               \
   X(interaction, interaction)                   \
   X(layer_norm, layer_norm)                     \

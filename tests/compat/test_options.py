@@ -23,7 +23,6 @@ from compat.options import (
     document,
     model,
     with_embedding,
-    with_input,
 )  # fmt: skip
 
 
