@@ -43,8 +43,8 @@ struct SmapeMath {
 struct LogLossMath {
   // Probabilities are kept off 0 and 1 by the smallest step of a float below 1.
   CTR_HOST_DEVICE static double loss(float prediction, float label) {
-    constexpr double kEdge = 0x1p-23;
-    const double p = prediction < kEdge ? kEdge : prediction > 1 - kEdge ? 1 - kEdge : double{prediction};
+    constexpr double edge = 0x1p-23;
+    const double p = prediction < edge ? edge : prediction > 1 - edge ? 1 - edge : double{prediction};
     const double y = label;
     return -(y > 0 ? y * ::log(p) : 0.0) - (y < 1 ? (1 - y) * ::log1p(-p) : 0.0);
   }

@@ -48,8 +48,8 @@ SIGNATURES = {
         bias_init_type=Default num_layers=0 leading_dim=1 time_step=0 batchsize=1 SeqLength=1 vector_size=1
         selected=False selected_slots=() ranges=() indices=() weight_dims=() out_dim=0 axis=1 target_weight_vec=()
         use_regularizer=False regularizer_type=L1 lambda_=0.0 pos_type=Non act_type=Relu dense_layer_switches=None
-        projection_dim=0 num_outputs=() use_bias=True activations=() biases=() max_sequence_len_from=1 max_sequence_len_to=1
-        dim=0 index=()""",
+        projection_dim=0 num_outputs=() use_bias=True activations=() biases=() max_sequence_len_from=1
+        max_sequence_len_to=1 dim=0 index=()""",
     "GroupDenseLayer": "group_layer_type bottom_name_list top_name_list num_outputs last_act_type=Relu",
     "Model": "solver reader_params opt_params etc=None",
     "ModelPerfExt": "solver reader_params opt_params etc=None",
