@@ -114,6 +114,7 @@ def test_what_a_description_says(tmp_path):
         "last_steps": True,
         "ranks": 2,
         "rows": rows,
+        "rows_of_a_rank": 32768,
     }
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -64,6 +65,7 @@ def fit_arrow_to_limits() -> None:
         helper.join()
     if len(helpers) == wanted:
         return
+    time.sleep(0.2)  # the system's threads end a moment after Python's
     if len(helpers) < 2:
         raise OutOfMemoryError(
             f"to_parquet(): the system starts {len(helpers)} more threads, and Arrow needs two: the limit on threads "

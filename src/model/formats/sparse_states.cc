@@ -44,13 +44,14 @@ bool is_order_of(int world_size, const EmbeddingSpec& spec, const TableDump& ord
   return true;
 }
 
-// Of a described file, whose keys are known to be ours: a workspace of another size made it longer or
-// shorter.
+// Of a described file, whose keys are known to be ours: a workspace of another size, which the description
+// tells, made it longer or shorter.
 std::optional<StateLayout> other_workspace(int64_t bytes, const EmbeddingSpec& spec, const TableDump& order,
-                                           int ranks) {
+                                           int ranks, const Json& description) {
   const int64_t row_bytes = values_of_a_row(spec) * static_cast<int64_t>(sizeof(float)) * ranks;
+  const Json rows = description.value("rows_of_a_rank", Json());
   if (spec.type == EmbeddingType::localized_one_hot || row_bytes == 0 || bytes % row_bytes != 0) return {};
-  if (ranks > 1 && !is_order_of(ranks, spec, order)) return {};
+  if (rows != bytes / row_bytes || (ranks > 1 && !is_order_of(ranks, spec, order))) return {};
   return StateLayout{ranks, 4, std::vector<int64_t>(static_cast<size_t>(ranks), bytes / row_bytes)};
 }
 
@@ -73,7 +74,7 @@ StateLayout layout_of(const FileSystem& files, const std::string& path, int64_t 
           (n == 1 || is_order_of(n, spec, order)))
         return {n, width, capacities(spec, n)};
   if (!description.is_null())
-    if (auto layout = other_workspace(bytes, spec, order, candidates[0])) return *layout;
+    if (auto layout = other_workspace(bytes, spec, order, candidates[0], description)) return *layout;
   const int64_t rows = total_capacity(spec, candidates[0]);
   fail(ErrorKind::io,
        "embedding \"{}\": optimizer states \"{}\" have {} bytes; {} with {} state tensors, {} rows on {} "
@@ -232,6 +233,7 @@ Json describe_sparse_states(const EmbeddingSpec& spec, const TableDump& order, i
   description["last_steps"] = is_lazy(spec);
   description["ranks"] = world_size;
   description["rows"] = order.keys.size();
+  description["rows_of_a_rank"] = row_capacity(spec, 0, world_size);
   description["keys"] = fmt::format("{:016x}", digest(order));
   return description;
 }
