@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <string>
 
 #include "base/dtype.h"
 
 namespace ctr {
 
 __extension__ using Int128 = __int128;
+__extension__ using UInt128 = unsigned __int128;
 
 // Values of an Arrow array that are no C numbers, as if they were: element i is converted when asked for.
 struct ArrowBits {
@@ -25,12 +28,12 @@ struct ArrowHalves {
   float operator[](int64_t i) const { return to_float(values[i]); }
 };
 
-// Whole numbers of 4, 8, 16 or 32 bytes in units of 1 / `divisor`, which is 1 / `units` where it is whole.
+// Whole numbers of 4, 8, 16 or 32 bytes in units of 1 / `divisor`, which is 10^`scale`.
 struct ArrowDecimals {
   const std::byte* values;
   int64_t bytes;
+  int scale;
   double divisor;
-  Int128 units;
 
   double operator[](int64_t i) const {
     uint64_t limbs[4];
@@ -40,18 +43,11 @@ struct ArrowDecimals {
       magnitude = magnitude * 0x1p64 + static_cast<double>(negative ? ~limbs[k] : limbs[k]);
     return (negative ? -(magnitude + 1) : magnitude) / divisor;
   }
-  // Of at most 16 bytes.
-  bool has_fraction(int64_t i) const { return units > 1 && in_units(i) % units != 0; }
-  Int128 whole(int64_t i) const { return units > 1 ? in_units(i) / units : in_units(i); }
+  // None where it has a fraction; what 128 bits cannot hold is the next number that they can.
+  std::optional<Int128> whole(int64_t i) const;
+  std::string text(int64_t i) const;
 
  private:
-  Int128 in_units(int64_t i) const {
-    uint64_t limbs[4];
-    load(i, limbs);
-    Int128 value;
-    std::memcpy(&value, limbs, sizeof value);
-    return value;
-  }
   // Extends the sign; true for a negative number.
   bool load(int64_t i, uint64_t (&limbs)[4]) const {
     const std::byte* from = values + i * bytes;

@@ -22,8 +22,6 @@ bool take_number(std::string_view& text, int64_t& number) {
   return true;
 }
 
-constexpr int kMaxDigits = 38;  // of a decimal of 128 bits
-
 // `d:precision,scale[,bits]`
 bool is_decimal_format(std::string_view format, ArrowColumnType& type) {
   if (!format.starts_with("d:")) return false;
@@ -79,10 +77,7 @@ const ArrowArray& only_child(const ArrowArray& array, const std::string& where) 
 
 }  // namespace
 
-bool ArrowColumnType::whole_numbers() const {
-  if (value == decimal) return scale >= 0 && scale <= kMaxDigits && decimal_bytes <= 16;
-  return value < f32 || value == boolean;
-}
+bool ArrowColumnType::may_be_whole() const { return value < f32 || value == boolean || value == decimal; }
 
 std::string arrow_type_name(const ArrowSchema& schema) {
   constexpr std::pair<std::string_view, const char*> names[] = {
@@ -185,10 +180,8 @@ void ArrowColumn::open_values(const ArrowArray& array, int64_t first, int64_t co
 
 ArrowDecimals ArrowColumn::decimals() const {
   const auto* first = static_cast<const std::byte*>(values_);
-  Int128 units = 1;
-  for (int digit = 0; digit < type_.scale && digit < kMaxDigits; ++digit) units *= 10;
-  return {first + value_offset_ * type_.decimal_bytes, type_.decimal_bytes, std::pow(10.0, type_.scale),
-          units};
+  return {first + value_offset_ * type_.decimal_bytes, type_.decimal_bytes, type_.scale,
+          std::pow(10.0, type_.scale)};
 }
 
 int64_t ArrowColumn::list_entry(const void* entries, int64_t row) const {

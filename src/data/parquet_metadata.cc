@@ -2,8 +2,10 @@
 #include "data/parquet_metadata.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -31,16 +33,45 @@ int64_t count_of(const Json& entry, const char* key, const std::string& where) {
   return it->get<int64_t>();
 }
 
-std::string text_of(const Json& entry, const char* key) {
+// Empty where it is missing or null.
+std::string text_of(const Json& entry, const char* key, const std::string& where) {
   const auto it = entry.find(key);
-  return it != entry.end() && it->is_string() ? it->get<std::string>() : "";
+  if (it == entry.end() || it->is_null()) return "";
+  if (!it->is_string()) fail(ErrorKind::io, "{}: \"{}\" must be a name, found {}", where, key, it->dump());
+  return it->get<std::string>();
+}
+
+using Names = std::initializer_list<std::string_view>;
+
+void find_unknown(const Json& object, const std::string& prefix, Names known,
+                  std::vector<std::string>& found) {
+  for (const auto& [name, value] : object.items())
+    if (std::find(known.begin(), known.end(), name) == known.end()) found.push_back(prefix + name);
+}
+
+// `root` has been read.
+void warn_about_unknown_members(const Json& root, const std::string& path) {
+  constexpr size_t kMost = 10;  // named
+  std::vector<std::string> unknown;
+  find_unknown(root, "", {"file_stats", "labels", "conts", "cats"}, unknown);
+  for (const char* list : {"file_stats", "labels", "conts", "cats"})
+    for (size_t i = 0; i < root[list].size(); ++i)
+      find_unknown(root[list][i], fmt::format("{}[{}].", list, i),
+                   list == std::string_view("file_stats") ? Names{"file_name", "num_rows"}
+                                                          : Names{"col_name", "index"},
+                   unknown);
+  if (unknown.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < std::min(unknown.size(), kMost); ++i) names += (i ? ", " : "") + unknown[i];
+  if (unknown.size() > kMost) names += fmt::format(" and {} more", unknown.size() - kMost);
+  log::warn_once(fmt::format("\"{}\": members without a meaning have no effect: {}", path, names));
 }
 
 std::vector<ParquetColumn> columns_of(const Json& root, const char* key, const std::string& path) {
   std::vector<ParquetColumn> columns;
   for (const Json& entry : list_of(root, key, path)) {
-    const int64_t index = count_of(entry, "index", fmt::format("\"{}\", {}[{}]", path, key, columns.size()));
-    columns.push_back({index, text_of(entry, "col_name")});
+    const std::string where = fmt::format("\"{}\", {}[{}]", path, key, columns.size());
+    columns.push_back({count_of(entry, "index", where), text_of(entry, "col_name", where)});
   }
   const auto by_index = [](const auto& a, const auto& b) { return a.index < b.index; };
   if (!std::is_sorted(columns.begin(), columns.end(), by_index)) {
@@ -76,15 +107,14 @@ void reject_duplicates(const ParquetMetadata& metadata) {
 }  // namespace
 
 ParquetMetadata parse_parquet_metadata(const std::string& text, const std::string& path) {
-  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded()) fail(ErrorKind::io, "\"{}\" is not valid JSON", path);
+  const Json root = parse_json(text, ErrorKind::io, fmt::format("\"{}\"", path));
   ParquetMetadata metadata;
   metadata.path = path;
   size_t i = 0;
   for (const Json& entry : list_of(root, "file_stats", path)) {
     const std::string where = fmt::format("\"{}\", file_stats[{}]", path, i++);
     const int64_t rows = count_of(entry, "num_rows", where);
-    const std::string name = text_of(entry, "file_name");
+    const std::string name = text_of(entry, "file_name", where);
     if (name.empty()) fail(ErrorKind::io, "{}: no \"file_name\"", where);
     metadata.rows[base_name(name)] = rows;
   }
@@ -92,6 +122,7 @@ ParquetMetadata parse_parquet_metadata(const std::string& text, const std::strin
   metadata.conts = columns_of(root, "conts", path);
   metadata.cats = columns_of(root, "cats", path);
   reject_duplicates(metadata);
+  warn_about_unknown_members(root, path);
   return metadata;
 }
 

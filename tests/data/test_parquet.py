@@ -151,8 +151,8 @@ def test_rejected_metadata(tmp_path, change, message):
 
 def test_unreadable_metadata(tmp_path):
     source = write_parquet(tmp_path / "d", [table()], GROUPS)
-    (tmp_path / "d" / "_metadata.json").write_text("{")
-    with pytest.raises(FileError, match='_metadata.json" is not valid JSON'):
+    (tmp_path / "d" / "_metadata.json").write_text('{"labels": [],\n "conts": [],\n "cats": }')
+    with pytest.raises(FileError, match='_metadata.json": not valid JSON at line 3, column 10'):
         reader_of(source).start()
     (tmp_path / "d" / "_metadata.json").unlink()
     with pytest.raises(FileError, match="no _metadata.json in"):

@@ -131,7 +131,8 @@ void read_statistics(const FileSystem& files, const std::string& path, const Con
     log::info("no \"{}\": running statistics keep their current values", path);
     return;
   }
-  const Json document = Json::parse(files.read(path, max_statistics_bytes(graph)), nullptr, false);
+  const Json document =
+      parse_json(files.read(path, max_statistics_bytes(graph)), ErrorKind::io, fmt::format("\"{}\"", path));
   const bool usable = document.is_object() && document.contains("layers") && document["layers"].is_array();
   if (!usable) fail(ErrorKind::io, "\"{}\": not a statistics file (an object with a list \"layers\")", path);
   const Json& layers = document["layers"];

@@ -260,28 +260,8 @@ std::string graph_to_json(const ModelSpec& spec) {
   return document.dump(2);
 }
 
-namespace {
-
-Json parse_graph(const std::string& text) {
-  try {
-    return Json::parse(text);
-  } catch (const Json::parse_error& error) {
-    const auto end = text.begin() + static_cast<int64_t>(std::min(error.byte, text.size()));
-    const auto line = 1 + std::count(text.begin(), end, '\n');
-    const size_t begin = text.rfind('\n', error.byte > 0 ? error.byte - 1 : 0) + 1;  // npos + 1 is 0
-    fail(
-        ErrorKind::invalid_argument,
-        "graph file: not valid JSON at line {}, column {} (JSON has no NaN or infinity; brackets must match)",
-        line, std::max<int64_t>(1, static_cast<int64_t>(error.byte) - static_cast<int64_t>(begin)));
-  } catch (const Json::exception&) {  // a number that nothing can hold
-    fail(ErrorKind::invalid_argument, "graph file: a number is too large for 64-bit floats");
-  }
-}
-
-}  // namespace
-
 std::string graph_from_json(const std::string& text) {
-  const Json document = parse_graph(text);
+  const Json document = parse_json(text, ErrorKind::invalid_argument, "graph file");
   require(document.is_object() && document.contains("layers") && document["layers"].is_array() &&
               !document["layers"].empty(),
           "graph file: not a JSON object with a non-empty list \"layers\"");

@@ -46,7 +46,8 @@ Json read_description(const FileSystem& files, const std::string& what, const st
           what, path, name, expected["optimizer"].get<std::string>());
     return nullptr;
   }
-  Json description = Json::parse(files.read(name, kMaxDescriptionBytes), nullptr, false);
+  Json description =
+      parse_json(files.read(name, kMaxDescriptionBytes), ErrorKind::io, fmt::format("\"{}\"", name));
   if (!description.is_object() || !description.contains("format"))
     fail(ErrorKind::io, "\"{}\": not a description of optimizer states", name);
   for (const auto& [key, ours] : expected.items())
