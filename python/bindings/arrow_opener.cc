@@ -24,8 +24,9 @@ void take_stream(const nb::object& open, std::shared_ptr<const ctr::RandomAccess
 }
 
 ctr::ErrorKind error_kind(const nb::python_error& error) {
-  const nb::object type = nb::module_::import_("hugectr.errors").attr("InvalidArgumentError");
-  return error.matches(type) ? ctr::ErrorKind::invalid_argument : ctr::ErrorKind::io;
+  const nb::module_ errors = nb::module_::import_("hugectr.errors");
+  if (error.matches(errors.attr("InvalidArgumentError"))) return ctr::ErrorKind::invalid_argument;
+  return error.matches(errors.attr("OutOfMemoryError")) ? ctr::ErrorKind::out_of_memory : ctr::ErrorKind::io;
 }
 
 thread_local bool opening = false;

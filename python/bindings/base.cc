@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include "base/threads.h"
 #include "bind.h"
 #include "device/plugin.h"
 #include "shared_engine.h"
@@ -74,4 +75,5 @@ void bind_base(nb::module_& m) {
       "default_device", [] { return ctr::default_backend() == ctr::Backend::cuda ? "cuda" : "cpu"; },
       "What models run on: \"cuda\" or \"cpu\".");
   m.def("available_threads", &ctr::available_threads);
+  m.def("startable_threads", &ctr::startable_threads, nb::arg("most"));
 }

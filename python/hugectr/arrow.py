@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from hugectr import _core
+from hugectr.arrow_threads import require_arrow_threads
 from hugectr.errors import FileError, InvalidArgumentError
 
 _BATCH_ROWS = 65536
@@ -58,10 +59,12 @@ def open_stream(file: _core.DataFile, columns: Sequence[tuple[int, str]]) -> pa.
 
     Raises:
         FileError: The file is no Parquet file.
+        OutOfMemoryError: The system starts no threads for Arrow.
         InvalidArgumentError: The file lacks a name, it has it twice, or a position is out of range.
     """
     path = os.fspath(file)
     shown = os.fsencode(path).decode(errors="backslashreplace")
+    require_arrow_threads(f'"{shown}"')
     try:
         # Arrow takes only bytes for a name that is not UTF-8.
         source = pa.OSFile(os.fsencode(path)) if file.is_local else pa.PythonFile(_DataFile(file), mode="r")

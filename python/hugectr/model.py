@@ -49,6 +49,7 @@ def _arrow_opener(kind: DataReaderType_t) -> Optional[Callable[..., Any]]:
     if kind is not DataReaderType_t.Parquet:
         return None
     arrow = importlib.import_module("hugectr.arrow")
+    importlib.import_module("hugectr.arrow_threads").require_arrow_threads("Parquet files")
     return lambda file, columns: arrow.open_stream(file, columns)
 
 
@@ -79,6 +80,7 @@ class Model:
     Raises:
         InvalidArgumentError: A source is missing, or a batch size is not divisible by the number of devices.
         UnsupportedError: Something is asked for that is not there yet.
+        OutOfMemoryError: The limit on threads leaves Arrow none to read Parquet files.
 
     Example::
 

@@ -167,9 +167,9 @@ PrefetchReader::Workers PrefetchReader::start_workers(const std::shared_ptr<Read
   } catch (const std::system_error&) {
     fail(ErrorKind::out_of_memory,
          "\"{}\": cannot start reader thread {} of {}: the limit on threads is reached (ulimit -u, or the "
-         "pids "
-         "or memory limit of a container); set a smaller num_workers in DataReaderParams",
-         task->spec.source, workers.size() + 1, sources.size());
+         "pids or memory limit of a container){}",
+         task->spec.source, workers.size() + 1, sources.size(),
+         sources.size() > 1 ? "; set a smaller num_workers in DataReaderParams" : "");
   }
   return workers;
 }

@@ -4,9 +4,6 @@
 import subprocess
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 import pytest
 from harness.scripts import make_data, run
 
@@ -61,17 +58,11 @@ def loss_of(model):
 """
 
 
-COLUMNS = {"y": [0, 1] * 500, "x": [0.5] * 1000, "k": [f"a{i % 50}" for i in range(1000)], "j": list(range(1000))}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = make_data(tmp_path_factory.mktemp("limits"))
     (path / "shim.c").write_text("#define _GNU_SOURCE\n" + SHIM)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", "shim.so", "shim.c", "-ldl"], cwd=path, check=True)
-    table = pa.table(COLUMNS)
-    pa.csv.write_csv(table, path / "table.csv")
-    pa.parquet.write_table(table, path / "table.parquet")
     return path
 
 
@@ -138,32 +129,92 @@ print(in_threads(square, range(20)) == [x * x for x in range(20)], sorted(calls)
     assert run_limited(folder, script, threads=1)[-1] == "True True"
 
 
-SOURCES = {
-    "dictionary": "columns",
-    "text": "'table.csv'",
-    "file": "'table.parquet'",
-    "stream": "pa.table(columns).to_reader()",
-}
+PREPARATION = """
+import sys
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hugectr import tools
+
+table = pa.table({"y": [0, 1, 0] * 100, "x": [1.0, 2.0, 3.0] * 100, "c": ["a", "b", "a"] * 100})
+pq.write_table(table, "source.parquet")
+with open("source.csv", "w") as file:
+    file.write("y,x,c\\n" + "0,1,a\\n1,2,b\\n0,3,a\\n" * 100)
+source = {"table": table, "stream": table.to_reader(), "columns": table.to_pydict()}.get(SOURCE, SOURCE)
+allow(LEFT)
+try:
+    made = tools.to_parquet(source, f"set of {SOURCE}", labels="y", numeric={"x": "standard"},
+                            categorical=["c", tools.Bins("x", 2), tools.Cross("c", "x")])
+    if isinstance(source, str):
+        made = made.apply(source, "again")
+    print(made.num_rows, made.mappings.categorical[0].ids, made.slot_size_array)
+except hugectr.OutOfMemoryError as error:
+    print("error:", error)
+"""
+PREPARED = "300 {'a': 2, 'b': 3} [4, 4, 5]"
 
 
-@pytest.mark.parametrize("left", [0, 1, 2, 3])
-@pytest.mark.parametrize("source", SOURCES)
-def test_data_preparation_with_few_threads(folder: Path, source: str, left: int) -> None:
-    """Arrow needs two of its own, and would wait for ever without."""
+def prepare(folder: Path, source: str, left: int) -> list[str]:
+    return run_limited(folder, f"SOURCE, LEFT = {source!r}, {left}\n" + PREPARATION, threads=1)
+
+
+@pytest.mark.parametrize("source", ["table", "stream", "columns"])
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_tables_are_prepared_without_threads(folder: Path, source: str, left: int) -> None:
+    assert prepare(folder, source, left) == [PREPARED]
+
+
+@pytest.mark.parametrize("source", ["source.parquet", "source.csv"])
+@pytest.mark.parametrize("left", [0, 1, 2, 3, 5, -1])
+def test_files_are_prepared_with_two_threads(folder: Path, source: str, left: int) -> None:
+    """Arrow has threads of its own; it would wait for ever for those that do not start."""
+    lines = prepare(folder, source, left)
+    if left in (0, 1):
+        (error,) = lines
+        assert error.startswith(
+            f'error: cannot read "{source}": Arrow needs 2 threads to read files, the system starts'
+        )
+        assert f"starts {left}: the limit on threads is reached" in error
+    else:
+        assert lines[-1] == PREPARED and ("the limit on threads is reached" in lines[0]) == (left > 0)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 5, 6, 20, -1])
+def test_parquet_is_read_with_two_threads(folder: Path, left: int) -> None:
+    """Besides the four of the readers."""
     script = f"""
-import pyarrow as pa, pyarrow.csv, pyarrow.parquet
-from hugectr.tools import Cross, to_parquet
-columns = {COLUMNS!r}
-source = {SOURCES[source]}
+import pyarrow  # has a thread of its own
 allow({left})
 try:
-    made = to_parquet(source, "made", labels="y", numeric=["x"], categorical=["k", "j", Cross("k", "j")])
-    print("made:", made.num_rows, made.slot_size_array)
-except hugectr.HugectrError as error:
-    print("error:", type(error).__name__, error)
+    model = build()
+    model.start_data_reading()
+    print(f"trained: {{loss_of(model) > 0}}")
+except hugectr.OutOfMemoryError as error:
+    print(f"error: {{error}}")
 """
-    line = run_limited(folder, script, threads=2)[-1]
-    if left < 2:
-        assert line.startswith(f"error: OutOfMemoryError to_parquet(): the system starts {left} more threads")
+    last = run_limited(folder, script, threads=1)[-1]
+    if left < 2 and left >= 0:
+        assert last.startswith("error: cannot read Parquet files: Arrow needs 2 threads to read files, the system ")
+        assert f"starts {left}: the limit on threads is reached" in last
+    elif left in (2, 5):
+        assert last.startswith('error: "parquet/') and "cannot start reader thread" in last
     else:
-        assert line == "made: 1000 [52, 1002, 1002]"
+        assert last == "trained: True"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_advice_that_can_be_followed(folder: Path, workers: int) -> None:
+    script = f"""
+from hugectr._core import testing
+spec = testing.ReaderSpec()
+spec.source, spec.batch_size, spec.dense_dim, spec.i64_keys, spec.check_sum = "norm/train.txt", 4, 2, True, True
+spec.sparse, spec.num_workers = [testing.SparseInputSpec("data", [1] * 3)], {workers}
+reader = testing.Reader(spec)
+allow(0)
+try:
+    reader.start()
+except hugectr.OutOfMemoryError as error:
+    print(error)
+"""
+    message = run_limited(folder, script, threads=1)[-1]
+    assert f"cannot start reader thread 1 of {workers}: the limit on threads is reached" in message
+    assert ("smaller num_workers" in message) == (workers > 1)

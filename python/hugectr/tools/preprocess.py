@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from hugectr.arguments import LocalPath, checked
+from hugectr.arrow_threads import require_arrow_threads
 from hugectr.errors import FileError
 from hugectr.files import PathLike, replace_file, require_regular
 
@@ -58,6 +59,7 @@ def preprocess(source: PathLike, target: PathLike, normalize_dense: bool = True,
 def _blocks(path: str) -> Iterator[pa.RecordBatch]:
     """The text as columns of strings; empty fields are null."""
     require_regular(path)
+    require_arrow_threads(f'"{path}"')
     names = ["label", *INTEGERS, *CATEGORIES]
     try:
         with csv.open_csv(

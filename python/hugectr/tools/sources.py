@@ -23,7 +23,8 @@ import pyarrow.interchange
 import pyarrow.ipc
 
 from hugectr.arguments import LocalPath, checked
-from hugectr.errors import FileError, InvalidArgumentError, NotFoundError
+from hugectr.arrow_threads import LIMIT, require_arrow_threads
+from hugectr.errors import FileError, InvalidArgumentError, NotFoundError, OutOfMemoryError
 from hugectr.files import require_regular
 from hugectr.tools.publish import listed
 
@@ -68,6 +69,7 @@ def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: b
             selection = {name: _csv_field(name, kind) for name, kind in wanted.items()}
     if isinstance(source, pa.dataset.Dataset):
         _require_columns(source.schema.names, columns)
+        require_arrow_threads("the source")
         yield Source(lambda: source.to_batches(columns=selection, batch_size=BATCH_ROWS))
     elif (table := _as_table(source, columns)) is not None:
         yield Source(table.to_batches)
@@ -75,7 +77,7 @@ def open_source(source: Any, wanted: Mapping[str, pa.DataType], *, read_twice: b
         with tempfile.TemporaryDirectory(prefix="hugectr_") as folder:
             stream = _as_stream(source)
             _require_columns(stream.schema.names, columns)
-            selected = (batch.select(columns) for batch in stream)
+            selected = (_plain(batch.select(columns)) for batch in stream)
             yield _spool(selected, Path(folder) / "spool.arrow") if read_twice else Source(lambda: selected)
 
 
@@ -85,6 +87,8 @@ def _reading(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, UnicodeError, OverflowError) as error:
+        if "launch worker thread" in str(error):
+            raise OutOfMemoryError(f"cannot read {what}: {LIMIT}") from error
         raise InvalidArgumentError(f"cannot read {what}: {error}") from None
 
 
@@ -163,6 +167,7 @@ def _open_file(path: Path, types: Mapping[str, pa.DataType]) -> pa.dataset.Datas
         require_regular(file)
     names = [_FileName(file) for file in files]
     local = pa.fs.LocalFileSystem()
+    require_arrow_threads(f'"{path}"')
     with _reading(f'"{path}"'):
         schema = file_format.inspect(names[0], local)
         fragments = [file_format.make_fragment(name, local) for name in names]

@@ -23,7 +23,6 @@ from hugectr.tools.mappings import Mappings, columns_of
 from hugectr.tools.publish import FILE_LIST, publish, working_folder
 from hugectr.tools.review import Review
 from hugectr.tools.sources import BATCH_ROWS, Source, open_source
-from hugectr.tools.threads import fit_arrow_to_limits
 
 ROWS_PER_FILE = 1 << 20
 ENCODED_ROWS = 4 * BATCH_ROWS  # at a time: each time costs a pass over all known categories
@@ -114,7 +113,6 @@ def to_parquet(
     label_encoders = tuple(label_encoder(column, rule) for column, rule in label_rules(labels).items())
     numeric_list, categorical_list = numeric_specs(numeric), categorical_specs(categorical, min_frequency)
     wanted = columns_of(label_encoders, numeric_list, categorical_list)
-    fit_arrow_to_limits()
     with open_source(source, wanted, read_twice=True) as opened:
         learned = learn(opened.batches(), numeric_list, categorical_list)
         return _write(opened, folder, Mappings(label_encoders, *learned), True, rows)
@@ -142,7 +140,6 @@ def _mappings(given: Mappings | ParquetDataSet | PathLike) -> Mappings:
 
 def _apply(mappings: Mappings, source: Any, path: Path, labeled: bool, rows_per_file: int) -> ParquetDataSet:
     wanted = columns_of(mappings.labels if labeled else (), mappings.numeric, mappings.categorical)
-    fit_arrow_to_limits()
     with open_source(source, wanted, read_twice=False) as opened:
         return _write(opened, path, mappings, labeled, rows_per_file)
 
