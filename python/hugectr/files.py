@@ -34,8 +34,7 @@ def copy_files(source: str, target: str) -> None:
     for name in names:
         copy_files(f"{source}/{name}", f"{target}/{name}")
     if not names:
-        if "://" not in target:
-            make_folder(os.path.dirname(target) or ".")
+        make_parents(target)
         file = _core.open_file(source)
         pieces = range(0, file.size, _COPIED_BYTES)
         replace_file(target, (file.read_at(at, _COPIED_BYTES) for at in pieces))
@@ -59,9 +58,14 @@ def naming(what: str) -> Iterator[None]:
     except HugectrError:
         raise
     except OSError as error:
-        if error.errno is None:  # not the system's: a signal handler of the user's may raise a TimeoutError
+        if not _is_of_a_file(error):
             raise
         raise FileError(f"cannot {what}: {error.strerror or error}") from error
+
+
+def _is_of_a_file(error: OSError) -> bool:
+    """Not of a program's signal handler, such as a TimeoutError: the system's have a number, Arrow's no kind."""
+    return error.errno is not None or type(error) is OSError
 
 
 def sync(file: BinaryIO) -> None:
@@ -89,6 +93,13 @@ def make_folder(path: str) -> None:
     """Makes a folder and those above it, where they are missing."""
     with naming(f'create the folder "{path}"'):
         os.makedirs(path, exist_ok=True)
+
+
+def make_parents(path: PathLike) -> None:
+    """Makes the folders that a file is to be in. Elsewhere, writing does that."""
+    text = os.fsdecode(path)
+    if "://" not in text:
+        make_folder(os.path.dirname(text) or ".")
 
 
 def lock_folder(path: str, *, wait: bool) -> Optional[int]:

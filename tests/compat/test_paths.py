@@ -178,7 +178,7 @@ def test_what_is_no_path(function: str, error: type[Exception], path: Any, messa
     lambda path: Mappings.load(path),
     lambda path: to_parquet(path + ".csv", "set", labels="y"),
     lambda path: build("Norm", "a", graph=path),
-    lambda path: write_norm(path + "/a/b", [0], None, []),
+    lambda path: [write_norm(path, [0], None, []), write_norm(path + "/a/b", [0], None, [])],
 ])  # fmt: skip
 def test_messages_about_such_names_can_be_printed(use: Any, here: pathlib.Path) -> None:
     with pytest.raises(HugectrError) as failure:

@@ -47,6 +47,8 @@ GROUPS = {
     "whole numbers": [
         pa.array(USERS), pa.array(USERS, pa.uint64()), pa.array(USERS, pa.float64()), pa.array(map(str, USERS)),
         pa.array(["1.099511627777e+12", "1099511627778.0", "05"]), pa.array([decimal.Decimal(user) for user in USERS]),
+        pa.array([decimal.Decimal(user) for user in USERS], pa.decimal128(20, 2)),
+        pa.array([decimal.Decimal(user) for user in USERS], pa.decimal256(60, 30)),
         pa.array(USERS).dictionary_encode(),
     ],
     "fractions": [

@@ -145,6 +145,7 @@ def label_rules(labels: Labels) -> dict[str, LabelRule]:
 
 def numeric_specs(numeric: Numerics) -> list[Numeric]:
     if isinstance(numeric, Mapping):
+        _items("numeric", list(numeric), str)
         return [Numeric(column, scale) for column, scale in numeric.items()]
     return [Numeric(item) if isinstance(item, str) else item for item in _items("numeric", numeric, str, Numeric)]
 

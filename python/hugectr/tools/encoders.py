@@ -206,6 +206,6 @@ def _to_float32(values: Floats, what: str, first_row: int) -> pa.Array:
     _reject(
         np.abs(values) > np.finfo(np.float32).max,
         first_row,
-        lambda row: f"{what}: {values[row]:g} is too large for a 32-bit float",
+        lambda row: f"{what}: {float(values[row])} is too large for a 32-bit float",
     )
     return pa.array(values, pa.float32())

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hugectr.arguments import FilePath, checked
 from hugectr.errors import InvalidArgumentError
-from hugectr.files import PathLike, replace_file
+from hugectr.files import PathLike, make_parents, replace_file
 
 Words = NDArray[np.uint32]
 Bytes = NDArray[np.uint8]
@@ -30,7 +31,12 @@ def write_file_list(path: PathLike, files: Sequence[PathLike]) -> None:
             readers cut off.
     """
     content = file_list(checked("write_file_list", "files", Sequence[FilePath], files))
-    replace_file(checked("write_file_list", "path", FilePath, path), [content])
+    _write(checked("write_file_list", "path", FilePath, path), content)
+
+
+def _write(path: str, *content: bytes) -> None:
+    make_parents(path)
+    replace_file(path, content)
 
 
 def file_list(files: Sequence[PathLike]) -> bytes:
@@ -85,9 +91,7 @@ def write_norm(
     if check_sum:
         lengths = np.concatenate([[_HEADER_BYTES], lengths])
         body = _framed(np.concatenate([header.view(np.uint8), body]), lengths)
-    replace_file(
-        checked("write_norm", "path", FilePath, path), [b"" if check_sum else header.tobytes(), body.tobytes()]
-    )
+    _write(checked("write_norm", "path", FilePath, path), b"" if check_sum else header.tobytes(), body.tobytes())
 
 
 def write_raw(
@@ -109,14 +113,14 @@ def write_raw(
             ln(v + 1).
 
     Raises:
-        InvalidArgumentError: The arrays differ in their number of samples, a key does not fit, or a label or dense
+        InvalidArgumentError: The arrays differ in their number of samples, a number does not fit, or a label or dense
             feature that is stored as an integer is none or is out of range (a dense feature must not be negative).
     """
     content = raw_samples(labels, dense, keys, float_label_dense)
     if hasattr(path, "write"):
         path.write(content)
     else:
-        replace_file(checked("write_raw", "path", FilePath, path), [content])
+        _write(checked("write_raw", "path", FilePath, path), content)
 
 
 def raw_samples(labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, float_label_dense: bool) -> bytes:
@@ -125,21 +129,23 @@ def raw_samples(labels: ArrayLike, dense: ArrayLike | None, keys: ArrayLike, flo
     label = _numbers(labels, "labels")
     label = label.reshape(len(label), -1) if label.ndim else label.reshape(1, 1)
     features = np.zeros((len(label), 0)) if dense is None else _numbers(dense, "dense")
-    table = _numbers(keys, "keys")
+    table = _keys(keys, "keys")
     for name, array in (("dense", features), ("keys", table)):
         if array.ndim != 2 or len(array) != len(label):
             raise InvalidArgumentError(f"{name} has shape {array.shape}; labels have {len(label)} samples")
-    _check_keys(table, False, "keys")
-    if not float_label_dense:
+    _check_keys(table, False, "keys", lambda i: i // table.shape[1])
+    if float_label_dense:
+        label, features = _floats(label, "labels"), _floats(features, "dense")
+    else:
         _check_int32(label, -(2**31), "labels")
         _check_int32(features, 0, "dense")
     columns = [label.astype(dtype).view("<u4"), features.astype(dtype).view("<u4"), table.astype("<u4")]
     return np.hstack(columns).tobytes()
 
 
-def _numbers(values: Any, what: str, dtype: Any = None) -> NDArray[Any]:
+def _numbers(values: Any, what: str) -> NDArray[Any]:
     try:
-        array = np.asarray(values, dtype)
+        array = np.asarray(values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"{what} must be a matrix of numbers: {error}") from None
     if array.dtype.kind not in "biufO":  # objects are whole numbers beyond 64 bits, or will be refused as such
@@ -148,21 +154,27 @@ def _numbers(values: Any, what: str, dtype: Any = None) -> NDArray[Any]:
 
 
 def _matrix(values: ArrayLike, what: str) -> NDArray[np.float32]:
-    given = _numbers(values, what)
-    if given.ndim == 1:
-        given = given[:, np.newaxis]
-    if given.ndim != 2:
-        raise InvalidArgumentError(f"{what} must be a matrix, got shape {given.shape}")
-    with np.errstate(over="ignore"):
-        array: NDArray[np.float32] = _numbers(given, what, np.float32)
-    too_large = np.isinf(array)
-    if too_large.any():  # infinities and NaN are what they are: readers name them
-        for row, column in np.argwhere(too_large):
-            if not np.isinf(given[row, column]):
-                raise InvalidArgumentError(
-                    f"{what}, row {row}, column {column}: {given[row, column]} is too large for a 32-bit float"
-                )
-    return array
+    array = _numbers(values, what)
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2:
+        raise InvalidArgumentError(f"{what} must be a matrix, got shape {array.shape}")
+    return _floats(array, what)
+
+
+def _floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+    """A matrix as it is stored. Infinities and NaN are what they are: readers name them."""
+    try:
+        with np.errstate(over="ignore"):
+            floats = values.astype(np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"{what} must be a matrix of numbers: {error}") from None
+    for row, column in np.argwhere(np.isinf(floats)):
+        if not math.isinf(values[row, column]):
+            raise InvalidArgumentError(
+                f"{what}, row {row}, column {column}: {values[row, column]} is too large for a 32-bit float"
+            )
+    return floats
 
 
 def _check_int32(values: NDArray[Any], lowest: int, what: str) -> None:
@@ -177,42 +189,60 @@ def _check_int32(values: NDArray[Any], lowest: int, what: str) -> None:
         )
 
 
-def _check_keys(keys: NDArray[Any], i64: bool, what: str) -> None:
-    if not keys.size:
-        return
+def _keys(values: Any, what: str) -> NDArray[Any]:
+    """Keys, as objects where no type of NumPy's holds them all."""
+    array = _numbers(values, what)
+    if array.dtype.kind == "f" and not hasattr(values, "dtype"):  # what NumPy makes of whole numbers around 2^63
+        array = np.asarray(values, object)
+    return array
+
+
+def _joined(rows: list[NDArray[Any]]) -> NDArray[Any]:
+    """All keys one behind the other, not as the floats that NumPy makes of signed and unsigned ones."""
+    filled = [row for row in rows if len(row)]
+    if len({row.dtype.kind for row in filled}) > 1:
+        filled = [row.astype(object) for row in filled]
+    return np.concatenate(filled) if filled else np.zeros(0, np.int64)
+
+
+def _check_keys(keys: NDArray[Any], i64: bool, what: str, row_of: Callable[[int], Any]) -> None:
+    """`row_of(i)` is the row of key i, for messages."""
     lowest, end = (-(2**63), 2**63 - 1) if i64 else (0, _RESERVED_U32)
-    if keys.dtype.kind == "O":  # whole numbers beyond 64 bits among them, or no numbers
-        others = [key for key in keys.ravel().tolist() if not isinstance(key, int) or not lowest <= key < end]
-    elif keys.dtype.kind == "f":  # NumPy makes them of whole numbers from 2^63 beside negative ones, too
-        others = [key for key in keys.ravel().tolist() if key != int(key) or not lowest <= key < end][:1] or ["floats"]
-    elif keys.dtype.kind in "iu":
-        others = [key for key in (int(keys.min()), int(keys.max())) if not lowest <= key < end]
-    else:
-        others = [keys.ravel()[0]]
-    if others:
-        raise InvalidArgumentError(f"{what}: keys must be integers from {lowest} to {end - 1}, got {others[0]!s:.60}")
+    flat = keys.ravel()
+    if not flat.size or (flat.dtype.kind in "iu" and lowest <= int(flat.min()) and int(flat.max()) < end):
+        return
+    for i, key in enumerate(flat.tolist()):
+        if not isinstance(key, int) or isinstance(key, bool):
+            raise InvalidArgumentError(f"{what}, row {row_of(i)}: keys must be integers, got {key!r:.60}")
+        if not lowest <= key < end:
+            raise InvalidArgumentError(
+                f"{what}, row {row_of(i)}: key {key} is not in [{lowest}, {end - 1}], the range of "
+                f"{64 if i64 else 32}-bit keys; the largest value of the key type is reserved"
+            )
 
 
 def _csr(slot: Any, samples: int, i64: bool, what: str) -> tuple[Counts, Words]:
     """The number of keys of each sample, and all keys as words [keys, words of a key]."""
     if isinstance(slot, tuple):
-        offsets: Counts = _numbers(slot[0], what, np.int64)
-        counts: Counts = offsets[1:] - offsets[:-1]
-        keys = np.asarray(slot[1])
+        offsets = _numbers(slot[0], what)
+        if offsets.dtype.kind not in "iu":
+            raise InvalidArgumentError(f"{what}: offsets must be integers of 64 bits, got {offsets.tolist()!r:.60}")
+        starts: Counts = offsets.astype(np.int64)
+        counts: Counts = starts[1:] - starts[:-1]
+        keys = _keys(slot[1], what)
     elif isinstance(slot, np.ndarray) and slot.ndim == 2:
         counts = np.full(len(slot), slot.shape[1], dtype=np.int64)
         keys = slot.ravel()
     else:
-        rows = [np.atleast_1d(np.asarray(row)) for row in slot]
+        rows = [np.atleast_1d(_keys(row, what)) for row in slot]
         counts = np.array([len(row) for row in rows], dtype=np.int64)
-        filled = [row for row in rows if len(row)]
-        keys = np.concatenate(filled) if filled else np.zeros(0, np.int64)
+        keys = _joined(rows)
     if len(counts) != samples or (counts < 0).any() or counts.sum() != len(keys):
         raise InvalidArgumentError(
             f"{what}: {len(counts)} samples with {counts.sum()} keys; labels have {samples} samples, "
             f"{len(keys)} keys are there"
         )
-    _check_keys(keys, i64, what)
+    _check_keys(keys, i64, what, lambda i: np.searchsorted(np.cumsum(counts), i, side="right"))
     words: Words = keys.astype("<i8" if i64 else "<u4").view(np.uint32)
     return counts, words.reshape(len(keys), 2 if i64 else 1)
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from hugectr import _core
 from hugectr.arguments import LocalPath, Mismatch, checked, convert, short
-from hugectr.errors import FileError, HugectrError, InvalidArgumentError
-from hugectr.files import PathLike, naming, replace_file, require_regular
+from hugectr.errors import FileError, InvalidArgumentError
+from hugectr.files import PathLike, make_parents, naming, replace_file, require_regular
 from hugectr.tools.columns import Bins, CategoricalColumn, Numeric
 from hugectr.tools.encoders import FIRST, Binning, CategoricalEncoder, LabelEncoder, NumericEncoder, Vocabulary
 from hugectr.tools.kinds import KINDS
@@ -84,7 +84,9 @@ class Mappings:
 
     def save(self, path: PathLike) -> None:
         """Writes mappings.json."""
-        replace_file(checked("Mappings.save", "path", LocalPath, path), [self.to_json()])
+        checked_path = checked("Mappings.save", "path", LocalPath, path)
+        make_parents(checked_path)
+        replace_file(checked_path, [self.to_json()])
 
     def to_json(self) -> bytes:
         """What mappings.json holds."""
@@ -101,29 +103,61 @@ class Mappings:
         path = Path(checked("Mappings.load", "path", LocalPath, path))
         path = path / "mappings.json" if os.path.isdir(path) else path
         require_regular(path)
-        try:
+        with naming(f'read "{path}"'):
             _core.recover_files(str(path))
-            with naming(f'read "{path}"'):
-                try:
-                    text = path.read_text(encoding="utf-8")
-                except FileNotFoundError:
-                    raise FileError(f'"{path}" does not exist') from None
-            document = json.loads(text, parse_constant=_reject_constant)
-            if not isinstance(document, dict) or "version" not in document:
-                raise ValueError('not an object with a "version"')
-            if document["version"] != FORMAT_VERSION:
-                raise FileError(f'"{path}": expected version {FORMAT_VERSION}, got {document["version"]!r:.60}')
-            return Mappings(
-                tuple(_from_json(LabelEncoder, entry) for entry in _entries(document, "labels")),
-                tuple(_from_json(NumericEncoder, entry) for entry in _entries(document, "numeric")),
-                tuple(_categorical_from_json(entry) for entry in _entries(document, "categorical")),
-            )
-        except HugectrError:
-            raise
-        except RecursionError:
-            raise FileError(f'"{path}" is not a mappings file: nested too deeply') from None
-        except ValueError as error:
+            if not path.exists():
+                raise FileError(f'"{path}" does not exist')
+            content = path.read_bytes()
+        try:
+            return _from_document(_parsed(content))
+        except (_Damaged, InvalidArgumentError) as error:
             raise FileError(f'"{path}" is not a mappings file: {error}') from error
+
+
+class _Damaged(Exception):
+    """What is wrong with a document."""
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content.decode(), parse_constant=_reject_constant)
+    except UnicodeDecodeError as error:
+        raise _Damaged(f"byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise _Damaged(f"not valid JSON at line {error.lineno}, column {error.colno}") from error
+    except RecursionError:
+        raise _Damaged("it is nested too deeply") from None
+    except ValueError as error:
+        if "digits" not in str(error):  # of a signal handler
+            raise
+        raise _Damaged("a number has too many digits") from error
+
+
+def _from_document(document: Any) -> Mappings:
+    version = _member(document, "version", "the document")
+    if version != FORMAT_VERSION:
+        raise _Damaged(f"expected version {FORMAT_VERSION}, got {version!r:.60}")
+    return Mappings(
+        tuple(_from_json(LabelEncoder, *entry) for entry in _entries(document, "labels")),
+        tuple(_from_json(NumericEncoder, *entry) for entry in _entries(document, "numeric")),
+        tuple(_categorical_from_json(*entry) for entry in _entries(document, "categorical")),
+    )
+
+
+def _member(parent: Any, name: str, where: str) -> Any:
+    if not isinstance(parent, dict):
+        raise _Damaged(f"{where} must be an object, got {parent!r:.60}")
+    if name not in parent:
+        raise _Damaged(f'{where} has no "{name}"')
+    return parent[name]
+
+
+def _entries(document: Any, name: str) -> list[tuple[Any, str]]:
+    """The entries of a list, each with what it is called in messages."""
+    entries = _member(document, name, "the document")
+    if not isinstance(entries, list):
+        raise _Damaged(f'"{name}" must be a list, got {entries!r:.60}')
+    return [(entry, f"{name}[{i}]") for i, entry in enumerate(entries)]
 
 
 def columns_of(
@@ -144,45 +178,39 @@ def _to_json(column: Any) -> dict[str, Any]:
     return {field.name: getattr(column, field.name) for field in dataclasses.fields(column) if field.init}
 
 
-def _entries(document: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    entries = document.get(group)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f'"{group}" must be a list of objects, got {entries!r:.60}')
-    return entries
-
-
-def _from_json(encoder: type[Encoder], entry: dict[str, Any]) -> Encoder:
+def _from_json(encoder: type[Encoder], entry: Any, where: str) -> Encoder:
     """An encoder whose fields have the types that they are declared with."""
+    _member(entry, "name", where)
     hints = get_type_hints(encoder, include_extras=True)
-    fields = [field for field in dataclasses.fields(encoder) if field.init]
-    unset = (dataclasses.MISSING, dataclasses.MISSING)
-    for field in fields:
-        if field.name not in entry and (field.default, field.default_factory) == unset:
-            raise ValueError(f'an entry has no "{field.name}": {entry!r:.60}')
+    fields = {field.name: field for field in dataclasses.fields(encoder) if field.init}
+    for name, field in fields.items():
+        if field.default is dataclasses.MISSING:
+            _member(entry, name, where)
     values = {}
     for name, value in entry.items():
-        if name not in {field.name for field in fields}:
-            raise ValueError(f'an entry has an unknown "{name}": {entry!r:.60}')
+        if name not in fields:
+            raise _Damaged(f'{where} has an unknown member "{name}"; known: {", ".join(fields)}')
         try:
             values[name] = convert(hints[name], value)
         except Mismatch as mismatch:
-            raise ValueError(f"{name}{mismatch.path} must be {mismatch.expected}, got {mismatch.value!r:.60}") from None
+            got = repr(mismatch.value)[:60]
+            raise _Damaged(f"{where}.{name}{mismatch.path} must be {mismatch.expected}, got {got}") from None
     return encoder(**values)
 
 
-def _categorical_from_json(entry: dict[str, Any]) -> CategoricalEncoder:
-    if "boundaries" in entry:
-        binning = _from_json(Binning, entry)
+def _categorical_from_json(entry: Any, where: str) -> CategoricalEncoder:
+    if isinstance(entry, dict) and "boundaries" in entry:
+        binning = _from_json(Binning, entry, where)
         if list(binning.boundaries) != sorted(binning.boundaries):
-            raise ValueError(f'the boundaries of "{binning.name}" are not ascending')
+            raise _Damaged(f'the boundaries of "{binning.name}" are not ascending')
         return binning
-    column = _from_json(Vocabulary, entry)
+    column = _from_json(Vocabulary, entry, where)
     if sorted(column.ids.values()) != list(range(FIRST, column.slot_size)):
-        raise ValueError(f'the ids of "{column.name}" are not {FIRST}, {FIRST + 1}, ...')
+        raise _Damaged(f'the ids of "{column.name}" are not {FIRST}, {FIRST + 1}, ...')
     if column.nnz < 1 or len(column.kinds) != len(column.columns) or not set(column.kinds) <= set(KINDS):
-        raise ValueError(f'the entry of "{column.name}" is damaged')
+        raise _Damaged(f'the entry of "{column.name}" is damaged')
     return column
 
 
 def _reject_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a number")
+    raise _Damaged(f"{text} is not a number")
