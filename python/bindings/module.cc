@@ -3,6 +3,10 @@
 
 NB_MODULE(_core, m) {
   m.doc() = "Native core of hugectr. Use the classes of the hugectr package instead.";
+#ifdef NDEBUG
+  // What a daemon thread holds when the interpreter ends is never given back: no leak that a user could mend.
+  nb::set_leak_warnings(false);
+#endif
   m.attr("version") = HUGECTR_VERSION;
   bind_base(m);
   bind_io(m);

@@ -71,6 +71,20 @@ in_daemon(loop)
     assert (code, err) == (0, "")
 
 
+def test_a_daemon_thread_that_sleeps_on_a_model(folder: Path) -> None:
+    """It holds the model until the process is gone: that is no leak."""
+    script = """
+def loop():
+    model = build()
+    while True:
+        time.sleep(1)
+
+in_daemon(loop)
+"""
+    code, _, err = finish(start(folder, DAEMON + script))
+    assert (code, err) == (0, "")
+
+
 def test_a_thread_that_keeps_going_after_its_call_was_ended(folder: Path) -> None:
     """It may even ask for the interpreter's lock when that is gone."""
     script = f"""
