@@ -17,9 +17,9 @@ Writer = Callable[[bool, str], None]
 def write_line(is_error: bool, line: str) -> None:
     """Writes one log line to the stream that sys has for it now."""
     stream = sys.stderr if is_error else sys.stdout
-    if stream is not None and not stream.closed:
+    if stream is not None and not getattr(stream, "closed", False):  # a program's own may have no more than write()
         stream.write(line + "\n")
-        stream.flush()
+        getattr(stream, "flush", lambda: None)()
 
 
 _writer: Writer = write_line

@@ -113,8 +113,8 @@ class DataReaderParams(Record):
                 raise InvalidArgumentError(
                     f"DataReaderParams(): {name} must not be negative, got {getattr(self, name)}"
                 )
-        if num_workers < 1:
-            raise InvalidArgumentError(f"DataReaderParams(): num_workers must be at least 1, got {num_workers}")
+        if not 1 <= num_workers < 2**31:
+            raise InvalidArgumentError(f"DataReaderParams(): num_workers must be 1 to {2**31 - 1}, got {num_workers}")
         if any(size < 0 for size in slot_size_array):
             raise InvalidArgumentError(f"DataReaderParams(): slot_size_array has a negative size: {slot_size_array}")
 

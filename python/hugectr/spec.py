@@ -116,6 +116,7 @@ def _warn_about_idle(reader: DataReaderParams) -> None:
         idle.warn(where, ["keyset"], "without the embedding training cache")
     if kind not in _RAW:
         idle.warn_changed(where, reader, ["num_samples", "eval_num_samples", "float_label_dense"], f"on {kind.name}")
+        idle.warn_changed(where, reader, ["shuffle"], f"on {kind.name}, which is read in the order of its files")
     if kind is DataReaderType_t.Norm:
         idle.warn_changed(where, reader, ["slot_size_array"], "on Norm, whose keys are taken as they are")
     elif reader.check_type is Check_t.Sum:

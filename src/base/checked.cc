@@ -41,4 +41,10 @@ float checked_nonnegative(std::string_view name, double value) {
   return narrow;
 }
 
+std::string readable(float value) {
+  return value == std::floor(value) && std::fabs(value) < 0x1p53f
+             ? fmt::format("{}", static_cast<double>(value))
+             : fmt::format("{}", value);
+}
+
 }  // namespace ctr

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/storage.h"
 #include "layers/layer.h"
@@ -18,7 +19,7 @@ class BatchNorm final : public Layer {
         eps_(p.real("eps")),
         gamma_init_(p.text("gamma_init_type")),
         beta_init_(p.text("beta_init_type")) {
-    require(eps_ >= 0, "eps must not be negative, got {}", eps_);
+    require(eps_ >= 0, "eps must not be negative, got {}", readable(eps_));
   }
 
   LayerShapes infer(const InferContext& inputs) const override {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/checked.h"
 #include "base/parallel.h"
 #include "base/vectorize.h"
 #include "kernels/elementwise.h"
@@ -16,7 +17,7 @@ namespace {
 class Dropout final : public Layer {
  public:
   explicit Dropout(const Params& p) : rate_(p.real("dropout_rate")) {
-    require(rate_ >= 0 && rate_ <= 1, "dropout_rate must be within [0, 1], got {}", rate_);
+    require(rate_ >= 0 && rate_ <= 1, "dropout_rate must be within [0, 1], got {}", readable(rate_));
   }
 
   LayerShapes infer(const InferContext& inputs) const override {

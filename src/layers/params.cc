@@ -95,16 +95,17 @@ template <class T>
 constexpr bool is_list<std::vector<T>> = true;
 
 template <class T>
-void check(const T& value, const ParamDef& def, const std::string& name, const std::string& where) {
+void check(const T& value, const Json& given, const ParamDef& def, const std::string& name,
+           const std::string& where) {
   if constexpr (std::is_same_v<T, std::string>) {
     if (!def.choices.empty() && std::find(def.choices.begin(), def.choices.end(), value) == def.choices.end())
       fail_unknown(fmt::format("{} of {}:", name, where), value, def.choices);
   } else if constexpr (std::is_same_v<T, TextList>) {
-    for (const std::string& item : value) check(item, def, name, where);
+    for (const std::string& item : value) check(item, given, def, name, where);
   } else if constexpr (std::is_arithmetic_v<T>) {
     const auto number = static_cast<double>(value);
     require(number >= def.min && number <= def.max, "{}: {} must be {}, got {}", where, name, range_of(def),
-            value);
+            given.dump());
   }
 }
 
@@ -117,7 +118,7 @@ ParamValue convert(const Json& v, const ParamDef& def, const std::string& name, 
         auto value = Reader<T>::read(unwrap ? v[0] : v);
         require(value.has_value(), "{}: {} must be {}, got {}", where, name, Reader<T>::kName, v.dump());
         narrow(*value, fmt::format("{}: {}", where, name));
-        check(*value, def, name, where);
+        check(*value, unwrap ? v[0] : v, def, name, where);
         return *value;
       },
       def.initial);

@@ -4,20 +4,21 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/checked.h"
 #include "base/error.h"
 
 namespace ctr {
 
 LearningRateSchedule::LearningRateSchedule(const ScheduleSpec& spec) : spec_(spec), current_(spec.base_lr) {
   require(std::isfinite(spec.base_lr) && spec.base_lr >= 0,
-          "learning rate must be at least 0 and finite, got {}", spec.base_lr);
+          "learning rate must be at least 0 and finite, got {}", readable(spec.base_lr));
   require(spec.warmup_steps >= 1, "warmup_steps must be at least 1, got {}", spec.warmup_steps);
   require(spec.decay_start >= 0, "decay_start must be at least 0 (0: no decay), got {}", spec.decay_start);
   require(spec.decay_steps >= 1, "decay_steps must be at least 1, got {}", spec.decay_steps);
   require(std::isfinite(spec.decay_power) && spec.decay_power >= 1,
-          "decay_power must be at least 1 and finite, got {}", spec.decay_power);
+          "decay_power must be at least 1 and finite, got {}", readable(spec.decay_power));
   require(std::isfinite(spec.end_lr) && spec.end_lr >= 0, "end_lr must be at least 0 and finite, got {}",
-          spec.end_lr);
+          readable(spec.end_lr));
 }
 
 float LearningRateSchedule::next() { return current_ = at(++step_); }

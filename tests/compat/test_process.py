@@ -66,6 +66,29 @@ def test_exit_with_running_readers(folder: Path) -> None:
     assert out.endswith("leaving\n") and err == ""
 
 
+def test_streams_of_a_program(folder: Path) -> None:
+    """They may have no more than write(), or be closed."""
+    script = """
+import io, sys
+
+class Stream:
+    lines = []
+    def write(self, text):
+        self.lines.append(text)
+
+real, sys.stdout = sys.stdout, Stream()
+build().fit(max_iter=3, display=1, eval_interval=0, snapshot=0)
+sys.stdout = io.StringIO()
+sys.stdout.close()
+build()
+sys.stdout = None
+build()
+sys.stdout = real
+print(sum("Iter: " in line for line in Stream.lines))
+"""
+    assert run(folder, script)[0].splitlines()[-1] == "2"
+
+
 def test_a_pipe_gets_the_log_lines_only(folder: Path) -> None:
     out, err = run(folder, "build().fit(max_iter=41, display=20, eval_interval=20, snapshot=0)")
     lines = out.splitlines()

@@ -55,7 +55,7 @@ def test_solver_of_3_1_starts_with_the_seed() -> None:
         (dict(lr=-1.0), "lr must not be negative"),
         (dict(vvgpu=[[0, 0]]), r"device twice in one row: \[0, 0\]"),
         (dict(vvgpu=[]), "needs a device in every row"),
-        (dict(vvgpu=[[-1]]), r"vvgpu has a device that cannot be: \[-1\]"),
+        (dict(vvgpu=[[-1]]), r"vvgpu has a device that cannot be \(0 to 2147483647\): \[-1\]"),
         (dict(lr=float("inf")), "lr must be finite, got inf"),
         (dict(lr=float("nan")), "lr must be finite, got nan"),
         (dict(end_lr=float("inf")), "end_lr must be finite"),
@@ -130,6 +130,12 @@ def test_shuffle_of_raw_data(kind: str, of_async: Optional[bool], shuffle: Optio
     ))  # fmt: skip
     default = True if kind == "Raw" else bool(of_async)
     assert document.get("shuffle", True) is (default if shuffle is None else shuffle)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 2**31, 2**62])
+def test_num_workers_has_a_range(workers: int) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"num_workers must be 1 to 2147483647, got {workers}$"):
+        hugectr.DataReaderParams(**{**READER, "num_workers": workers})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["Norm", "Parquet"])

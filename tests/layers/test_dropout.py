@@ -66,10 +66,12 @@ class TestDropout(OpTests):
             0,
         )
 
-    @pytest.mark.parametrize("rate", [-0.1, 1.5])
+    @pytest.mark.parametrize("rate", [-0.1, 1.5, 2**31, -(2**31), 1e20])
     def test_wrong_rate(self, rate):
-        with pytest.raises(ValueError, match=r"dropout_rate must be within \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"dropout_rate must be within \[0, 1\], got (\S+)$") as caught:
             run("Dropout", [np.ones((1, 1))], dropout_rate=rate)
+        assert np.float32(str(caught.value).split()[-1]) == np.float32(rate)
+        assert str(caught.value).split()[-1] in (str(rate), repr(float(np.float32(rate))))
 
 
 @pytest.mark.parametrize(
