@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import hugectr
+import pyarrow as pa
 from hugectr import data, tools
+from hugectr.tools.encoders import LabelEncoder
 
 from compat.fake_engine import FakeEngine
 
@@ -212,6 +214,10 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         "beta1": (0.5, NAMED, {"optimizer_type": hugectr.AdaGrad}),
         "epsilon": (0.5, NAMED, {"optimizer_type": hugectr.SGD}),
     }),
+    "DataReaderParams of files in order": (hugectr.DataReaderParams, with_reader, {"shuffle": (False, NAMED, {})}),
+    "DataReaderParams of Parquet files": (hugectr.DataReaderParams, with_reader, {
+        "shuffle": (False, NAMED, {"data_reader_type": hugectr.Parquet, "check_type": hugectr.Check_t.Non}),
+    }),
     "DataReaderParams": (hugectr.DataReaderParams, with_reader, {
         **used(data_reader_type=hugectr.Parquet, source="c", eval_source="c", check_type=hugectr.Check_t.Non,
                num_workers=3),
@@ -356,6 +362,90 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         used(path="b", files=["y"]),
     ),
 }  # fmt: skip
+
+
+# Building a model by hand, graph files and mappings.
+def reading(method: str, **given: Any) -> str:
+    engine = FakeEngine("{}", None)
+    getattr(hugectr.DataReader32(lambda: engine, True), method)(**given)  # type: ignore[arg-type, return-value]
+    return repr(engine.calls)
+
+
+def compiled(**given: Any) -> str:
+    names = ["label", "other"]
+    layers = [hugectr.DenseLayer(hugectr.InnerProduct, ["dense"], [f"{name}_fc"], num_output=1) for name in names]
+    layers += [
+        hugectr.DenseLayer(hugectr.BinaryCrossEntropyLoss, [f"{name}_fc", name], [f"{name}_loss"]) for name in names
+    ]
+    inputs = hugectr.Input(**{**INPUT, "label_dim": [1, 1], "label_name": names, "data_reader_sparse_param_array": []})
+    made = model(hugectr.CreateSolver(batchsize=4, batchsize_eval=4), parts=[inputs, *layers])
+    made.compile(**given)
+    return made._graph.text()
+
+
+def graph_written(**given: Any) -> str:
+    model(parts=[hugectr.Input(**INPUT)]).graph_to_json(**{"graph_config_file": "a.json", **given})
+    return files(pathlib.Path())
+
+
+def graph_read(**given: Any) -> str:
+    layer = hugectr.DenseLayer(hugectr.InnerProduct, ["dense"], ["top"], num_output=1)
+    model(parts=[hugectr.Input(**INPUT), layer]).graph_to_json("a.json")
+    model(parts=[hugectr.Input(**INPUT)]).graph_to_json("b.json")
+    made = model()
+    made.construct_from_json(**{"graph_config_file": "a.json", "include_dense_network": True, **given})
+    return made._graph.text()
+
+
+def mappings(**given: Any) -> tools.Mappings:
+    made = tools.to_parquet(TABLE, "set", labels="y", numeric=["x"], categorical=["k"]).mappings
+    return tools.Mappings(**{"labels": made.labels, "numeric": made.numeric, "categorical": made.categorical, **given})
+
+
+def mappings_saved(**given: Any) -> str:
+    mappings().save(**{"path": "a.json", **given})
+    return files(pathlib.Path())
+
+
+def mappings_loaded(**given: Any) -> bytes:
+    mappings().save("a.json")
+    mappings(numeric=()).save("b.json")
+    return tools.Mappings.load(**{"path": "a.json", **given}).to_json()
+
+
+def encoded(**given: Any) -> str:
+    try:
+        return repr(mappings().encode(**{"batch": pa.RecordBatch.from_pydict(TABLE), **given}).to_pydict())
+    except hugectr.HugectrError as error:  # names a row
+        return str(error)
+
+
+UNKNOWN_BATCH = pa.RecordBatch.from_pydict({**TABLE, "x": [1.0, None, 2.0]})
+TABLES.update({
+    "Model.add": (hugectr.Model.add, lambda **given: document(parts=[hugectr.Input(**INPUT), *given.values()]),
+                  used(layer=hugectr.SparseEmbedding(**EMBEDDING))),
+    "Model.compile": (hugectr.Model.compile, compiled, {
+        "loss_names": (["other"], USED, {"loss_names": ["label"], "loss_weights": [2.0]}),
+        "loss_weights": ([3.0], USED, {"loss_names": ["other"], "loss_weights": [2.0]}),
+    }),
+    "Model.set_learning_rate": (*method("set_learning_rate", lr=1.0), used(lr=2.0)),
+    "Model.graph_to_json": (hugectr.Model.graph_to_json, graph_written, used(graph_config_file="b.json")),
+    "Model.construct_from_json": (hugectr.Model.construct_from_json, graph_read,
+                                  used(graph_config_file="b.json", include_dense_network=False)),
+    "DataReader32.set_source": (hugectr.DataReader32.set_source, lambda **given: reading("set_source", **given),
+                                used(file_name="c")),
+    "DataReader32.set_file_list_source": (hugectr.DataReader32.set_file_list_source,
+                                          lambda **given: reading("set_file_list_source", **given),
+                                          used(file_list="c")),
+    "Mappings": (tools.Mappings, lambda **given: mappings(**given).to_json(),
+                 used(labels=(LabelEncoder("z"),), numeric=(), categorical=())),
+    "Mappings.save": (tools.Mappings.save, mappings_saved, used(path="b.json")),
+    "Mappings.load": (tools.Mappings.load, mappings_loaded, used(path="b.json")),
+    "Mappings.encode": (tools.Mappings.encode, encoded, {
+        **used(batch=UNKNOWN_BATCH, labeled=False),
+        "first_row": (5, USED, {"batch": UNKNOWN_BATCH}),
+    }),
+})  # fmt: skip
 
 
 LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
