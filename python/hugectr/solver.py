@@ -64,7 +64,7 @@ def _check(solver: Solver) -> None:
     _require(not (mixed and tf32), "use_mixed_precision and enable_tf32_compute exclude each other")
     _require(
         not mixed or solver.scaler in (128, 256, 512, 1024),
-        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler} (on a CPU it has to be "
+        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:.9g} (on a CPU it has to be "
         "given too, and changes nothing)",
     )
     _require(
@@ -84,7 +84,7 @@ def _check(solver: Solver) -> None:
     for name in ("seed", "lr", "end_lr", "decay_start", "max_eval_batches"):
         _require(getattr(solver, name) >= 0, f"{name} must not be negative, got {getattr(solver, name)}")
     require_callbacks("CreateSolver(): training_callbacks", solver.training_callbacks)
-    _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power}")
+    _require(solver.decay_power >= 1, f"decay_power must be at least 1, got {solver.decay_power:.9g}")
     _require(bool(solver.vvgpu) and all(solver.vvgpu), f"vvgpu needs a device in every row, got {solver.vvgpu}")
     for row in solver.vvgpu:
         _require(min(row) >= 0 and max(row) < 2**31, f"vvgpu has a device that cannot be (0 to {2**31 - 1}): {row}")
