@@ -64,8 +64,8 @@ def _check(solver: Solver) -> None:
     _require(not (mixed and tf32), "use_mixed_precision and enable_tf32_compute exclude each other")
     _require(
         not mixed or solver.scaler in (128, 256, 512, 1024),
-        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:.9g} (on a CPU it has to be "
-        "given too, and changes nothing)",
+        f"with use_mixed_precision, scaler must be 128, 256, 512 or 1024, got {solver.scaler:.9g} (on a CPU it has to "
+        "be given too, and changes nothing)",
     )
     _require(
         solver.mixed_precision_type in ("auto", "fp16", "bf16"),
