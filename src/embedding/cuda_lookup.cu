@@ -6,8 +6,7 @@
 #include "device/cuda.cuh"
 #include "device/memory.h"
 #include "embedding/cuda_index.cuh"
-#include "kernels/storage.cuh"
-#include "kernels/vector_places.h"
+#include "kernels/vectors.cuh"
 
 namespace ctr::cuda {
 namespace {
@@ -161,23 +160,9 @@ __global__ void unclaim_kernel(const TableView* tables) {
 // Tables that one launch serves.
 constexpr size_t kTables = 64;
 
-// Where the vectors of a table's bags go, and whether four elements may be written at once.
-struct Output {
-  void* data;
-  VectorPlaces places;
-  bool wide;
-
-  template <class T, int V>
-  __device__ void write(uint32_t bag, int element, const Pack<T, V>& values) const {
-    T* first = static_cast<T*>(data) + places(bag) + element;
-    if (wide)
-      *reinterpret_cast<Pack<T, V>*>(first) = values;
-    else
-      for (int k = 0; k < V; ++k) first[k] = values.v[k];
-  }
-};
+// Where the vectors of the tables' bags go.
 struct Outputs {
-  Output of[kTables];
+  Vectors of[kTables];
 };
 
 // What insert_rows() left there as a row.
@@ -194,8 +179,8 @@ __device__ inline Pack<float, V> read_row(const TableView& t, uint32_t row, int 
 
 // A group of threads sums kBags bags at once, each thread V neighbouring elements. All bags take one step
 // before any takes the next, so that their reads are under way together.
-template <class T, int V>
-__device__ void combine(const TableView& t, const Output& out) {
+template <class T, int V, class Bags>
+__device__ void combine(const TableView& t, const Bags& out) {
   constexpr int kBags = 4;
   const int units = t.dim / V, lanes = units >= 32 ? 32 : units <= 1 ? 1 : 1 << (32 - __clz(units - 1));
   const int lane = threadIdx.x % lanes, groups = kBlock / lanes;
@@ -224,17 +209,23 @@ __device__ void combine(const TableView& t, const Output& out) {
         const float factor = t.factors ? mean_factor(begin[b + 1] - begin[b]) : 1.0f;
         Pack<T, V> result;
         for (int k = 0; k < V; ++k) result.v[k] = rounded<T>(sum[b].v[k] * factor);
-        out.write(static_cast<uint32_t>(first + b), unit * V, result);
+        out.template write<V>(static_cast<uint32_t>(first + b), unit * V, result);
         if (unit == 0 && t.factors) t.factors[first + b] = factor;
       }
     }
   }
 }
 template <class T>
-__global__ void combine_kernel(const TableView* tables, Outputs outputs) {
+__global__ void __launch_bounds__(kBlock, 4) combine_kernel(const TableView* tables, Outputs outputs) {
   const TableView& t = tables[blockIdx.y];
-  const Output& out = outputs.of[blockIdx.y];
-  t.dim % 4 == 0 && t.stride % 4 == 0 ? combine<T, 4>(t, out) : combine<T, 1>(t, out);
+  const Vectors& out = outputs.of[blockIdx.y];
+  T* data = static_cast<T*>(out.data);
+  if (t.dim % 4 != 0 || t.stride % 4 != 0)
+    combine<T, 1>(t, PlacedVectors<T>{data, out.places, false});
+  else if (out.packed && out.wide)
+    combine<T, 4>(t, PackedVectors<T>{data, t.dim});
+  else
+    combine<T, 4>(t, PlacedVectors<T>{data, out.places, out.wide});
 }
 
 __global__ void list_hits_kernel(const TableView* tables, uint32_t* rows, uint32_t* bags) {
@@ -285,12 +276,7 @@ void combine_rows(const Context& ctx, const TableGroup& group, std::span<const T
   for (size_t first = 0; first < outputs.size(); first += kTables) {
     const auto part = outputs.subspan(first, std::min(kTables, outputs.size() - first));
     Outputs out;
-    for (size_t e = 0; e < part.size(); ++e) {
-      const VectorPlaces places(part[e]);
-      out.of[e] = {part[e].raw(), places,
-                   places.begin_at_multiples(4) &&
-                       reinterpret_cast<uintptr_t>(part[e].raw()) % (4 * size_of(part[e].dtype())) == 0};
-    }
+    for (size_t e = 0; e < part.size(); ++e) out.of[e] = Vectors(part[e]);
     TableGroup served = group;
     served.tables += first, served.count = static_cast<int>(part.size());
     launch(ctx, "embedding.combine", {grid_of(ctx, served, group.max_bags, kBlock / 8)}, kernel,

@@ -12,20 +12,21 @@ namespace ctr {
 class VectorPlaces {
  public:
   VectorPlaces() = default;
-  explicit VectorPlaces(const Tensor& t) : dim_(t.shape().last()) {
+  explicit VectorPlaces(const Tensor& t) : dim_(narrowed(t.shape().last())) {
     if (t.is_packed()) return;
     const Tensor::Runs runs = t.runs();
     if (runs.length % dim_ != 0)
       fail(ErrorKind::internal, "tensor {} lies in runs of {}, kernel wants whole vectors",
            to_string(t.shape()), runs.length);
     per_run_ = static_cast<uint32_t>(runs.length / dim_);
-    gap_ = runs.stride - runs.length;
+    gap_ = narrowed(runs.stride - runs.length);
     inverse_ = per_run_ == 1 ? 0 : ~uint64_t{0} / per_run_ + 1;
   }
 
   // In elements, of the first element of vector i.
   CTR_HOST_DEVICE int64_t operator()(uint32_t i) const {
-    return int64_t{i} * dim_ + (gap_ ? int64_t{run_of(i)} * gap_ : 0);
+    const int64_t packed = int64_t{i} * dim_;
+    return gap_ ? packed + int64_t{run_of(i)} * gap_ : packed;
   }
   // Where the vectors from i on no longer lie side by side.
   int64_t end_of_run(int64_t i) const {
@@ -44,8 +45,14 @@ class VectorPlaces {
 #endif
   }
 
-  int64_t dim_ = 0, gap_ = 0;
+  static uint32_t narrowed(int64_t elements) {
+    if (elements > std::numeric_limits<uint32_t>::max())
+      fail(ErrorKind::internal, "kernel wants vectors less than 2^32 elements apart, got {}", elements);
+    return static_cast<uint32_t>(elements);
+  }
+
   uint64_t inverse_ = 0;
+  uint32_t dim_ = 0, gap_ = 0;
   uint32_t per_run_ = 1;
 };
 

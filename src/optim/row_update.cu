@@ -2,8 +2,7 @@
 #include "optim/row_update.cuh"
 
 #include "device/cuda.cuh"
-#include "kernels/storage.cuh"
-#include "kernels/vector_places.h"
+#include "kernels/vectors.cuh"
 #include "optim/lazy_adam.h"
 
 namespace ctr::cuda {
@@ -12,26 +11,9 @@ namespace {
 // Tables that one launch serves.
 constexpr size_t kTables = 64;
 
-// Where the gradients of a table's bags are, and whether four elements may be read at once.
-struct BagGradients {
-  const void* data;
-  VectorPlaces places;
-  int table;
-  bool wide;
-
-  template <class T, int V>
-  __device__ Pack<T, V> read(uint32_t bag, int element) const {
-    const T* first = static_cast<const T*>(data) + places(bag) + element;
-    Pack<T, V> pack;
-    if (wide)
-      pack = *reinterpret_cast<const Pack<T, V>*>(first);
-    else
-      for (int k = 0; k < V; ++k) pack.v[k] = first[k];
-    return pack;
-  }
-};
 struct Gradients {
-  BagGradients of[kTables];
+  Vectors of[kTables];  // of a table's bags
+  int table[kTables];
 };
 
 // V elements of a row that one thread works on, `lanes` threads side by side.
@@ -95,9 +77,9 @@ __device__ void apply(const RowUpdateView& t, const StepConstants& c, uint32_t r
 // Runs of hits of one row that lie within a tile are finished; the others leave the tile's share in
 // `partial`: [0] of a run that began earlier, [1] of one that begins here and goes on. Everything that kAhead
 // hits read is asked for before the first is used.
-template <class T, int V>
-__device__ void update_tile(const RowUpdateView& t, const StepConstants& c, const BagGradients& d_bags,
-                            uint32_t tile, int element) {
+template <int V, class Bags>
+__device__ void update_tile(const RowUpdateView& t, const StepConstants& c, const Bags& d_bags, uint32_t tile,
+                            int element) {
   constexpr int kAhead = 4;
   const uint32_t n = *t.num_hits, begin = tile * t.tile, end = min(n, begin + t.tile);
   bool continues = begin > 0 && t.hit_rows[begin - 1] == t.hit_rows[begin];
@@ -105,7 +87,7 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
   for (uint32_t first = begin; first < end; first += kAhead) {
     uint32_t rows[kAhead];
     bool same[kAhead];  // the next hit is of the same row
-    Pack<T, V> d[kAhead];
+    decltype(d_bags.template read<V>(0, 0)) d[kAhead];
     float factor[kAhead];
     Values<V> w[kAhead];
     // One step for all hits before the next for any; beyond the end the last hit is read again, and not used.
@@ -120,7 +102,7 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
       same[k] = next[k] == rows[k] && first + k + 1 < n;
-      d[k] = d_bags.read<T, V>(bags[k], element);
+      d[k] = d_bags.template read<V>(bags[k], element);
       factor[k] = t.bag_factors ? t.bag_factors[bags[k]] : 1.0f;
       if (!same[k]) w[k] = read<V>(place_of(t, rows[k] - t.row_base, element));
     }
@@ -140,13 +122,13 @@ __device__ void update_tile(const RowUpdateView& t, const StepConstants& c, cons
   }
 }
 
-template <class T, int V>
-__device__ void update_tiles(const RowUpdateView& t, const BagGradients& d_bags) {
+template <int V, class Bags>
+__device__ void update_tiles(const RowUpdateView& t, const Bags& d_bags) {
   const Lanes<V> l(t.dim);
   const StepConstants c = *t.constants;
   const uint32_t tiles = (*t.num_hits + t.tile - 1) / t.tile;
   for (uint32_t tile = blockIdx.x * l.groups + l.group; tile < tiles; tile += gridDim.x * l.groups)
-    for (int unit = l.lane; unit < l.units; unit += l.lanes) update_tile<T, V>(t, c, d_bags, tile, unit * V);
+    for (int unit = l.lane; unit < l.units; unit += l.lanes) update_tile<V>(t, c, d_bags, tile, unit * V);
 }
 
 // The last tile that begins inside the run of `row`, which goes on beyond `tile`.
@@ -212,22 +194,30 @@ __device__ void update_others(const RowUpdateView& t) {
 __device__ bool is_wide(const RowUpdateView& t) { return t.dim % 4 == 0 && t.stride % 4 == 0; }
 
 template <class T>
-__global__ void tiles_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const BagGradients& d_bags = gradients.of[blockIdx.y];
-  const RowUpdateView& t = tables[d_bags.table];
-  is_wide(t) ? update_tiles<T, 4>(t, d_bags) : update_tiles<T, 1>(t, d_bags);
+__global__ void __launch_bounds__(kBlock, 2) tiles_kernel(const RowUpdateView* tables, Gradients gradients) {
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
+  const Vectors& d_bags = gradients.of[blockIdx.y];
+  T* data = static_cast<T*>(d_bags.data);
+  if (!is_wide(t))
+    update_tiles<1>(t, PlacedVectors<T>{data, d_bags.places, false});
+  else if (!d_bags.wide)
+    update_tiles<4>(t, PlacedVectors<T>{data, d_bags.places, false});
+  else if (d_bags.packed)
+    update_tiles<4>(t, PackedVectors<T>{data, t.dim});
+  else
+    update_tiles<4>(t, PlacedVectors<T>{data, d_bags.places, true});
 }
 __global__ void crossing_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
   if (blockIdx.x == 0 && threadIdx.x == 0) ++*t.steps_done;
   is_wide(t) ? update_crossing<4>(t) : update_crossing<1>(t);
 }
 __global__ void others_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
   is_wide(t) ? update_others<4>(t) : update_others<1>(t);
 }
 __global__ void last_step_kernel(const RowUpdateView* tables, Gradients gradients) {
-  const RowUpdateView& t = tables[gradients.of[blockIdx.y].table];
+  const RowUpdateView& t = tables[gradients.table[blockIdx.y]];
   if (!t.has_last_step) return;
   const float step = __uint_as_float(static_cast<uint32_t>(t.constants->step));
   for (uint32_t i = blockIdx.x * kBlock + threadIdx.x; i < *t.num_hits; i += gridDim.x * kBlock)
@@ -268,10 +258,8 @@ void update_rows(const Context& ctx, const RowUpdateView* tables, std::span<cons
   for (size_t i = 0; i < d_bags.size(); ++i) {
     const Tensor& d = d_bags[i];
     if (d) {  // else it is frozen
-      const VectorPlaces places(d);
-      const bool wide = places.begin_at_multiples(4) &&
-                        reinterpret_cast<uintptr_t>(d.raw()) % (4 * size_of(d.dtype())) == 0;
-      gradients.of[count++] = {d.raw(), places, static_cast<int>(i), wide};
+      gradients.of[count] = Vectors(d);
+      gradients.table[count++] = static_cast<int>(i);
     }
     if (count == kTables || (count > 0 && i + 1 == d_bags.size())) {
       update_tables(ctx, tables, gradients, count, gradients_type(d_bags), shape);
