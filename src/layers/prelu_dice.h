@@ -16,8 +16,8 @@ struct DiceMath {
   // dy / dx of one element, also by what it moves its column's mean and variance of `rows` elements, but not
   // by what other elements' outputs change with them. Columns without variance do not move p.
   CTR_HOST_DEVICE float slope(float x, float mean, float inv_std, float rows) const {
-    constexpr float kNoVariance = 1e4f;  // its inverse root, from there on
-    const float s = inv_std < kNoVariance ? inv_std : 0.0f, z = (x - mean) * s;
+    constexpr float no_variance = 1e4f;  // its inverse root, from there on
+    const float s = inv_std < no_variance ? inv_std : 0.0f, z = (x - mean) * s;
     const float p = SigmoidMath::forward(z), d_z = s * (1.0f - (1.0f + z * z) / rows);
     return alpha + (1.0f - alpha) * (p + p * (1.0f - p) * d_z * x);
   }

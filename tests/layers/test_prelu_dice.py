@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from harness.ops import ROUNDING, Case, OpTests, close, run
+from harness.ops import ROUNDING, Case, OpTests, as_printed, close, run
 
 
 def dice(x, elu_alpha=1.0, eps=1e-5):
@@ -40,8 +40,8 @@ class TestPReLUDice(OpTests):
 
     def test_worked_numbers(self):
         result = run("PReLU_Dice", [[[1], [2], [4]]], d_outputs=[np.ones((3, 1))], elu_alpha=0.2, eps=1e-5)
-        close(result["outputs"][0], [[0.404468], [1.093728], [3.334020]], 1e-6)
-        close(result["d_inputs"][0], [[0.439337], [0.749398], [0.863709]], 1e-6)
+        as_printed(result["outputs"][0], [[0.404468], [1.093728], [3.334020]])
+        as_printed(result["d_inputs"][0], [[0.439337], [0.749398], [0.863709]])
 
     def test_evaluation_uses_its_own_batch(self):
         x = np.random.default_rng(0).standard_normal((9, 2))

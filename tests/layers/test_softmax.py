@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
-from harness.ops import Case, OpTests, close, run
+from harness.ops import Case, OpTests, as_printed, close, run
 
 
 def softmax(x):
@@ -28,8 +28,8 @@ class TestSoftmax(OpTests):
 
     def test_worked_numbers(self):
         result = run("Softmax", [[[0, 1, -1]]], d_outputs=[[[1, 2, 3]]])
-        close(result["outputs"][0], [[0.244728, 0.665241, 0.090031]], 1e-6)
-        close(result["d_inputs"][0], [[-0.206869, 0.102911, 0.103958]], 1e-6)
+        as_printed(result["outputs"][0], [[0.244728, 0.665241, 0.090031]])
+        as_printed(result["d_inputs"][0], [[-0.206869, 0.102911, 0.103958]])
 
     def test_large_logits(self):
         x = np.array([[1000.0, 999.0, -1000.0], [-3e38, 3e38, 0.0], [88.0, 89.0, 90.0]])
