@@ -218,6 +218,29 @@ TEST(CudaGemmTest, AgreesWithTheCpu) {
     }
 }
 
+TEST(CudaBatchedGemmTest, AgreesWithTheCpu) {
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{64, 48, 32}, {1, 36, 10}, {5, 3, 17}, {70, 65, 131}, {1, 1, 1}})
+    for (int flags = 0; flags < 8; ++flags)
+      for (const int64_t gap : {0, 3, 8}) {
+        const BatchedGemmOptions o{(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0};
+        std::vector<float> results[2];
+        for (const Backend backend : {Backend::cpu, Backend::cuda}) {
+          OnDevice d(backend);
+          const auto make = [&d, gap](int64_t rows, int64_t width, uint32_t seed) {
+            const Shape shape{2, 3, rows, width};
+            return d.make_apart(shape, normal(shape.numel(), seed), width, gap);
+          };
+          const Tensor a = o.transpose_a ? make(k, m, 1) : make(m, k, 1),
+                       b = o.transpose_b ? make(n, k, 2) : make(k, n, 2), c = make(m, n, 3);
+          batched_gemm(d.ctx, a, b, c, o);
+          results[static_cast<int>(backend)] = d.values_of(c);
+        }
+        expect_close(results[1], results[0], 2e-5f,
+                     fmt::format("{}x{}x{} flags {} gap {}", m, n, k, flags, gap));
+      }
+}
+
 TEST(CudaDenseUpdateTest, AgreesWithTheCpu) {
   for (const auto type : {OptimizerType::adam, OptimizerType::adagrad, OptimizerType::momentum_sgd,
                           OptimizerType::nesterov, OptimizerType::sgd}) {
