@@ -15,8 +15,7 @@ class MatrixMultiply final : public Layer {
     for (int i = 0; fits && i < a.rank() - 2; ++i) fits = a[i] == b[i];
     require(fits,
             "its inputs must be [m, n] and [n, k], with equal dimensions before them or none, or [m, n] and "
-            "[n, p, "
-            "q]; got {} and {}",
+            "[n, p, q]; got {} and {}",
             to_string(a), to_string(b));
     if (broad)
       y.set(0, a[0]);
