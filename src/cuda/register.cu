@@ -15,6 +15,7 @@
   X(reduce)           \
   X(low_rank_cross)   \
   X(rows)             \
+  X(softmax)          \
   X(metrics)          \
   X(dense_update)     \
   X(embedding)        \

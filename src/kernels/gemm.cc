@@ -122,25 +122,27 @@ int64_t grain(int64_t work_per_item) {
 // The number of threads changes no result: see serial_gemm().
 template <class T, class C>
 void gemm_in_parallel(Context& ctx, const GemmProblem<T, C>& p) {
-  auto over_rows = [&](int64_t unit, void (*product)(const GemmProblem<T, C>&)) {
-    parallel_for(
-        ctx.threads, (p.m + unit - 1) / unit, grain(unit * p.n * p.k),
-        [&](int64_t begin, int64_t end) { product(rows_of(p, begin * unit, std::min(p.m, end * unit))); });
+  auto over_rows = [&](void (*product)(const GemmProblem<T, C>&)) {
+    parallel_for(ctx.threads, p.m, grain(p.n * p.k),
+                 [&](int64_t begin, int64_t end) { product(rows_of(p, begin, end)); });
   };
   const bool plain = !p.transpose_a && !p.transpose_b;
   if (plain && p.n <= kThin) {
-    over_rows(1, thin_forward<T, C>);
+    over_rows(thin_forward<T, C>);
   } else if (p.transpose_a && !p.transpose_b && p.n <= kThin) {
     thin_weight_gradient(ctx, p);
   } else if (!p.transpose_a && p.transpose_b && p.k <= kThin && !p.bias && !p.relu) {
-    over_rows(1, thin_input_gradient<T, C>);
+    over_rows(thin_input_gradient<T, C>);
   } else if (std::is_same_v<T, bf16> || p.m >= p.n) {
-    over_rows(kGemmUnit, serial_gemm);
+    parallel_for(ctx.threads, gemm_units(p.m), grain(kGemmUnit * p.n * p.k), [&](int64_t begin, int64_t end) {
+      const Range r = of_gemm_units(p.m, begin, end);
+      serial_gemm(rows_of(p, r.begin, r.end));
+    });
   } else {
-    parallel_for(ctx.threads, (p.n + kGemmUnit - 1) / kGemmUnit, grain(kGemmUnit * p.m * p.k),
-                 [&](int64_t begin, int64_t end) {
-                   serial_gemm(columns_of(p, begin * kGemmUnit, std::min(p.n, end * kGemmUnit)));
-                 });
+    parallel_for(ctx.threads, gemm_units(p.n), grain(kGemmUnit * p.m * p.k), [&](int64_t begin, int64_t end) {
+      const Range r = of_gemm_units(p.n, begin, end);
+      serial_gemm(columns_of(p, r.begin, r.end));
+    });
   }
 }
 

@@ -54,6 +54,7 @@ struct Problem {
   int align_a, align_b, align_c, align_bias;  // of pointers and row strides, in bytes up to 16
   int64_t lda, ldb, ldc;                      // row strides
   int64_t pad_a, pad_b, pad_c;                // zeros behind each row
+  int64_t batches = 1;                        // of matrices, one behind the other
   auto operator<=>(const Problem&) const = default;
 };
 
@@ -96,6 +97,34 @@ Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Ten
   return p;
 }
 
+Problem describe(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c,
+                 const BatchedGemmOptions& o) {
+  const BatchedShape s = batched_shape(a.shape(), b.shape(), c.shape(), o);
+  return {.lane = cuda::stream_of(ctx).lane(),
+          .m = s.m,
+          .n = s.n,
+          .k = s.k,
+          .in = a.dtype(),
+          .out = c.dtype(),
+          .transpose_a = o.transpose_a,
+          .transpose_b = o.transpose_b,
+          .accumulate = o.accumulate,
+          .bias = false,
+          .relu = false,
+          .tf32 = ctx.tf32,
+          .align_a = alignment_of(a, a.row_stride()),
+          .align_b = alignment_of(b, b.row_stride()),
+          .align_c = alignment_of(c, c.row_stride()),
+          .align_bias = kWideBytes,
+          .lda = a.row_stride(),
+          .ldb = b.row_stride(),
+          .ldc = c.row_stride(),
+          .pad_a = 0,
+          .pad_b = 0,
+          .pad_c = 0,
+          .batches = s.batches};
+}
+
 int64_t rounded_up(int64_t n, DType t) {
   const auto wide = static_cast<int64_t>(kWideBytes / size_of(t));
   return cuda::divide_up(n, wide) * wide;
@@ -114,9 +143,9 @@ class Aligned {
     memory_ = Buffer(ctx.device, static_cast<size_t>(rows * row_length_) * size_of(like.dtype()),
                      "aligned factors of a product");
   }
-  // Leaves the tensor as it is.
-  explicit Aligned(const Tensor& like)
-      : rows_(like.shape().rows()), columns_(like.shape().last()), row_length_(like.row_stride()) {}
+  // Leaves the tensor, of so many matrices, as it is.
+  Aligned(const Tensor& like, int64_t batches)
+      : rows_(like.shape().rows() / batches), columns_(like.shape().last()), row_length_(like.row_stride()) {}
 
   bool is_copy() const { return memory_.data() != nullptr; }
   int64_t rows() const { return rows_; }
@@ -145,7 +174,7 @@ class Product {
  public:
   Product(Context& ctx, cublasLtHandle_t library, const Problem& p, const Tensor& a, const Tensor& b,
           const Tensor& c)
-      : a_(a), b_(b), c_(c) {
+      : a_(a, p.batches), b_(b, p.batches), c_(c, p.batches) {
     if (is_large(p)) {
       const int64_t k = rounded_up(p.k, p.in), n = rounded_up(p.n, p.in);
       const int64_t m = p.transpose_a ? rounded_up(p.m, p.in) : p.m;
@@ -161,9 +190,9 @@ class Product {
                                        : p.bias         ? CUBLASLT_EPILOGUE_BIAS
                                        : p.relu         ? CUBLASLT_EPILOGUE_RELU
                                                         : CUBLASLT_EPILOGUE_DEFAULT);
-    layout(a_layout_, p.in, a_);
-    layout(b_layout_, p.in, b_);
-    layout(c_layout_, p.out, c_);
+    layout(a_layout_, p.in, a_, p.batches);
+    layout(b_layout_, p.in, b_, p.batches);
+    layout(c_layout_, p.out, c_, p.batches);
     if (p.bias && p.out != DType::f32)  // the library adds a bias in the type of the result only
       rounded_bias_ = Buffer(ctx.device, static_cast<size_t>(p.n) * size_of(p.out), "rounded bias");
     choose(library, p);
@@ -194,7 +223,7 @@ class Product {
     constexpr int64_t kLarge = int64_t{1} << 26;
     const bool can_copy_c =
         !(p.accumulate && (p.bias || p.relu)) && !(p.bias && p.n != rounded_up(p.n, p.in));
-    return p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32) && can_copy_c;
+    return p.batches == 1 && p.m * p.n * p.k >= kLarge && (p.in != DType::f32 || p.tf32) && can_copy_c;
   }
 
   const void* bias_of(Context& ctx, const Tensor& c, const GemmOptions& o) const {
@@ -209,10 +238,18 @@ class Product {
     check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
           "describing a product");
   }
-  static void layout(Layout& l, DType dtype, const Aligned& t) {
+  static void layout(Layout& l, DType dtype, const Aligned& t, int64_t batches) {
     check(cublasLtMatrixLayoutCreate(l.out(), type_of(dtype), static_cast<uint64_t>(t.columns()),
                                      static_cast<uint64_t>(t.rows()), t.row_length()),
           "describing a matrix");
+    if (batches == 1) return;
+    const auto count = static_cast<int32_t>(batches);
+    const int64_t step = t.rows() * t.row_length();
+    check(cublasLtMatrixLayoutSetAttribute(l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)),
+          "describing matrices");
+    check(
+        cublasLtMatrixLayoutSetAttribute(l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof(step)),
+        "describing matrices");
   }
 
   void choose(cublasLtHandle_t library, const Problem& p) {
@@ -260,10 +297,9 @@ struct Library {
   Library() { check(cublasLtCreate(handle.out()), "starting"); }
 };
 
-void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {
-  if (cuda::thin_gemm(ctx, a, b, c, options)) return;
+void multiply(Context& ctx, const Problem& problem, const Tensor& a, const Tensor& b, const Tensor& c,
+              const GemmOptions& options) {
   auto& library = cuda::stream_of(ctx).local<Library>();
-  const Problem problem = describe(ctx, a, b, c, options);
   auto found = library.products.find(problem);
   if (found == library.products.end())
     found = library.products
@@ -274,10 +310,39 @@ void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, 
   found->second.run(ctx, library.handle, a, b, c, options);
 }
 
+void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {
+  if (!cuda::thin_gemm(ctx, a, b, c, options))
+    multiply(ctx, describe(ctx, a, b, c, options), a, b, c, options);
+}
+
+// Matrices [first, first + count) of a tensor.
+Tensor some_of(const Tensor& t, int64_t first, int64_t count) {
+  const Shape& s = t.shape();
+  auto* begin = static_cast<std::byte*>(t.raw()) +
+                static_cast<size_t>(first * s[-2] * t.row_stride()) * size_of(t.dtype());
+  return {t.dtype(), {count, s[-2], s[-1]}, begin, {s[-1], t.row_stride()}};
+}
+
+void batched_gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c,
+                       BatchedGemmOptions options) {
+  constexpr int64_t kAtOnce = 65535;  // what a launch takes along its third dimension
+  const int64_t batches = batched_shape(a.shape(), b.shape(), c.shape(), options).batches;
+  for (int64_t first = 0; first < batches; first += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, batches - first);
+    const Tensor left = some_of(a, first, count), right = some_of(b, first, count),
+                 out = some_of(c, first, count);
+    multiply(ctx, describe(ctx, left, right, out, options), left, right, out,
+             {.accumulate = options.accumulate});
+  }
+}
+
 }  // namespace
 
 void register_gemm_cuda() {
-  for (const DType t : {DType::f32, DType::f16, DType::bf16}) gemm.set(Backend::cuda, t, gemm_cuda);
+  for (const DType t : {DType::f32, DType::f16, DType::bf16}) {
+    gemm.set(Backend::cuda, t, gemm_cuda);
+    batched_gemm.set(Backend::cuda, t, batched_gemm_cuda);
+  }
 }
 
 }  // namespace ctr

@@ -19,7 +19,7 @@ CTR_VECTORIZE float sum_of(const T* x, int64_t n) {
 
 // y[0..width) = scale times the sum of `rows` rows. Rows are first summed in small groups, which keeps
 // rounding errors of long sums small.
-template <class T, class Y>
+template <bool kAccumulate, class T, class Y>
 CTR_VECTORIZE void sum_rows(const T* x, int64_t rows, int64_t stride, int64_t width, float scale, Y* y) {
   constexpr int64_t kTile = 1024, kGroup = 64;
   float total[kTile], group[kTile];
@@ -32,7 +32,7 @@ CTR_VECTORIZE void sum_rows(const T* x, int64_t rows, int64_t stride, int64_t wi
         for (int64_t j = 0; j < n; ++j) group[j] += to_float(x[r * stride + tile + j]);
       for (int64_t j = 0; j < n; ++j) total[j] += group[j];
     }
-    for (int64_t j = 0; j < n; ++j) store<false>(y[tile + j], scale * total[j]);
+    for (int64_t j = 0; j < n; ++j) store<kAccumulate>(y[tile + j], scale * total[j]);
   }
 }
 
@@ -40,32 +40,37 @@ int64_t grain_of(int64_t work_per_item) {
   return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work_per_item));
 }
 
-template <class T, class Y>
+template <bool kAccumulate, class T, class Y>
 void reduce_sum_into(Context& ctx, const Tensor& x, Y* out, ReduceShape s, float scale) {
   const int64_t row = reduced_row(x, s), stride = x.row_stride(row);
   const T* in = x.first<T>();
   if (s.inner == 1 && row == s.extent) {
     parallel_for(ctx.threads, s.outer, grain_of(s.extent), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) store<false>(out[o], scale * sum_of(in + o * stride, s.extent));
+      for (int64_t o = begin; o < end; ++o)
+        store<kAccumulate>(out[o], scale * sum_of(in + o * stride, s.extent));
     });
   } else if (s.outer == 1) {  // whole cache lines of columns a thread
     constexpr int64_t kLine = 16;
     const int64_t lines = (s.inner + kLine - 1) / kLine;
     parallel_for(ctx.threads, lines, grain_of(s.extent * kLine), [&](int64_t begin, int64_t end) {
       const int64_t first = begin * kLine, last = std::min(s.inner, end * kLine);
-      sum_rows(in + first, s.extent, stride, last - first, scale, out + first);
+      sum_rows<kAccumulate>(in + first, s.extent, stride, last - first, scale, out + first);
     });
   } else {
     parallel_for(ctx.threads, s.outer, grain_of(s.extent * s.inner), [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; ++o)
-        sum_rows(in + o * s.extent * s.inner, s.extent, s.inner, s.inner, scale, out + o * s.inner);
+        sum_rows<kAccumulate>(in + o * s.extent * s.inner, s.extent, s.inner, s.inner, scale,
+                              out + o * s.inner);
     });
   }
 }
 
 template <class T>
-void reduce_sum_cpu(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale) {
-  with_elements(y, [&](auto* out) { reduce_sum_into<T>(ctx, x, out, s, scale); });
+void reduce_sum_cpu(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale,
+                    bool accumulate) {
+  with_accumulate(accumulate, [&](auto add) {
+    with_elements(y, [&](auto* out) { reduce_sum_into<add(), T>(ctx, x, out, s, scale); });
+  });
 }
 
 template <class T>

@@ -9,34 +9,37 @@ namespace {
 
 // A warp a row.
 template <class T, class U>
-__global__ void sum_rows_kernel(int64_t rows, int64_t width, int64_t stride, const T* x, U* y, float scale) {
+__global__ void sum_rows_kernel(int64_t rows, int64_t width, int64_t stride, const T* x, U* y, float scale,
+                                bool accumulate) {
   const int lane = threadIdx.x % 32;
   const int64_t warps = int64_t{gridDim.x} * (cuda::kBlock / 32);
   for (int64_t r = int64_t{blockIdx.x} * (cuda::kBlock / 32) + threadIdx.x / 32; r < rows; r += warps) {
     float sum = 0;
     for (int64_t i = lane; i < width; i += 32) sum += cuda::load(x[r * stride + i]);
     sum = cuda::warp_sum(sum);
-    if (lane == 0) y[r] = cuda::rounded<U>(scale * sum);
+    if (lane == 0) cuda::store(y[r], scale * sum, accumulate);
   }
 }
 
 // The result is in the type of x, or f32: sums of gradients over a batch stay wide.
 template <class T, class U>
-void reduce_sum_into(Context& ctx, const Tensor& in, U* y, ReduceShape s, float scale) {
+void reduce_sum_into(Context& ctx, const Tensor& in, U* y, ReduceShape s, float scale, bool accumulate) {
   const int64_t row = reduced_row(in, s), stride = in.row_stride(row);
   const T* x = in.first<T>();
   constexpr std::string_view kName = "reduce_sum";
   constexpr int kWide = cuda::kPack<T>;
-  const auto finish = [=] __device__(int64_t c, const float* sum) { y[c] = cuda::rounded<U>(scale * *sum); };
+  const auto finish = [=] __device__(int64_t c, const float* sum) {
+    cuda::store(y[c], scale * *sum, accumulate);
+  };
   if (s.outer == 1 && s.inner == 1) {
     const int64_t apart = row == 1 ? stride : 1;
     cuda::sum_all(
         ctx, kName, s.extent, [=] __device__(int64_t i) { return cuda::load(x[i * apart]); },
-        [=] __device__(double sum) { *y = cuda::rounded<U>(scale * static_cast<float>(sum)); });
+        [=] __device__(double sum) { cuda::store(*y, scale * static_cast<float>(sum), accumulate); });
   } else if (s.inner == 1) {
     if (s.outer == 0) return;
     cuda::launch(ctx, kName, {cuda::grid_for(cuda::stream_of(ctx), s.outer, cuda::kBlock / 32)},
-                 sum_rows_kernel<T, U>, s.outer, s.extent, stride, x, y, scale);
+                 sum_rows_kernel<T, U>, s.outer, s.extent, stride, x, y, scale, accumulate);
   } else if (s.outer == 1 && (s.inner | stride) % kWide == 0 && cuda::are_aligned(x)) {
     cuda::sum_column_packs<kWide>(
         ctx, kName, s.extent, s.inner,
@@ -54,17 +57,18 @@ void reduce_sum_into(Context& ctx, const Tensor& in, U* y, ReduceShape s, float 
       const T* first = x + i / s.inner * s.extent * s.inner + i % s.inner;
       float sum = 0;
       for (int64_t e = 0; e < s.extent; ++e) sum += cuda::load(first[e * s.inner]);
-      y[i] = cuda::rounded<U>(scale * sum);
+      cuda::store(y[i], scale * sum, accumulate);
     });
   }
 }
 
 template <class T>
-void reduce_sum_cuda(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale) {
+void reduce_sum_cuda(Context& ctx, const Tensor& x, const Tensor& y, ReduceShape s, float scale,
+                     bool accumulate) {
   if (y.dtype() == DType::f32)
-    reduce_sum_into<T>(ctx, x, y.data<float>(), s, scale);
+    reduce_sum_into<T>(ctx, x, y.data<float>(), s, scale, accumulate);
   else
-    reduce_sum_into<T>(ctx, x, y.data<T>(), s, scale);
+    reduce_sum_into<T>(ctx, x, y.data<T>(), s, scale, accumulate);
 }
 
 template <class T>

@@ -19,9 +19,10 @@ inline int64_t reduced_row(const Tensor& x, const ReduceShape& s) {
   return s.inner == 1 ? s.extent : x.numel();
 }
 
-// y[o, i] = scale sum_e x[o, e, i], in an order that does not depend on the number of threads. y is packed,
-// and stored as x or in f32.
-extern Kernel<void(const Tensor& x, const Tensor& y, ReduceShape shape, float scale)> reduce_sum;
+// y[o, i] = scale sum_e x[o, e, i], written or added, in an order that does not depend on the number of
+// threads. y is packed, and stored as x or in f32.
+extern Kernel<void(const Tensor& x, const Tensor& y, ReduceShape shape, float scale, bool accumulate)>
+    reduce_sum;
 // Its gradient: d_x[o, e, i] = scale d_y[o, i], written or added.
 extern Kernel<void(const Tensor& d_y, const Tensor& d_x, ReduceShape shape, float scale, bool accumulate)>
     broadcast_sum;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "base/parallel.h"
 
 namespace ctr {
 
@@ -30,8 +32,14 @@ struct GemmProblem {
   }
 };
 
-// Rows or columns of c that a thread takes at a time.
+// Rows or columns of c that a thread takes at a time; the last unit also has what is left over: the library
+// has ways of its own for fewer.
 inline constexpr int64_t kGemmUnit = 16;
+inline int64_t gemm_units(int64_t n) { return std::max<int64_t>(1, n / kGemmUnit); }
+// Units [begin, end) of n rows or columns.
+inline Range of_gemm_units(int64_t n, int64_t begin, int64_t end) {
+  return {begin * kGemmUnit, end == gemm_units(n) ? n : end * kGemmUnit};
+}
 
 // Rows [begin, end) of c, or columns.
 template <class T, class C>
@@ -50,8 +58,8 @@ GemmProblem<T, C> columns_of(GemmProblem<T, C> p, int64_t begin, int64_t end) {
   return p;
 }
 
-// On one CPU thread. Every element of c is one sum in one order, whichever part of a larger c is asked for:
-// in f32 any, in bf16 whole units of rows.
+// On one CPU thread. Every element of c is one sum in one order, whichever whole units of a larger c are
+// asked for: of rows, in f32 also of columns.
 void serial_gemm(const GemmProblem<float, float>&);
 void serial_gemm(const GemmProblem<bf16, float>&);  // with oneDNN only, as the next
 void serial_gemm(const GemmProblem<bf16, bf16>&);

@@ -89,7 +89,7 @@ class Gru final : public Layer {
            run.d_w[1], {.transpose_a = true});
     else
       fill_zero(ctx, run.d_w[1]);
-    reduce_sum(ctx, s.d_gates, run.d_w[2], {1, rows, 3 * width_}, 1.0f);
+    reduce_sum(ctx, s.d_gates, run.d_w[2], {1, rows, 3 * width_}, 1.0f, false);
     if (run.wants(0)) gemm(ctx, s.d_gates, run.w[0], input(run.d_x[0]), {.accumulate = run.accumulates(0)});
   }
 

@@ -65,7 +65,7 @@ class InnerProduct : public Layer {
 
   void backward_weights(Context& ctx, const LayerRun& run) const override {
     const Tensor& d_z = run.d_y[0];
-    if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f);
+    if (!relu_) reduce_sum(ctx, d_z, run.d_w[1], {1, d_z.shape().rows(), num_output_}, 1.0f, false);
     int64_t row = 0;
     for (const Tensor& x : run.x)
       gemm(ctx, x, d_z, rows_of(run.d_w[0], x.shape().last(), row), {.transpose_a = true});

@@ -67,7 +67,7 @@ class LowRankCross final : public Layer {
                               run.wants(0) && (!is_top || run.accumulates(0)), is_first);
       gemm(ctx, s_gradient, s.v, q_gradient, {.transpose_b = true});
       gemm(ctx, s.q, s_gradient, run.d_w[3 * l + 1], {.transpose_a = true});
-      reduce_sum(ctx, s_gradient, run.d_w[3 * l + 2], {1, rows, n}, 1.0f);
+      reduce_sum(ctx, s_gradient, run.d_w[3 * l + 2], {1, rows, n}, 1.0f, false);
       gemm(ctx, s.x, q_gradient, run.d_w[3 * l], {.transpose_a = true});
       if (!is_first)
         gemm(ctx, q_gradient, s.u, g, {.transpose_b = true, .accumulate = true});

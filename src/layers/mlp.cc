@@ -65,7 +65,7 @@ class Mlp final : public Layer {
       if (relu_[i])
         relu_bias_backward(ctx, output(run, i), d_z, d_bias);
       else
-        reduce_sum(ctx, d_z, d_bias, {1, d_z.shape().rows(), widths_[i]}, 1.0f);
+        reduce_sum(ctx, d_z, d_bias, {1, d_z.shape().rows(), widths_[i]}, 1.0f, false);
       if (!bias_[i]) fill_zero(ctx, d_bias);
       gemm(ctx, input(run, i), d_z, run.d_w[2 * i], {.transpose_a = true});
       if (i > 0)

@@ -19,7 +19,7 @@ class Reduce : public Layer {
   }
   void forward(Context& ctx, const LayerRun& run) const override {
     const ReduceShape shape = cut(run.x[0].shape());
-    reduce_sum(ctx, run.x[0], run.y[0], shape, scale(shape));
+    reduce_sum(ctx, run.x[0], run.y[0], shape, scale(shape), false);
   }
   void backward(Context& ctx, const LayerRun& run) const override {
     const ReduceShape shape = cut(run.x[0].shape());

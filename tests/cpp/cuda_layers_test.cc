@@ -123,6 +123,9 @@ const LayerCase kCases[] = {
     {"ElementwiseMultiply", {}, std::vector<Shape>(40, Shape{5, 8})},
     {"FmOrder2", {{"out_dim", 10}}, {{21, 260}}},
     {"FusedInnerProduct", {{"num_output", 24}}, {{40, 16}}},
+    {"FusedReshapeConcat", {}, {{9, 11, 18}, {9, 11, 5}}},
+    {"FusedReshapeConcat", {}, {{6, 4, 8}, {6, 4, 16}}},
+    {"FusedReshapeConcatGeneral", {}, {{9, 11, 18}, {9, 11, 5}}},
     {"GRU", {{"num_output", 6}, {"SeqLength", 5}, {"vector_size", 3}}, {{35, 3}}},
     {"GRU", {{"num_output", 33}, {"SeqLength", 4}, {"vector_size", 8}}, {{19, 4, 8}}},
     {"Gather", {{"indices", {2, 0, 2, 8, 2}}}, {{9, 12}}},
@@ -138,21 +141,35 @@ const LayerCase kCases[] = {
     {"LayerNorm", {}, {{3, 5000}}},
     {"MLP", {{"num_outputs", {32, 7, 16}}, {"activations", {"Relu", "None", "Relu"}}}, {{130, 13}}},
     {"MLP", {{"num_outputs", {5, 3}}, {"biases", {false, true}}, {"act_type", "None"}}, {{6, 2, 9}}},
+    {"MatrixMultiply", {}, {{70, 33}, {33, 9}}},
+    {"MatrixMultiply", {}, {{40, 1, 10}, {40, 10, 36}}},
+    {"MatrixMultiply", {}, {{3, 70, 65}, {3, 65, 131}}},
+    {"MatrixMultiply", {}, {{2, 3, 5, 8}, {2, 3, 8, 4}}},
+    {"MatrixMultiply", {}, {{6, 5}, {5, 3, 4}}},
     {"MultiCross", {{"num_layers", 6}}, {{70, 53}}},
     {"MultiCross", {{"num_layers", 3}, {"projection_dim", 8}}, {{70, 53}}},
     {"MultiCross", {{"num_layers", 9}}, {{1000, 429}}},
     {"MultiCross", {{"num_layers", 33}}, {{70, 53}}},
     {"MultiCrossEntropyLoss", {{"target_weight_vec", {0.5, 2.0, 1.0}}}, {{64, 3}, {64, 3}}},
+    {"PReLU_Dice", {{"elu_alpha", 0.2}}, {{300, 37}}},
+    {"PReLU_Dice", {{"elu_alpha", 0.2}, {"eps", 1e-3}}, {{300, 64}}, 119},
+    {"PReLU_Dice", {{"elu_alpha", 0.2}}, {{300, 37}}, 0},
     {"ReLU", {}, {{7, 33}}},
     {"ReduceMean", {{"axis", 1}}, {{6, 5, 4}}},
     {"ReduceSum", {{"axis", 1}}, {{100, 26}}},
     {"ReduceSum", {{"axis", 0}}, {{1000, 70}}},
     {"Reshape", {{"selected", true}, {"selected_slots", {2, 0}}}, {{4, 3, 5}}},
+    {"Scale", {{"factor", 10}}, {{40, 36}}},
+    {"Scale", {{"axis", 0}, {"factor", 3}}, {{40, 7}}},
     {"Select", {{"dim", 1}, {"index", {3, 0, 1, 3}}}, {{6, 5, 4}}},
     {"Select", {{"dim", 2}, {"index", {1}}}, {{6, 5, 4}}},
     {"SequenceMask", {{"max_sequence_len_from", 3}, {"max_sequence_len_to", 5}}, {{9, 1}, {9, 1}}},
     {"Sigmoid", {}, {{7, 33}}},
     {"Slice", {{"ranges", {{0, 4}, {2, 9}}}}, {{6, 10}}},
+    {"Softmax", {}, {{40, 10}}},
+    {"Softmax", {}, {{9, 3, 100}}},
+    {"Softmax", {}, {{33, 1024}}},
+    {"Softmax", {}, {{5, 5001}}},
     {"Sub", {}, {{5, 6}, {5, 6}}},
     {"WeightMultiply", {{"weight_dims", {13, 10}}}, {{40, 13}}},
 };
@@ -199,6 +216,29 @@ TEST(CudaGemmTest, AgreesWithTheCpu) {
       expect_close(multiply(Backend::cuda, a, b, {m, n}, o, bias, false), expected, 2e-5f, what);
       expect_close(multiply(Backend::cuda, a, b, {m, n}, o, bias, true), expected, 3e-3f, what + " tf32");
     }
+}
+
+TEST(CudaBatchedGemmTest, AgreesWithTheCpu) {
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{64, 48, 32}, {1, 36, 10}, {5, 3, 17}, {70, 65, 131}, {1, 1, 1}})
+    for (int flags = 0; flags < 8; ++flags)
+      for (const int64_t gap : {0, 3, 8}) {
+        const BatchedGemmOptions o{(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0};
+        std::vector<float> results[2];
+        for (const Backend backend : {Backend::cpu, Backend::cuda}) {
+          OnDevice d(backend);
+          const auto make = [&d, gap](int64_t rows, int64_t width, uint32_t seed) {
+            const Shape shape{2, 3, rows, width};
+            return d.make_apart(shape, normal(shape.numel(), seed), width, gap);
+          };
+          const Tensor a = o.transpose_a ? make(k, m, 1) : make(m, k, 1),
+                       b = o.transpose_b ? make(n, k, 2) : make(k, n, 2), c = make(m, n, 3);
+          batched_gemm(d.ctx, a, b, c, o);
+          results[static_cast<int>(backend)] = d.values_of(c);
+        }
+        expect_close(results[1], results[0], 2e-5f,
+                     fmt::format("{}x{}x{} flags {} gap {}", m, n, k, flags, gap));
+      }
 }
 
 TEST(CudaDenseUpdateTest, AgreesWithTheCpu) {

@@ -172,4 +172,56 @@ TEST(SmallGemm, HandlesEveryTail) {
       }
 }
 
+namespace {
+
+// [2, 3] products of matrices whose rows are `gap` elements apart, with one thread and with several.
+template <class T, class C>
+void multiply_batches(Shape3 s, BatchedGemmOptions o, int64_t gap) {
+  constexpr int64_t kBatches = 6;
+  const int64_t a_rows = o.transpose_a ? s.k : s.m, a_width = o.transpose_a ? s.m : s.k;
+  const int64_t b_rows = o.transpose_b ? s.n : s.k, b_width = o.transpose_b ? s.k : s.n;
+  auto a = rounded<T>(numbers(kBatches * a_rows * (a_width + gap), 1)),
+       b = rounded<T>(numbers(kBatches * b_rows * (b_width + gap), 2));
+  const auto before = rounded<C>(numbers(kBatches * s.m * (s.n + gap), 3));
+  std::vector<C> c = before, again = before;
+  const auto tensor = [gap](auto& values, int64_t rows, int64_t width) {
+    using Element = std::decay_t<decltype(values[0])>;
+    return Tensor(dtype_of<Element>, {2, 3, rows, width}, values.data(), {width, width + gap});
+  };
+  Context ctx;
+  batched_gemm(ctx, tensor(a, a_rows, a_width), tensor(b, b_rows, b_width), tensor(c, s.m, s.n), o);
+  ctx.threads = 5;
+  batched_gemm(ctx, tensor(a, a_rows, a_width), tensor(b, b_rows, b_width), tensor(again, s.m, s.n), o);
+  const auto at = [gap](const auto& values, int64_t width, int64_t row, int64_t column) {
+    return static_cast<double>(to_float(values[static_cast<size_t>(row * (width + gap) + column)]));
+  };
+  for (int64_t i = 0; i < kBatches * s.m; ++i)
+    for (int64_t j = 0; j < s.n + gap; ++j) {
+      const int64_t batch = i / s.m, row = i % s.m;
+      double sum = o.accumulate || j >= s.n ? at(before, s.n, i, j) : 0.0;
+      for (int64_t p = 0; j < s.n && p < s.k; ++p)
+        sum += at(a, a_width, batch * a_rows + (o.transpose_a ? p : row), o.transpose_a ? row : p) *
+               at(b, b_width, batch * b_rows + (o.transpose_b ? j : p), o.transpose_b ? p : j);
+      const double rounding = std::is_same_v<C, bf16> ? 0x1p-8 * std::abs(sum) : 0;
+      ASSERT_NEAR(at(c, s.n, i, j), sum, rounding + 8e-6 * std::sqrt(static_cast<double>(s.k)))
+          << s.m << "x" << s.n << "x" << s.k << " at " << i << ", " << j;
+      ASSERT_EQ(at(again, s.n, i, j), at(c, s.n, i, j));
+    }
+}
+
+}  // namespace
+
+TEST(BatchedGemm, MultipliesEveryPairOfMatrices) {
+  for (const Shape3 s :
+       {Shape3{1, 1, 1}, {1, 36, 10}, {5, 3, 17}, {64, 64, 64}, {65, 70, 3}, {70, 65, 131}, {3, 4100, 2}})
+    for (int flags = 0; flags < 8; ++flags)
+      for (const int64_t gap : {0, 3}) {
+        const BatchedGemmOptions o{(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0};
+        multiply_batches<float, float>(s, o, gap);
+        if (!bf16_instructions()) continue;
+        multiply_batches<bf16, float>(s, o, gap);
+        multiply_batches<bf16, bf16>(s, o, gap);
+      }
+}
+
 }  // namespace ctr

@@ -31,6 +31,14 @@ def test_model_on_generated_data(name, tmp_path):
     assert (tmp_path / "output" / name / f"{name}_dense_200.model").stat().st_size > 0
 
 
+def test_din_finds_what_pooling_loses(tmp_path):
+    out = run("din.py", tmp_path)
+    aucs = dict(re.findall(r"^test AUC, (\w+): (0\.\d{4})$", out, re.M))
+    assert float(aucs["pooled"]) == pytest.approx(0.5, abs=0.02)  # four standard errors and more
+    assert float(aucs["din"]) > 0.93  # of .95, where 5 % of the labels are the other way round
+    assert (tmp_path / "output/din/din_dense_400.model").stat().st_size > 0
+
+
 def test_adult_demo(tmp_path):
     out = run("adult/demo.py", tmp_path)
     aucs = {m[1]: float(m[2]) for m in re.finditer(r"^(\S.*?)  +[\d,]+ +(0\.\d{4}) ", out, re.M)}

@@ -77,11 +77,19 @@ def run(
     return run_layer(type, params, arrays(inputs), arrays(weights), arrays(d_outputs), **(options or {}))
 
 
-def close(actual: Any, expected: Any, tol: float = 2e-5) -> None:
-    """Every element within tol times the largest magnitude involved (at least 1)."""
+def close(actual: Any, expected: Any, tol: float = 2e-5, at_least: float = 0) -> None:
+    """Every element within tol times the largest magnitude expected: small results are as exact as large ones.
+
+    `at_least` is a magnitude on the way to results that are differences of larger numbers.
+    """
     expected = np.asarray(expected, np.float64)
-    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    scale = float(np.abs(expected).max(initial=at_least))
     np.testing.assert_allclose(np.reshape(actual, expected.shape), expected, rtol=0, atol=tol * scale)
+
+
+def as_printed(actual: Any, expected: Any, decimals: int = 6) -> None:
+    """Worked numbers, as exact as they are written."""
+    np.testing.assert_allclose(np.reshape(actual, np.shape(expected)), expected, rtol=0, atol=10.0**-decimals)
 
 
 def same_bits(a: dict[str, Any], b: dict[str, Any]) -> None:
@@ -121,7 +129,11 @@ class OpTests:
 
     def outputs(self, case: Case, x: list[Array], w: list[Array]) -> list[Array]:
         y = self.formula(x, w, **case.params)
-        return y if isinstance(y, list) else [y]
+        return [v.copy() for v in y] if isinstance(y, list) else [y.copy()]
+
+    def magnitude(self, x: list[Array]) -> float:
+        """Of the terms that outputs are sums of, where they cancel."""
+        return 0.0
 
     def data(self, case: Case, dtype: str) -> tuple[list[Array], list[Array], list[Array]]:
         """Inputs, weights and upstream gradients, all exact in `dtype`."""
@@ -143,7 +155,7 @@ class OpTests:
         expected = self.outputs(case, [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w])
         assert [y.shape for y in result["outputs"]] == [y.shape for y in expected]
         for actual, y in zip(result["outputs"], expected):
-            close(actual, y, self.tol + (0 if self.is_loss else self.rounding(dtype)))
+            close(actual, y, self.tol + (0 if self.is_loss else self.rounding(dtype)), self.magnitude(x))
 
     def test_gradient(self, case: Case, dtype: str) -> None:
         x, w, g = self.data(case, dtype)
@@ -154,22 +166,29 @@ class OpTests:
         x, w = [v.astype(np.float64) for v in x], [v.astype(np.float64) for v in w]
         count = len(x) if self.differentiable is None else self.differentiable
 
-        def objective() -> float:
-            return sum(float((a * b).sum()) for a, b in zip(self.outputs(case, x, w), g))
+        eps = 1e-6
+        # What several steps store between them is as large as what comes in, and may cancel.
+        stored = max(np.abs(d).max() for d in g) if self.roundings > 1 else 0.0
+
+        def slope(tensor: Array, direction: Array) -> tuple[float, float]:
+            """Of the objective <g, outputs>, and what rounding in 64 bits may add to it."""
+            start = tensor.copy()
+            tensor[...] = start + eps * direction
+            up = self.outputs(case, x, w)
+            tensor[...] = start - eps * direction
+            down = self.outputs(case, x, w)
+            tensor[...] = start
+            terms = sum(float(((a - b) * d).sum()) for a, b, d in zip(up, down, g))
+            noise = sum(float(np.abs(a * d).sum()) for a, d in zip(up, g)) * 2.0**-52
+            return terms / (2 * eps), 8 * noise / eps
 
         for tensor, gradient in [*zip(x[:count], result["d_inputs"]), *zip(w, result["d_weights"])]:
             assert gradient.shape == tensor.shape
             for direction in directions(tensor):
-                start = tensor.copy()
-                eps = 1e-6
-                tensor[...] = start + eps * direction
-                up = objective()
-                tensor[...] = start - eps * direction
-                down = objective()
-                tensor[...] = start
-                scale = max(1.0, float(np.abs(gradient * direction).sum()))
-                slope = (up - down) / (2 * eps)
-                assert abs((gradient * direction).sum() - slope) <= tol * scale
+                expected, noise = slope(tensor, direction)
+                largest = max(np.abs(gradient).max(), stored) * np.abs(direction).max()
+                scale = max(np.abs(gradient * direction).sum(), largest)
+                assert abs((gradient * direction).sum() - expected) <= tol * scale + noise
 
     def test_gradient_modes(self, case: Case, dtype: str) -> None:
         count = len(case.shapes) if self.differentiable is None else self.differentiable
@@ -186,9 +205,22 @@ class OpTests:
                 if mode == "skip":
                     assert other["d_inputs"][i] is None
                 else:
-                    close(other["d_inputs"][i], written["d_inputs"][i] + 1.0, 1e-6 + 3 * ROUNDING[dtype])
+                    close(other["d_inputs"][i], written["d_inputs"][i] + 1.0, 1e-6 + 3 * ROUNDING[dtype], 1.0)
                 for a, b in zip(other["d_weights"], written["d_weights"]):
                     np.testing.assert_array_equal(a, b)
+
+    def test_small_gradients_are_as_exact(self, case: Case, dtype: str) -> None:
+        """Backward is linear: gradients a power of two smaller give the same digits."""
+        if self.is_loss or dtype == "f16":  # which has no such numbers
+            return
+        x, w, g = self.data(case, dtype)
+        small = [d * 2.0**-20 for d in g]
+        result = run(self.type, x, weights=w, d_outputs=small, options={"dtype": dtype}, **case.params)
+        expected = self.run_case(case, dtype)
+        for key in ("d_inputs", "d_weights"):
+            for a, b in zip(result[key], expected[key]):
+                if b is not None:
+                    np.testing.assert_array_equal(a, b * np.float32(2.0**-20), err_msg=key)
 
     def test_rows_apart(self, case: Case, dtype: str) -> None:
         """Tensors whose rows are not side by side, where the layer takes them: same results, gaps left alone."""

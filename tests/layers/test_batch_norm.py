@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
-from harness.ops import Case, OpTests, close, run
+from harness.ops import Case, OpTests, as_printed, close, run
 
 
 class TestBatchNorm(OpTests):
@@ -14,10 +14,10 @@ class TestBatchNorm(OpTests):
 
     def test_worked_numbers(self):
         result = run("BatchNorm", [[[1], [2], [4]]], d_outputs=[[[1], [0], [0]]], eps=1e-5)
-        close(result["outputs"][0], [[-1.069042], [-0.267260], [1.336302]], 1e-6)
-        close(result["d_inputs"][0], [[0.229083], [-0.343620], [0.114538]], 1e-6)
-        close(result["d_weights"], [[[-1.069042]], [[1]]], 1e-6)
-        close(result["states"], [[2.333333], [2.333333]], 1e-6)
+        as_printed(result["outputs"][0], [[-1.069042], [-0.267260], [1.336302]])
+        as_printed(result["d_inputs"][0], [[0.229083], [-0.343620], [0.114538]])
+        as_printed(result["d_weights"], [[[-1.069042]], [[1]]])
+        as_printed(result["states"], [[2.333333], [2.333333]])
 
     def test_running_statistics(self):
         x, states = np.random.default_rng(0).standard_normal((9, 3)), [[1.0, 2, 3], [4.0, 5, 6]]

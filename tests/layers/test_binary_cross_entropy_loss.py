@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from harness.ops import Case, OpTests, bits, close, normal, run
+from harness.ops import Case, OpTests, as_printed, bits, close, normal, run
 
 
 class TestBinaryCrossEntropyLoss(OpTests):
@@ -25,15 +25,15 @@ class TestBinaryCrossEntropyLoss(OpTests):
 
     def test_worked_numbers(self):
         result = run(self.type, [[[0.5], [-2]], [[1], [0]]])
-        close(result["outputs"][0], [0.300502], 1e-6)
-        close(result["d_inputs"][0], [[-0.188770], [0.059601]], 1e-6)
+        as_printed(result["outputs"][0], [0.300502])
+        as_printed(result["d_inputs"][0], [[-0.188770], [0.059601]])
 
     def test_only_valid_rows_count_and_gradients_scale(self):
         x, label = [[0.5], [-2], [7]], [[1], [0], [1]]
         result = run(self.type, [x, label], options={"rows": 2, "global_rows": 8, "loss_scale": 128.0})
-        close(result["outputs"][0], [0.300502], 1e-6)
+        as_printed(result["outputs"][0], [0.300502])
         slopes = np.array([[1 / (1 + np.exp(-0.5)) - 1], [1 / (1 + np.exp(2))], [0]])
-        close(result["d_inputs"][0], slopes * 128 / 8, 1e-6)
+        as_printed(result["d_inputs"][0], slopes * 128 / 8)
 
     def test_large_logits_stay_finite(self):
         result = run(self.type, [[[200.0], [-200.0]], [[0], [0]]])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from harness.ops import Case, OpTests, bits, close, normal, run
+from harness.ops import Case, OpTests, as_printed, bits, close, normal, run
 
 
 class TestCrossEntropyLoss(OpTests):
@@ -27,7 +27,7 @@ class TestCrossEntropyLoss(OpTests):
     def test_worked_numbers(self):
         result = run(self.type, [[[0.2, 1], [2, -1]], [[1], [1]]])
         close(result["outputs"][0], [1.709844], 1e-6)
-        close(result["d_inputs"][0], [[0.155013, -0.155013], [0.476287, -0.476287]], 1e-6)
+        as_printed(result["d_inputs"][0], [[0.155013, -0.155013], [0.476287, -0.476287]])
 
     def test_wrong_shapes(self):
         with pytest.raises(ValueError, match=r"prediction must be \[batch, 2\], got \[2, 1\]"):

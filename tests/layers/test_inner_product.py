@@ -16,6 +16,7 @@ class TestInnerProduct(OpTests):
         Case((3, 4, 6), num_output=9),
         Case((515, 13), num_output=70),
         Case((401, 1030), num_output=3),
+        Case((70, 65), num_output=131),
         Case((257, 129), num_output=401),
     ]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from harness.ops import Case, OpTests, close, run
+from harness.ops import Case, OpTests, as_printed, close, run
 
 
 class TestLayerNorm(OpTests):
@@ -24,9 +24,9 @@ class TestLayerNorm(OpTests):
     def test_worked_numbers(self):
         """As a column of BatchNorm, lying down."""
         result = run("LayerNorm", [[[1, 2, 4]]], d_outputs=[[[1, 0, 0]]], eps=1e-5)
-        close(result["outputs"][0], [[-1.069042, -0.267260, 1.336302]], 1e-6)
-        close(result["d_inputs"][0], [[0.229083, -0.343620, 0.114538]], 1e-6)
-        close(result["d_weights"], [[[-1.069042], [0], [0]], [[1], [0], [0]]], 1e-6)
+        as_printed(result["outputs"][0], [[-1.069042, -0.267260, 1.336302]])
+        as_printed(result["d_inputs"][0], [[0.229083, -0.343620, 0.114538]])
+        as_printed(result["d_weights"], [[[-1.069042], [0], [0]], [[1], [0], [0]]])
 
     def test_a_large_mean_does_not_hide_the_variance(self):
         x = 1000 + np.random.default_rng(0).standard_normal((3, 64))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from harness.ops import Case, OpTests, close, normal, run
+from harness.ops import Case, OpTests, as_printed, normal, run
 
 
 def labels(rng, shape):
@@ -33,8 +33,8 @@ class TestMultiCrossEntropyLoss(OpTests):
     def test_worked_numbers(self):
         x = [[0.5, -2, 1], [0, 3, -1]], [[1, 0, -1], [-1, 1, 0]]
         result = run(self.type, x, target_weight_vec=[1, 2, 0.5])
-        close(result["outputs"][0], [0.163623], 1e-6)
-        close(result["d_inputs"][0], [[-0.062923, 0.039734, 0], [0, -0.015809, 0.022412]], 1e-6)
+        as_printed(result["outputs"][0], [0.163623])
+        as_printed(result["d_inputs"][0], [[-0.062923, 0.039734, 0], [0, -0.015809, 0.022412]])
 
     def test_wrong_weights(self):
         with pytest.raises(ValueError, match=r"target_weight_vec has 2 entries for a prediction \[2, 3\]"):

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+from harness.ops import Case, OpTests, as_printed, close, run
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+class TestSoftmax(OpTests):
+    type = "Softmax"
+    cases = [
+        Case((5, 7)),
+        Case((1, 1)),
+        Case((4, 10)),
+        Case((3, 2, 5)),
+        Case((2, 3, 4, 64)),
+        Case((33, 100)),
+        Case((301, 257)),
+        Case((7, 1024)),
+        Case((3, 5001)),
+    ]
+
+    @staticmethod
+    def formula(x, w):
+        return softmax(x[0])
+
+    def test_worked_numbers(self):
+        result = run("Softmax", [[[0, 1, -1]]], d_outputs=[[[1, 2, 3]]])
+        as_printed(result["outputs"][0], [[0.244728, 0.665241, 0.090031]])
+        as_printed(result["d_inputs"][0], [[-0.206869, 0.102911, 0.103958]])
+
+    def test_large_logits(self):
+        x = np.array([[1000.0, 999.0, -1000.0], [-3e38, 3e38, 0.0], [88.0, 89.0, 90.0]])
+        result = run("Softmax", [x], d_outputs=[np.ones((3, 3))])
+        close(result["outputs"][0], softmax(np.float32(x).astype(np.float64)), 1e-6)
+        close(result["d_inputs"][0], np.zeros((3, 3)), 1e-6)
+
+    def test_small_probabilities_keep_their_digits(self):
+        x = np.array([[0.0, -20.0, -40.0, -80.0]])
+        result = run("Softmax", [x], d_outputs=[[[0.0, 1.0, 1.0, 1.0]]])
+        y = softmax(x)
+        np.testing.assert_allclose(result["outputs"][0], y, rtol=1e-6)
+        g = np.array([[0.0, 1.0, 1.0, 1.0]])
+        np.testing.assert_allclose(result["d_inputs"][0], y * (g - (g * y).sum()), rtol=1e-6)
