@@ -35,7 +35,7 @@ step() {
 
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader | tee -a "$table"
 step cpp 'PASSED|FAILED' timeout 120 "$tests" --gtest_brief=1
-step python 'passed|failed|[0-9]%\]' timeout 240 "$PYTHON" -m pytest -q -n 12 tests/layers tests/embedding tests/optim \
+step python 'passed|failed' timeout 240 "$PYTHON" -m pytest -n 12 tests/layers tests/embedding tests/optim \
   tests/metrics tests/model tests/compat
 step adult 'distance' timeout 120 "$PYTHON" benchmarks/gpu/adult_auc.py --seeds 2
 step bench 'samples' timeout 300 "$PYTHON" benchmarks/gpu/bench.py --embedding-bench "$bench" --write "$out/bench.json"
@@ -46,5 +46,6 @@ for tool in memcheck racecheck initcheck synccheck; do
 done
 echo
 cat "$table"
+grep -h '^FAILED\|^ERROR\|^\[  FAILED' "$out/cpp.log" "$out/python.log"
 sed -n '/TFLOP/,$p' "$out/bench.log"
 grep -v '^=\|HCTR\|^$' "$out/kernels.log"

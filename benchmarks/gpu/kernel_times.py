@@ -2,12 +2,14 @@
 """Where the time of a training step goes on a GPU: kernels in groups, microseconds a step, by CUPTI.
 
     python benchmarks/gpu/kernel_times.py dcn:512 dcn:16384 dlrm_one_hot:65536
+    python benchmarks/gpu/kernel_times.py --timeline dcn:16384    # also one step, kernel by kernel
 
 CUPTI is reached through PyTorch's profiler. Groups may run beside each other: their sum may be more than the step.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import json
 import re
@@ -57,7 +59,18 @@ def traced(run: Any, folder: str) -> list[dict[str, Any]]:
     return [e for e in json.loads(path.read_text())["traceEvents"] if e.get("cat") in kinds]
 
 
-def show(model_name: str, size: int) -> None:
+def print_timeline(events: list[dict[str, Any]]) -> None:
+    """One step in the middle: microseconds from its begin, duration, stream, kernel."""
+    events = sorted(events, key=lambda event: event["ts"])
+    per_step = len(events) // STEPS
+    step = events[per_step * (STEPS // 2) : per_step * (STEPS // 2 + 1)]
+    for event in step:
+        name = re.sub(r"void |ctr::|\(anonymous namespace\)::|<unnamed>::", "", event["name"])
+        stream = event["args"].get("stream", "")
+        print(f"  {event['ts'] - step[0]['ts']:9.1f} {event['dur']:8.1f} {stream:>4}  {name[:100]}")
+
+
+def show(model_name: str, size: int, timeline: bool) -> None:
     slot_size = workload.ONE_HOT_SLOT_SIZE if model_name.endswith("one_hot") else workload.SLOT_SIZE
     data = bench.data_of(model_name, size, slot_size)
     with tempfile.TemporaryDirectory(dir=sources.MEMORY) as folder:
@@ -76,9 +89,15 @@ def show(model_name: str, size: int) -> None:
     )
     for name, microseconds in time.most_common():
         print(f"  {name:26} {microseconds:9.1f} us {count[name]:6.1f}")
+    if timeline:
+        print_timeline(events)
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        name, batch = argument.split(":")
-        show(name, int(batch))
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("cases", nargs="+", metavar="MODEL:BATCH")
+    arguments.add_argument("--timeline", action="store_true", help="also prints one step, kernel by kernel")
+    given = arguments.parse_args()
+    for case in given.cases:
+        name, batch = case.split(":")
+        show(name, int(batch), given.timeline)
