@@ -128,8 +128,8 @@ void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_
   finish_columns<K, A>(ctx, name, columns, parts, sums, finish);
 }
 
-// The same for N columns a thread, as wide accesses want it; `columns` is a multiple of N and f(row, first,
-// sums) adds to the N sums of columns first, first + 1, ...
+// The same for N columns a thread, as wide accesses want it: f(row, first, sums) adds to the N sums of
+// columns first, first + 1, ..., as many of them as there are.
 template <int N, class F>
 __global__ void pack_parts_kernel(int64_t rows, int packs, int lanes, float* parts, F f) {
   __shared__ float sums[kBlock * N];
@@ -154,18 +154,21 @@ template <int N, class F, class Finish>
 void sum_column_packs(const Context& ctx, std::string_view name, int64_t rows, int64_t columns, F f,
                       Finish finish) {
   Stream& stream = stream_of(ctx);
-  const auto packs = static_cast<int>(columns / N);
+  const auto packs = static_cast<int>(divide_up(columns, N));
   int lanes = 1;
   while (lanes < 32 && lanes < packs) lanes *= 2;
   const int64_t tiles = divide_up(packs, lanes), lines = kBlock / lanes;
-  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / sizeof(float)) / columns;
+  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / sizeof(float)) / (int64_t{packs} * N);
   const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 8, tiles);
   const auto parts =
       static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * lines)), 1, room));
   auto* sums = stream.workspace<float>();
   launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, pack_parts_kernel<N, F>, rows, packs, lanes,
          sums, f);
-  finish_columns<1, float>(ctx, name, columns, parts, sums, finish);
+  finish_columns<1, float>(ctx, name, int64_t{packs} * N, parts, sums,
+                           [=] __device__(int64_t column, const float* sum) {
+                             if (column < columns) finish(column, sum);
+                           });
 }
 
 }  // namespace ctr::cuda

@@ -55,9 +55,13 @@ void weighted_columns(const Context& ctx, const Tensor& a, const Tensor& b, cons
   sum_column_packs<N>(
       ctx, "gemm.weighted_columns", in.rows, in.columns,
       [=] __device__(int64_t r, int64_t first, float* sum) {
-        const auto x = *reinterpret_cast<const Pack<T, N>*>(in.at(r, first));
         const float w = load(*weight.at(r));
-        for (int e = 0; e < N; ++e) sum[e] += w * load(x.v[e]);
+        if (first + N <= in.columns) {
+          const auto x = *reinterpret_cast<const Pack<T, N>*>(in.at(r, first));
+          for (int e = 0; e < N; ++e) sum[e] += w * load(x.v[e]);
+        } else {
+          for (int e = 0; first + e < in.columns; ++e) sum[e] += w * load(*in.at(r, first + e));
+        }
       },
       [=] __device__(int64_t j, const float* sum) { finish.store_sum(*out.at(j), *sum); });
 }
@@ -68,10 +72,15 @@ void outer(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c
   const auto column = a.matrix<T>(1);
   const auto out = c.matrix<U>();
   const T* row = b.data<T>();
-  for_each_in_rows(ctx, "gemm.outer", out.rows, out.columns / N, [=] __device__(int64_t i, int64_t pack) {
+  const int64_t packs = divide_up(out.columns, N);
+  for_each_in_rows(ctx, "gemm.outer", out.rows, packs, [=] __device__(int64_t i, int64_t pack) {
+    const float x = load(*column.at(i));
+    if ((pack + 1) * N > out.columns) {
+      for (int64_t j = pack * N; j < out.columns; ++j) store(*out.at(i, j), x * load(row[j]), accumulate);
+      return;
+    }
     auto* place = reinterpret_cast<Pack<U, N>*>(out.at(i, pack * N));
     const auto w = *reinterpret_cast<const Pack<T, N>*>(row + pack * N);
-    const float x = load(*column.at(i));
     Pack<U, N> result;
     if (accumulate) result = *place;
     for (int e = 0; e < N; ++e) store(result.v[e], x * load(w.v[e]), accumulate);
@@ -101,14 +110,13 @@ bool thin_gemm(const Context& ctx, const Tensor& a, const Tensor& b, const Tenso
   with_types(a, c, [&]<class T, class U>(T, U) {
     constexpr int kWide = kPack<T>;
     const bool wide_rows = a.row_stride() % kWide == 0 && are_aligned(a.raw());
-    const bool wide_columns = wide_rows && a.shape().last() % kWide == 0;
-    const bool wide_outer = (c.shape().last() | c.row_stride()) % kWide == 0 && are_aligned(b.raw(), c.raw());
+    const bool wide_outer = c.row_stride() % kWide == 0 && are_aligned(b.raw(), c.raw());
     if (is_outer)
       wide_outer ? outer<T, U, kWide>(ctx, a, b, c, o.accumulate)
                  : outer<T, U, 1>(ctx, a, b, c, o.accumulate);
     else if (o.transpose_a)
-      wide_columns ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
-                   : weighted_columns<T, U, 1>(ctx, a, b, c, finish);
+      wide_rows ? weighted_columns<T, U, kWide>(ctx, a, b, c, finish)
+                : weighted_columns<T, U, 1>(ctx, a, b, c, finish);
     else
       wide_rows&& are_aligned(b.raw()) ? row_dots<T, U, kWide>(ctx, a, b, c, finish)
                                        : row_dots<T, U, 1>(ctx, a, b, c, finish);

@@ -35,7 +35,7 @@ class TestSoftmax(OpTests):
         x = np.array([[1000.0, 999.0, -1000.0], [-3e38, 3e38, 0.0], [88.0, 89.0, 90.0]])
         result = run("Softmax", [x], d_outputs=[np.ones((3, 3))])
         close(result["outputs"][0], softmax(np.float32(x).astype(np.float64)), 1e-6)
-        close(result["d_inputs"][0], np.zeros((3, 3)), 1e-6)
+        close(result["d_inputs"][0], np.zeros((3, 3)), 1e-6, at_least=1)  # g - sum(y g), both 1
 
     def test_small_probabilities_keep_their_digits(self):
         x = np.array([[0.0, -20.0, -40.0, -80.0]])
