@@ -8,14 +8,6 @@ namespace {
 
 using Limbs = uint64_t[4];
 
-constexpr int kPowers = 18;  // of ten, at a time
-
-uint64_t power_of_ten(int exponent) {
-  uint64_t power = 1;
-  for (int i = 0; i < exponent; ++i) power *= 10;
-  return power;
-}
-
 void negate(Limbs& limbs) {
   bool carry = true;
   for (uint64_t& limb : limbs) {
@@ -39,31 +31,24 @@ bool is_zero(const Limbs& limbs) { return !(limbs[0] | limbs[1] | limbs[2] | lim
 
 }  // namespace
 
-std::optional<Int128> ArrowDecimals::whole(int64_t i) const {
+Int128 ArrowDecimals::whole(int64_t i) const {
   constexpr auto kLargest = static_cast<Int128>(~UInt128{0} >> 1);
   Limbs limbs;
   const bool negative = load(i, limbs);
   if (negative) negate(limbs);
-  for (int left = scale; left > 0; left -= kPowers)
-    if (divide(limbs, power_of_ten(std::min(left, kPowers))) != 0) return std::nullopt;
   const bool fits = !(limbs[3] | limbs[2] | limbs[1] >> 63);
   Int128 value = fits ? static_cast<Int128>(UInt128{limbs[1]} << 64 | limbs[0]) : kLargest;
   for (int left = scale; left < 0; ++left) value = value > kLargest / 10 ? kLargest : 10 * value;
   return negative ? -value : value;
 }
 
-std::string ArrowDecimals::text(int64_t i) const {
+std::string ArrowDecimals::whole_text(int64_t i) const {
   Limbs limbs;
   const bool negative = load(i, limbs);
   if (negative) negate(limbs);
-  auto fraction = static_cast<size_t>(std::max(scale, 0));
   std::string digits(static_cast<size_t>(std::max(-scale, 0)), '0');  // the last one first
   do digits += static_cast<char>('0' + divide(limbs, 10));
-  while (!is_zero(limbs) || digits.size() <= fraction);
-  const size_t zeros = std::min(digits.find_first_not_of('0'), fraction);
-  digits.erase(0, zeros);
-  fraction -= zeros;
-  if (fraction > 0) digits.insert(fraction, 1, '.');
+  while (!is_zero(limbs));
   if (negative) digits += '-';
   return {digits.rbegin(), digits.rend()};
 }

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "base/dtype.h"
@@ -43,9 +42,9 @@ struct ArrowDecimals {
       magnitude = magnitude * 0x1p64 + static_cast<double>(negative ? ~limbs[k] : limbs[k]);
     return (negative ? -(magnitude + 1) : magnitude) / divisor;
   }
-  // None where it has a fraction; what 128 bits cannot hold is the next number that they can.
-  std::optional<Int128> whole(int64_t i) const;
-  std::string text(int64_t i) const;
+  // Where no digits are behind the point; what 128 bits cannot hold is the next number that they can.
+  Int128 whole(int64_t i) const;
+  std::string whole_text(int64_t i) const;
 
  private:
   // Extends the sign; true for a negative number.

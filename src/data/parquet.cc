@@ -22,12 +22,10 @@ constexpr bool is_decimals = std::is_same_v<Values, ArrowDecimals>;
 
 // Value i of a column of whole numbers, in a type where comparisons with 64-bit numbers are right.
 template <class Values>
-auto whole_number(const Values& values, int64_t i, const auto& where) {
+auto whole_number(const Values& values, int64_t i) {
   using Value = std::remove_cvref_t<decltype(values[i])>;
   if constexpr (is_decimals<Values>) {
-    const auto whole = values.whole(i);
-    if (!whole) fail(ErrorKind::invalid_argument, "{}: key {} is no whole number", where(), values.text(i));
-    return *whole;
+    return values.whole(i);
   } else if constexpr (std::is_same_v<Value, uint64_t>) {
     return static_cast<Int128>(values[i]);
   } else {
@@ -38,7 +36,7 @@ auto whole_number(const Values& values, int64_t i, const auto& where) {
 template <class Values>
 std::string key_text(const Values& values, int64_t i) {
   if constexpr (is_decimals<Values>)
-    return values.text(i);
+    return values.whole_text(i);
   else
     return fmt::format("{}", values[i]);
 }
@@ -117,7 +115,7 @@ void ParquetFile::open_column(const ParquetColumn& column, bool is_slot) {
   const std::string name = !column.name.empty() ? column.name : schema.name ? schema.name : "";
   Column opened{fmt::format("\"{}\", column \"{}\" (index {})", path_, name, column.index), {}, 0};
   opened.type = arrow_column_type(schema, opened.where);
-  if (is_slot && !opened.type.may_be_whole())
+  if (is_slot && !opened.type.is_whole())
     fail(ErrorKind::invalid_argument, "{}: keys must be integers, found {}", opened.where,
          arrow_type_name(schema));
   columns_.push_back(std::move(opened));
@@ -233,8 +231,7 @@ void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, 
     for (int64_t r = 0; r < rows; ++r) {
       int64_t* to = keys + offsets[r * stride];
       for (int64_t i = starts[r]; i < starts[r + 1]; ++i) {
-        const auto key = whole_number(
-            values, i, [&] { return fmt::format("{}, {}", row_name(at_ + r), slot_name(layout_, slot)); });
+        const auto key = whole_number(values, i);
         if (key < rule.min_key || key > rule.max_key)
           fail_key(layout_, row_name(at_ + r), slot, key_text(values, i));
         *to++ = static_cast<int64_t>(key) + rule.key_offset;

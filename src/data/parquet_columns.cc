@@ -77,7 +77,9 @@ const ArrowArray& only_child(const ArrowArray& array, const std::string& where) 
 
 }  // namespace
 
-bool ArrowColumnType::may_be_whole() const { return value < f32 || value == boolean || value == decimal; }
+bool ArrowColumnType::is_whole() const {
+  return value < f32 || value == boolean || (value == decimal && scale <= 0);
+}
 
 std::string arrow_type_name(const ArrowSchema& schema) {
   constexpr std::pair<std::string_view, const char*> names[] = {

@@ -19,7 +19,7 @@ struct ArrowColumnType {
   int64_t decimal_bytes = 0;  // of a decimal
   int scale = 0;              // of a decimal: digits after the point
 
-  bool may_be_whole() const;  // decimals have to be looked at
+  bool is_whole() const;  // whatever the value
   bool is_view() const { return shape == list_view || shape == large_list_view; }
   bool has_long_offsets() const { return shape == large_list || shape == large_list_view; }
 };
