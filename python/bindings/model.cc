@@ -140,7 +140,7 @@ nb::list dense_weights(Engine& engine) {
   for (size_t i = 0; i < rank.graph().nodes.size(); ++i) {
     const ctr::Node& node = rank.graph().nodes[i];
     for (size_t k = 0; k < node.shapes.weights.size(); ++k) {
-      const ctr::Tensor& t = rank.parameters().weights_of(i)[k];
+      const ctr::Tensor& t = rank.weights().values_of(i)[k];
       std::vector<size_t> shape;
       for (int d = 0; d < t.shape().rank(); ++d) shape.push_back(static_cast<size_t>(t.shape()[d]));
       result.append(
@@ -179,7 +179,7 @@ int64_t embedding_bytes(Engine& engine, int embedding) {
 
 // Dense weights plus the embedding vectors in use.
 int64_t parameter_count(Engine& engine) {
-  int64_t n = engine.ranks()[0].parameters().count();
+  int64_t n = engine.ranks()[0].weights().count();
   for (int r = 0; r < engine.ranks().size(); ++r)
     for (int e = 0; e < engine.ranks()[r].embeddings().count(); ++e)
       n += engine.ranks()[r].embeddings().size(e) * engine.spec().embeddings[static_cast<size_t>(e)].dim;

@@ -133,15 +133,15 @@ void save_embedding(Engine& engine, Transaction& transaction, int e, const std::
 void save_dense(Engine& engine, Transaction& transaction, const std::string& prefix, int64_t iteration) {
   Rank& rank = engine.ranks()[0];
   const Context& ctx = rank.context();
-  const std::vector<float> weights = rank.parameters().packed_weights(ctx);
-  const std::vector<float> states = rank.parameters().packed_states(ctx);
+  const std::vector<float> weights = rank.weights().packed(ctx);
+  const std::vector<float> states = rank.trainer().state().packed_states(ctx);
   if (find_not_finite(states) != states.end())
     fail(ErrorKind::diverged, "nothing is saved: an optimizer state of the dense weights is not finite");
   const std::string path = fmt::format("{}_dense_{}.model", prefix, iteration);
   transaction.add_file(path, [&](OutputFile& file) { write_array(file, weights); });
   if (has_statistics(rank.graph()))
     transaction.add_file(path + ".ntp.json", [&](OutputFile& file) {
-      write_statistics(file, ctx, rank.graph(), rank.parameters());
+      write_statistics(file, ctx, rank.graph(), rank.weights());
     });
   const std::string optimizer = fmt::format("{}_opt_dense_{}.model", prefix, iteration);
   transaction.add_file(optimizer, [&](OutputFile& file) { write_array(file, states); });
@@ -149,7 +149,8 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
     write_description(file, describe_dense_states(engine.spec().optimizer, rank.graph()));
   });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
-    write_steps(file, rank.dense_step(), {rank.training_step(), engine.schedule().step()});
+    write_steps(file, rank.trainer().dense_step(),
+                {rank.trainer().training_step(), engine.schedule().step()});
   });
 }
 
@@ -173,13 +174,13 @@ void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteratio
 
 void load_dense_weights(Engine& engine, const std::string& path) {
   engine.files().recover(path);
-  const auto values = read_dense_weights(engine.files(), path, engine.ranks()[0].parameters().count());
+  const auto values = read_dense_weights(engine.files(), path, engine.ranks()[0].weights().count());
   engine.forget_divergence();
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
-    read_statistics(engine.files(), path + ".ntp.json", rank.context(), rank.graph(), rank.parameters());
-    rank.parameters().set_weights(rank.context(), values);
-    rank.parameters().refresh(rank.context());
+    read_statistics(engine.files(), path + ".ntp.json", rank.context(), rank.graph(), rank.weights());
+    rank.weights().set(rank.context(), values);
+    rank.weights().refresh(rank.context());
   }
 }
 
@@ -190,9 +191,9 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
   const auto steps = read_steps(engine.files(), path + ".step", {kDenseSteps});
   for (int r = 0; r < engine.ranks().size(); ++r) {
     Rank& rank = engine.ranks()[r];
-    rank.parameters().set_states(rank.context(), values);
-    rank.set_dense_step(steps.empty() ? 0 : steps[0]);
-    rank.set_training_step(steps.empty() ? 0 : steps[1]);
+    rank.trainer().state().set_states(rank.context(), values);
+    rank.trainer().set_dense_step(steps.empty() ? 0 : steps[0]);
+    rank.trainer().set_training_step(steps.empty() ? 0 : steps[1]);
   }
   if (!steps.empty()) engine.schedule().set_step(steps[2]);
 }

@@ -79,7 +79,7 @@ bool Engine::train() {
 
 void Engine::train_on(const Batch& batch) {
   labels_.check_training(batch, train_reader_->source());
-  ranks_->run([&](Rank& rank) { rank.stage(batch, true); });
+  ranks_->run([&](Rank& rank) { rank.trainer().stage(batch); });
   ranks_->run([&](Rank& rank) { rank.train(batch, learning_rate_); });
   last_train_rows_ = batch.size;
 }
@@ -99,7 +99,7 @@ bool Engine::evaluate() {
     return true;
   }
   labels_.check_evaluation(*batch, eval_reader_->source());
-  ranks_->run([&](Rank& rank) { rank.stage(*batch, false); });
+  ranks_->run([&](Rank& rank) { rank.evaluator().stage(*batch); });
   ranks_->run([&](Rank& rank) { rank.evaluate(*batch); });
   return true;
 }
@@ -108,8 +108,9 @@ double Engine::current_loss() {
   if (last_train_rows_ == 0) return std::numeric_limits<double>::quiet_NaN();
   double sum = 0;
   for (int r = 0; r < ranks_->size(); ++r) {
-    const Rank& rank = (*ranks_)[r];
-    sum += rank.loss() * (static_cast<double>(rank.trained_rows()) / static_cast<double>(last_train_rows_));
+    const Trainer& trainer = (*ranks_)[r].trainer();
+    sum += trainer.loss() *
+           (static_cast<double>(trainer.trained_rows()) / static_cast<double>(last_train_rows_));
   }
   return sum;
 }
@@ -122,7 +123,7 @@ std::vector<std::pair<std::string, double>> Engine::eval_metrics() {
     std::vector<double> values(spec_.input.labels.size());
     ranks_->run([&](Rank& rank) {
       for (size_t label = 0; label < values.size(); ++label) {
-        const double value = rank.metric_value(metric, label);
+        const double value = rank.evaluator().metric_value(metric, label);
         if (rank.context().rank == 0) values[label] = value;
       }
     });
@@ -133,7 +134,7 @@ std::vector<std::pair<std::string, double>> Engine::eval_metrics() {
       result.emplace_back(def.name + ":" + spec_.input.labels[label].name, values[label]);
     ++metric;
   }
-  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].reset_metrics();
+  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].evaluator().reset_metrics();
   return result;
 }
 
@@ -144,7 +145,10 @@ void Engine::export_predictions(const std::string& prediction_file, const std::s
     return;
   }
   std::vector<float> predictions, labels;
-  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].append_predictions(predictions, labels);
+  for (int r = 0; r < ranks_->size(); ++r) {
+    (*ranks_)[r].evaluator().append_predictions(predictions);
+    (*ranks_)[r].evaluator().append_labels(labels);
+  }
   files_->append(prediction_file, to_text(predictions));
   files_->append(label_file, to_text(labels));
 }
@@ -160,13 +164,13 @@ void Engine::set_learning_rate(double lr) {
 }
 
 void Engine::freeze_dense(bool frozen) {
-  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].dense_frozen = frozen;
+  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].trainer().dense_frozen = frozen;
 }
 
 void Engine::freeze_embedding(const std::string& name, bool frozen) {
   const int only = name.empty() ? -1 : embedding_index(name);
   for (int r = 0; r < ranks_->size(); ++r) {
-    auto& flags = (*ranks_)[r].embedding_frozen;
+    auto& flags = (*ranks_)[r].trainer().embedding_frozen;
     for (size_t e = 0; e < flags.size(); ++e)
       if (only < 0 || static_cast<size_t>(only) == e) flags[e] = frozen;
   }
@@ -175,18 +179,20 @@ void Engine::freeze_embedding(const std::string& name, bool frozen) {
 std::optional<FiniteWatch::Finding> Engine::divergence() {
   std::optional<FiniteWatch::Finding> first;
   for (int r = 0; r < ranks_->size(); ++r)
-    if (const auto found = (*ranks_)[r].divergence(); found && (!first || found->step < first->step))
+    if (const auto found = (*ranks_)[r].trainer().divergence();
+        found && (!first || found->step < first->step))
       first = found;
   return first;
 }
 
 void Engine::forget_divergence() {
-  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].forget_divergence();
+  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].trainer().forget_divergence();
 }
 
 std::string Engine::not_finite(bool gradients) {
   std::string name;
-  for (int r = 0; r < ranks_->size() && name.empty(); ++r) name = (*ranks_)[r].not_finite(gradients);
+  for (int r = 0; r < ranks_->size() && name.empty(); ++r)
+    name = (*ranks_)[r].trainer().not_finite(gradients);
   return name;
 }
 

@@ -34,7 +34,7 @@ class FitLoop {
     check();
     log_start();
     engine_.forget_divergence();
-    first_step_ = engine_.ranks()[0].training_step();
+    first_step_ = engine_.ranks()[0].trainer().training_step();
     report(Event::started);
     if (solver_.repeat_dataset)
       run_iterations();
@@ -43,8 +43,8 @@ class FitLoop {
     require_finite_weights();
     if (!hit_) log_finish();
     Rank& first = engine_.ranks()[0];
-    if (const Profile* profile = first.profile()) {
-      log::plain(profile->report(first.context(), first.parameters().compute_type()));
+    if (const Profile* profile = first.trainer().profile()) {
+      log::plain(profile->report(first.context(), first.weights().compute_type()));
       profile->write_trace();
     }
     report(Event::finished);
@@ -225,10 +225,10 @@ class FitLoop {
               solver_.batch_size_eval);
     log::info("Evaluation interval: {}, snapshot interval: {}", options_.eval_interval, options_.snapshot);
     Rank& rank = engine_.ranks()[0];
-    log::info("Dense network trainable: {}", rank.dense_frozen ? "False" : "True");
+    log::info("Dense network trainable: {}", rank.trainer().dense_frozen ? "False" : "True");
     std::vector<std::pair<std::string, bool>> trainable;
     for (size_t e = 0; e < spec.embeddings.size(); ++e)
-      trainable.emplace_back(spec.embeddings[e].name, !rank.embedding_frozen[e]);
+      trainable.emplace_back(spec.embeddings[e].name, !rank.trainer().embedding_frozen[e]);
     std::sort(trainable.begin(), trainable.end());
     for (const auto& [name, value] : trainable)
       log::info("Sparse embedding {} trainable: {}", name, value ? "True" : "False");

@@ -33,14 +33,6 @@ void gradient_cpu(Context& ctx, const Tensor& weights, const Tensor& gradient, R
   });
 }
 
-}  // namespace
-
-using ValueKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
-using GradientKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
-constinit ValueKernel regularizer_value{"regularizer.value", ValueKernel::CpuSlot{DType::f32, value_cpu}};
-constinit GradientKernel regularizer_gradient{"regularizer.gradient",
-                                              GradientKernel::CpuSlot{DType::f32, gradient_cpu}};
-
 std::vector<RegularizerTerm> regularizers_of(const Graph& graph) {
   std::vector<RegularizerTerm> terms;
   for (const int loss : graph.losses) {
@@ -50,6 +42,30 @@ std::vector<RegularizerTerm> regularizers_of(const Graph& graph) {
     term = {p.text("regularizer_type") == "L2", p.real("lambda")};
   }
   return terms;
+}
+
+}  // namespace
+
+using ValueKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
+using GradientKernel = Kernel<void(const Tensor&, const Tensor&, RegularizerTerm, int64_t)>;
+constinit ValueKernel regularizer_value{"regularizer.value", ValueKernel::CpuSlot{DType::f32, value_cpu}};
+constinit GradientKernel regularizer_gradient{"regularizer.gradient",
+                                              GradientKernel::CpuSlot{DType::f32, gradient_cpu}};
+
+Regularizers::Regularizers(const Context& ctx, const Graph& graph, int64_t rows)
+    : terms_(regularizers_of(graph)), rows_(rows) {
+  for (size_t label = 0; label < terms_.size(); ++label) values_.add(DType::f32, {1});
+  values_.allocate(ctx.device);
+}
+
+void Regularizers::compute(Context& ctx, const Tensor& weights) const {
+  for (size_t label = 0; label < terms_.size(); ++label)
+    if (terms_[label].lambda != 0) regularizer_value(ctx, weights, value(label), terms_[label], rows_);
+}
+
+void Regularizers::add_gradients(Context& ctx, const Tensor& weights, const Tensor& gradients) const {
+  for (const RegularizerTerm& term : terms_)
+    if (term.lambda != 0) regularizer_gradient(ctx, weights, gradients, term, rows_);
 }
 
 }  // namespace ctr

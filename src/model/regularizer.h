@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "device/arena.h"
 #include "kernels/kernel.h"
 #include "model/graph.h"
 
@@ -15,13 +16,27 @@ struct RegularizerTerm {
   float lambda = 0;
 };
 
-// One term per label, lambda 0 where the label's loss has none.
-std::vector<RegularizerTerm> regularizers_of(const Graph& graph);
-
 // value [1]
 extern Kernel<void(const Tensor& weights, const Tensor& value, RegularizerTerm, int64_t n)> regularizer_value;
 // gradient += loss scale * dR / dw, with sign(0) = 0
 extern Kernel<void(const Tensor& weights, const Tensor& gradient, RegularizerTerm, int64_t n)>
     regularizer_gradient;
+
+// The terms of a network's labels, and their values.
+class Regularizers {
+ public:
+  // `rows`: of the whole batch.
+  Regularizers(const Context& ctx, const Graph& graph, int64_t rows);
+
+  void compute(Context& ctx, const Tensor& weights) const;
+  void add_gradients(Context& ctx, const Tensor& weights, const Tensor& gradients) const;
+  size_t labels() const { return terms_.size(); }
+  Tensor value(size_t label) const { return values_[static_cast<int>(label)]; }  // [1], of the last compute()
+
+ private:
+  std::vector<RegularizerTerm> terms_;  // one per label, lambda 0 where the label's loss has none
+  int64_t rows_;
+  Arena values_{"regularizers"};
+};
 
 }  // namespace ctr

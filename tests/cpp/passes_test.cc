@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "model/dense_parameters.h"
 #include "model/formats/spec_json.h"
 #include "model/graph.h"
+#include "model/weights.h"
 
 namespace ctr {
 namespace {
@@ -30,10 +30,9 @@ TEST(Fuse, InnerProductAndReluBecomeOneLayerWithTheSameWeights) {
 
   Context ctx;
   ctx.seed = 7;
-  const DenseParameters a(ctx, build_graph(plain, 2), {}, DType::f32),
-      b(ctx, build_graph(fused, 2), {}, DType::f32);
+  const Weights a(ctx, build_graph(plain, 2), DType::f32), b(ctx, build_graph(fused, 2), DType::f32);
   ASSERT_EQ(a.count(), b.count());
-  EXPECT_EQ(a.packed_weights(ctx), b.packed_weights(ctx));
+  EXPECT_EQ(a.packed(ctx), b.packed(ctx));
 }
 
 TEST(Fuse, ASecondReaderOfTheProductKeepsItApart) {

@@ -48,7 +48,7 @@ void attempt(const Read& read) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static ctr::Context ctx;
   static const ctr::Graph graph = ctr::build_graph(normalised_model(), 2);
-  static const ctr::DenseParameters parameters(ctx, graph, {}, ctr::DType::f32);
+  static const ctr::Weights weights(ctx, graph, ctr::DType::f32);
 
   FuzzedDataProvider data(bytes, size);
   const ctr::EmbeddingSpec e = arbitrary_embedding(data);
@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   attempt([&] { ctr::read_dense_weights(files, path, count); });
   attempt([&] { ctr::read_dense_optimizer(files, path, e.optimizer, graph); });
   attempt([&] { ctr::read_steps(files, path, {count}); });
-  attempt([&] { ctr::read_statistics(files, path, ctx, graph, parameters); });
+  attempt([&] { ctr::read_statistics(files, path, ctx, graph, weights); });
   attempt([&] {
     const ctr::TableDump order = ctr::read_sparse(files, path, e, i64_keys, 1);
     ctr::read_sparse_optimizer(files, path, e, order, 1);

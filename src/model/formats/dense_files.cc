@@ -108,15 +108,14 @@ std::vector<float> read_dense_optimizer(const FileSystem& files, const std::stri
 
 bool has_statistics(const Graph& graph) { return !nodes_with_statistics(graph).empty(); }
 
-void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
-                      const DenseParameters& parameters) {
+void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph, const Weights& weights) {
   std::string text = "{\n  \"layers\": [\n";
   const auto nodes = nodes_with_statistics(graph);
   for (const size_t i : nodes) {
     text += fmt::format("    {{\n      \"type\": \"{}\"", graph.nodes[i].spec.type);
     for (size_t k = 0; k < graph.nodes[i].shapes.states.size(); ++k)
       text += fmt::format(",\n      \"{}\": [{}]", graph.nodes[i].shapes.states[k].name,
-                          to_list(to_host(ctx, parameters.states_of(i)[k])));
+                          to_list(to_host(ctx, weights.statistics_of(i)[k])));
     text += fmt::format("\n    }}{}\n", i == nodes.back() ? "" : ",");
   }
   text += "  ]\n}\n";
@@ -124,7 +123,7 @@ void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
 }
 
 void read_statistics(const FileSystem& files, const std::string& path, const Context& ctx, const Graph& graph,
-                     const DenseParameters& parameters) {
+                     const Weights& weights) {
   const auto nodes = nodes_with_statistics(graph);
   if (nodes.empty()) return;
   if (!files.exists(path)) {
@@ -147,7 +146,7 @@ void read_statistics(const FileSystem& files, const std::string& path, const Con
       fail(ErrorKind::io, "\"{}\": layers[{}].type is {}, {} expects \"{}\"", path, n, type.dump(),
            describe(node.spec), node.spec.type);
     for (size_t k = 0; k < node.shapes.states.size(); ++k) {
-      const Tensor& to = parameters.states_of(nodes[n])[k];
+      const Tensor& to = weights.statistics_of(nodes[n])[k];
       const std::string& name = node.shapes.states[k].name;
       std::vector<float> values;
       try {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "io/file_system.h"
-#include "model/dense_parameters.h"
+#include "model/weights.h"
 
 namespace ctr {
 
@@ -20,11 +20,10 @@ std::vector<float> read_dense_optimizer(const FileSystem& files, const std::stri
                                         const OptimizerSpec& optimizer, const Graph& graph);
 
 // Running statistics, in as many digits as they have: {"layers": [{"type", "mean", "var"}]}.
-void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph,
-                      const DenseParameters& parameters);
+void write_statistics(OutputFile& file, const Context& ctx, const Graph& graph, const Weights& weights);
 // Overwrites the statistics when the file exists; tells so in the log when it does not.
 void read_statistics(const FileSystem& files, const std::string& path, const Context& ctx, const Graph& graph,
-                     const DenseParameters& parameters);
+                     const Weights& weights);
 bool has_statistics(const Graph& graph);
 
 }  // namespace ctr

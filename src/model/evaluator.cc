@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/evaluator.h"
+
+#include "device/memory.h"
+
+namespace ctr {
+namespace {
+
+// The first rows of matrices, side by side.
+void append_rows(const Context& ctx, std::span<const Tensor> matrices, int64_t rows, std::vector<float>& to) {
+  std::vector<std::vector<float>> values;
+  for (const Tensor& t : matrices) values.push_back(to_host(ctx, t));
+  for (int64_t r = 0; r < rows; ++r)
+    for (size_t m = 0; m < values.size(); ++m) {
+      const int64_t columns = matrices[m].shape().last();
+      to.insert(to.end(), values[m].begin() + r * columns, values[m].begin() + (r + 1) * columns);
+    }
+}
+
+}  // namespace
+
+Evaluator::Evaluator(const ModelSpec& spec, const RankParts& parts)
+    : parts_(parts),
+      forward_(build_graph(spec, spec.solver.batch_size_eval / parts.ctx.world_size, true,
+                           parts.ctx.device.backend),
+               parts.weights, parts.ctx, false),
+      regularizers_(parts.ctx, forward_.graph(), spec.solver.batch_size_eval) {
+  for (const auto& def : metric_catalog()) {
+    if (!spec.solver.metrics.count(def.name)) continue;
+    auto& per_label = metrics_.emplace_back();
+    for (size_t l = 0; l < spec.input.labels.size(); ++l)
+      per_label.push_back(make_metric(parts.ctx, def.name));
+  }
+  for (const int v : forward_.graph().embeddings) outputs_.push_back(forward_.value(v));
+}
+
+void Evaluator::stage(const Batch& batch) {
+  parts_.embeddings.stage(parts_.ctx, parts_.input.keys(batch), batch.capacity, false);
+}
+
+void Evaluator::predict(const Batch& batch) {
+  parts_.input.load(parts_.ctx, batch, forward_);
+  rows_ = parts_.input.state.rows;
+  parts_.input.unpack(parts_.ctx, forward_);
+  parts_.embeddings.forward(parts_.ctx, parts_.comm, outputs_);
+  forward_.run(parts_.ctx);
+}
+
+void Evaluator::evaluate(const Batch& batch) {
+  predict(batch);
+  regularizers_.compute(parts_.ctx, parts_.weights.memory());
+  for (size_t label = 0; label < regularizers_.labels(); ++label) {
+    const Tensor prediction = forward_.prediction(label);
+    const Tensor truth = forward_.value(forward_.graph().labels[label]);
+    MetricInput input;
+    input.rows = rows_;
+    input.columns = truth.shape()[1];
+    input.predictions = {prediction.data<float>(), static_cast<size_t>(rows_ * prediction.shape().last())};
+    input.labels = {truth.data<float>(), static_cast<size_t>(rows_ * input.columns)};
+    input.loss = label_loss(label);
+    for (auto& metric : metrics_) metric[label]->update(input);
+  }
+}
+
+double Evaluator::label_loss(size_t label) const {
+  return to_host(parts_.ctx, forward_.loss(label))[0] + to_host(parts_.ctx, regularizers_.value(label))[0];
+}
+
+void Evaluator::reset_metrics() {
+  for (auto& metric : metrics_)
+    for (auto& label : metric) label->reset();
+}
+
+void Evaluator::append_predictions(std::vector<float>& to) const {
+  std::vector<Tensor> scores;
+  for (size_t label = 0; label < regularizers_.labels(); ++label)
+    scores.push_back(forward_.prediction(label));
+  append_rows(parts_.ctx, scores, rows_, to);
+}
+
+void Evaluator::append_labels(std::vector<float>& to) const {
+  std::vector<Tensor> truths;
+  for (const int label : forward_.graph().labels) truths.push_back(forward_.value(label));
+  append_rows(parts_.ctx, truths, rows_, to);
+}
+
+}  // namespace ctr

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "metrics/metric.h"
+#include "model/regularizer.h"
+#include "model/trainer.h"
+
+namespace ctr {
+
+// Runs the weights and embedding rows of one rank forward alone: predictions, and metrics of them.
+class Evaluator {
+ public:
+  Evaluator(const ModelSpec& spec, const RankParts& parts);
+
+  // Finds embedding rows; must succeed on all ranks before predict() or evaluate().
+  void stage(const Batch& batch);
+  void predict(const Batch& batch);
+  void evaluate(const Batch& batch);  // predict, then metrics
+
+  double metric_value(size_t metric, size_t label) { return metrics_[metric][label]->value(parts_.comm); }
+  void reset_metrics();
+
+  // Valid rows of the last batch, each with the columns of all labels side by side.
+  void append_predictions(std::vector<float>& to) const;
+  void append_labels(std::vector<float>& to) const;
+
+ private:
+  double label_loss(size_t label) const;
+
+  RankParts parts_;
+  Forward forward_;
+  Regularizers regularizers_;
+  std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
+  std::vector<Tensor> outputs_;                                // of embeddings
+  int64_t rows_ = 0;                                           // of the last batch
+};
+
+}  // namespace ctr
