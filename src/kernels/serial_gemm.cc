@@ -12,7 +12,8 @@
 
 #include <array>
 #include <dnnl.hpp>
-#include <map>
+
+#include "base/lru.h"
 #endif
 
 namespace ctr {
@@ -97,12 +98,11 @@ class MatmulCache {
     const int64_t kind = p.transpose_a | p.transpose_b << 1 | p.accumulate << 2 | p.relu << 3 |
                          (p.bias != nullptr) << 4 | std::is_same_v<C, float> << 5;
     const Key key{p.m, p.n, p.k, p.lda, p.ldb, p.ldc, kind};
-    auto it = shapes_.find(key);
-    if (it == shapes_.end()) {
-      if (shapes_.size() == kMaxShapes) shapes_.clear();
-      it = shapes_.emplace(key, Matmul(engine_, p)).first;
-    }
-    it->second.execute(stream_, p);
+    Matmul* matmul = shapes_.find(key);
+    if (!matmul)
+      matmul = &shapes_.add(
+          key, [](const Matmul&) { return false; }, engine_, p);
+    matmul->execute(stream_, p);
   }
 
  private:
@@ -111,7 +111,7 @@ class MatmulCache {
 
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
-  std::map<Key, Matmul> shapes_;
+  LruCache<Key, Matmul> shapes_{kMaxShapes};
 };
 
 template <class C>
