@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/arena.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
 
 namespace ctr {
@@ -8,9 +10,14 @@ namespace ctr {
 int Arena::add(DType dtype, const Shape& shape, bool packed) {
   constexpr size_t kLine = 64;
   if (!packed) bytes_ = (bytes_ + kLine - 1) / kLine * kLine;
-  entries_.push_back({dtype, shape, bytes_});
+  return add_at(bytes_, dtype, shape);
+}
+
+int Arena::add_at(size_t offset, DType dtype, const Shape& shape) {
+  entries_.push_back({dtype, shape, offset});
   const auto bytes = static_cast<int64_t>(static_cast<size_t>(shape.numel()) * size_of(dtype));
-  bytes_ = static_cast<size_t>(checked_sum(static_cast<int64_t>(bytes_), bytes));
+  const int64_t end = checked_sum(static_cast<int64_t>(offset), bytes);
+  bytes_ = std::max(bytes_, static_cast<size_t>(end));
   return static_cast<int>(entries_.size()) - 1;
 }
 

@@ -18,6 +18,9 @@ class Arena {
   // Returns a handle. Weights are packed without padding (their order is the file format); everything else is
   // aligned to 64 bytes.
   int add(DType dtype, const Shape& shape, bool packed = false);
+  // The same at an offset that the caller has chosen, a multiple of 64 bytes; it may be another tensor's,
+  // too.
+  int add_at(size_t offset, DType dtype, const Shape& shape);
   void allocate(Device device);
 
   Tensor operator[](int handle) const;

@@ -30,7 +30,7 @@ Tensor Backward::zeroed_part(const ZeroedColumns& z) const {
 
 Backward::Step Backward::resolve(size_t i) const {
   const Node& node = forward_.graph().nodes[i];
-  Step step{{}, {}, forward_.steps_[i].run};
+  Step step{{}, {}, forward_.sizes_.front()->steps[i].run};
   for (const int v : node.inputs) step.d_x.push_back(gradient(v));
   for (const int v : node.outputs) step.d_y.push_back(gradient(v));
   return step;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/evaluator.h"
 
+#include <algorithm>
+
 #include "device/memory.h"
 
 namespace ctr {
@@ -20,7 +22,8 @@ void append_rows(const Context& ctx, std::span<const Tensor> matrices, int64_t r
 }  // namespace
 
 Evaluator::Evaluator(const ModelSpec& spec, const RankParts& parts)
-    : parts_(parts),
+    : spec_(spec),
+      parts_(parts),
       forward_(build_graph(spec, spec.solver.batch_size_eval / parts.ctx.world_size, true,
                            parts.ctx.device.backend),
                parts.weights, parts.ctx, false),
@@ -31,11 +34,45 @@ Evaluator::Evaluator(const ModelSpec& spec, const RankParts& parts)
     for (size_t l = 0; l < spec.input.labels.size(); ++l)
       per_label.push_back(make_metric(parts.ctx, def.name));
   }
-  for (const int v : forward_.graph().embeddings) outputs_.push_back(forward_.value(v));
+  outputs_.resize(spec.embeddings.size());
+  // Sums of 16-bit products come out alike in whole units of rows only.
+  constexpr int64_t kUnit = 16;
+  for (const int64_t n : batch_sizes(forward_.samples()))
+    if (n == forward_.samples() || n % kUnit == 0 || parts.weights.compute_type() == DType::f32)
+      sizes_.push_back(n);
+  choose_size(forward_.samples());
+}
+
+// A model with a layer that depends on the number of samples always runs the whole batch.
+bool Evaluator::add_size(int64_t samples) {
+  try {
+    return forward_.add_size(build_graph(spec_, samples, true, parts_.ctx.device.backend));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// For at least so many samples.
+void Evaluator::choose_size(int64_t samples) {
+  const int64_t size = *std::lower_bound(sizes_.begin(), sizes_.end(), samples);
+  if (!forward_.choose_size(size)) {
+    if (!add_size(size)) sizes_ = {forward_.graph().batch};
+    forward_.choose_size(sizes_.size() == 1 ? sizes_[0] : size);
+  }
+  for (size_t e = 0; e < outputs_.size(); ++e) outputs_[e] = forward_.value(forward_.graph().embeddings[e]);
+}
+
+void Evaluator::prepare() {
+  for (const int64_t size : std::vector(sizes_)) {
+    choose_size(size);
+    forward_.run(parts_.ctx);
+  }
 }
 
 void Evaluator::stage(const Batch& batch) {
-  parts_.embeddings.stage(parts_.ctx, parts_.input.keys(batch), batch.capacity, false);
+  const int64_t ranks = parts_.ctx.world_size;
+  choose_size((batch.size + ranks - 1) / ranks);
+  parts_.embeddings.stage(parts_.ctx, parts_.input.keys(batch), forward_.samples() * ranks, false);
 }
 
 void Evaluator::predict(const Batch& batch) {

@@ -15,7 +15,10 @@ class Evaluator {
  public:
   Evaluator(const ModelSpec& spec, const RankParts& parts);
 
-  // Finds embedding rows; must succeed on all ranks before predict() or evaluate().
+  // Gets ready for batches of any size, so that none of them is met for the first time later.
+  void prepare();
+  // Finds embedding rows; must succeed on all ranks before predict() or evaluate(). As little is computed as
+  // the batch has samples.
   void stage(const Batch& batch);
   void predict(const Batch& batch);
   void evaluate(const Batch& batch);  // predict, then metrics
@@ -28,12 +31,16 @@ class Evaluator {
   void append_labels(std::vector<float>& to) const;
 
  private:
+  bool add_size(int64_t samples);
+  void choose_size(int64_t samples);
   double label_loss(size_t label) const;
 
+  ModelSpec spec_;
   RankParts parts_;
   Forward forward_;
   Regularizers regularizers_;
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
+  std::vector<int64_t> sizes_;                                 // of this rank's part of a batch
   std::vector<Tensor> outputs_;                                // of embeddings
   int64_t rows_ = 0;                                           // of the last batch
 };

@@ -44,19 +44,20 @@ class Parts {
 
   void add_network(const Graph& graph, Device device, bool training) {
     const Plan plan = make_plan(graph, plan_options(device, compute_, training));
+    total_ += static_cast<double>(plan.memory.bytes() + plan.gradients.bytes() + plan.constants.bytes());
     for (size_t v = 0; v < graph.values.size(); ++v) {
       const Value& value = graph.values[v];
       if (value.storage != static_cast<int>(v)) continue;
       // What lies in another tensor takes nothing more.
       const int copies = owns_memory(plan.value_places, v) + owns_memory(plan.gradient_places, v);
-      add(fmt::format("tensor \"{}\" {}", value.name, to_string(value.shape)), value.shape,
-          storage_type(value, compute_), copies);
+      name(fmt::format("tensor \"{}\" {}", value.name, to_string(value.shape)), value.shape,
+           storage_type(value, compute_), copies);
     }
     for (const Node& node : graph.nodes)
       for (const auto* buffers : {&node.shapes.saved, &node.shapes.scratch})
         for (const BufferDef& b : *buffers)
-          add(fmt::format("a buffer of {} {}", describe(node.spec), to_string(b.shape)), b.shape,
-              storage_type(b, compute_), 1);
+          name(fmt::format("a buffer of {} {}", describe(node.spec), to_string(b.shape)), b.shape,
+               storage_type(b, compute_), 1);
   }
 
   void add_weights(const Graph& graph, const OptimizerSpec& optimizer) {
@@ -64,8 +65,10 @@ class Parts {
     for (const Node& node : graph.nodes)
       for (const WeightDef& w : node.shapes.weights) {
         const std::string name = fmt::format("{} of {} {}", w.name, describe(node.spec), to_string(w.shape));
-        add(name + " with its gradient and optimizer states", w.shape, DType::f32, copies);
-        if (w.in_compute_type && compute_ != DType::f32) add(name, w.shape, compute_, 1);
+        const auto values = static_cast<double>(w.shape.numel());
+        add({name + " with its gradient and optimizer states", values * sizeof(float) * copies});
+        if (w.in_compute_type && compute_ != DType::f32)
+          add({name, values * static_cast<double>(size_of(compute_))});
       }
   }
 
@@ -73,17 +76,13 @@ class Parts {
   void add_rows(const EmbeddingSpec& spec, const Device& device, int64_t rows) {
     if (device.backend == Backend::cpu && is_hashed(spec)) return;
     const auto count = static_cast<double>(rows);
-    parts_.push_back({fmt::format("the rows of embedding \"{}\" ({})", spec.name, capacity_argument(spec)),
-                      count * static_cast<double>(vector_bytes(spec))});
+    add({fmt::format("the rows of embedding \"{}\" ({})", spec.name, capacity_argument(spec)),
+         count * static_cast<double>(vector_bytes(spec))});
     if (is_hashed(spec))
-      parts_.push_back({fmt::format("the keys of embedding \"{}\"", spec.name), count * kKeyBytesOnGpu});
+      add({fmt::format("the keys of embedding \"{}\"", spec.name), count * kKeyBytesOnGpu});
   }
 
-  double total() const {
-    double sum = 0;
-    for (const Part& part : parts_) sum += part.bytes;
-    return sum;
-  }
+  double total() const { return total_; }
   std::string largest() {
     const auto count = std::min<size_t>(3, parts_.size());
     std::partial_sort(parts_.begin(), parts_.begin() + static_cast<ptrdiff_t>(count), parts_.end(),
@@ -96,12 +95,18 @@ class Parts {
 
  private:
   static bool owns_memory(const std::vector<Place>& places, size_t value) { return places[value].is_root; }
-  void add(std::string name, const Shape& shape, DType type, int copies) {
+  // Something that the plan counts, with whatever it shares its memory with.
+  void name(std::string name, const Shape& shape, DType type, int copies) {
     const double bytes = static_cast<double>(shape.numel()) * static_cast<double>(size_of(type)) * copies;
     parts_.push_back({std::move(name), bytes});
   }
+  void add(Part part) {
+    total_ += part.bytes;
+    parts_.push_back(std::move(part));
+  }
 
   DType compute_;
+  double total_ = 0;
   std::vector<Part> parts_;
 };
 

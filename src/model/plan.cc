@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "model/liveness.h"
+
 namespace ctr {
 namespace {
 
@@ -13,17 +15,6 @@ size_t storage(const Graph& graph, int value) {
 Place place_of(const Layout& layout, int storage, int handle) {
   if (handle < 0) return {};
   return {handle, layout.first_column(storage), layout.runs(storage), layout[storage].parent < 0};
-}
-
-void place_values(const Graph& graph, const Layout& layout, DType compute, Plan& plan) {
-  std::vector<int> handle(graph.values.size(), -1);
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    if (graph.values[v].storage == static_cast<int>(v) && layout[static_cast<int>(v)].parent < 0)
-      handle[v] =
-          plan.values.add(storage_type(graph.values[v], compute), {layout.memory(static_cast<int>(v))});
-  for (const Value& value : graph.values)
-    plan.value_places.push_back(
-        place_of(layout, value.storage, handle[static_cast<size_t>(layout.root(value.storage))]));
 }
 
 // The memory that a value is in.
@@ -72,26 +63,29 @@ void place_aside(const Graph& graph, const Layout& layout, Plan& plan) {
   }
 }
 
-void place_buffers(const Graph& graph, DType compute, Plan& plan) {
-  constexpr size_t kLine = 64;
-  std::vector<size_t> bytes(graph.nodes.size(), 0);
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    for (const auto& b : graph.nodes[i].shapes.scratch) {
-      plan.nodes[i].scratch.push_back(bytes[i]);
-      bytes[i] += (static_cast<size_t>(b.shape.numel()) * size_of(storage_type(b, compute)) + kLine - 1) /
-                  kLine * kLine;
-    }
+// Memory of each root, of each node's saved buffers, and a region for scratch that nodes share; those aside
+// have parts of their own.
+std::vector<int> place_apart(const Graph& graph, const Layout& layout, DType compute, Plan& plan) {
+  std::vector<int> handle(graph.values.size(), -1);
+  for (size_t v = 0; v < graph.values.size(); ++v)
+    if (is_root(graph, layout, v))
+      handle[v] =
+          plan.memory.add(storage_type(graph.values[v], compute), {layout.memory(static_cast<int>(v))});
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
     for (const auto& b : graph.nodes[i].shapes.saved)
-      plan.nodes[i].saved.push_back(plan.saved.add(storage_type(b, compute), b.shape));
-    for (const auto& c : graph.nodes[i].shapes.constants)
-      plan.nodes[i].constants.push_back(plan.constants.add(c.dtype, c.shape));
-    if (!plan.nodes[i].aside) plan.scratch_bytes = std::max(plan.scratch_bytes, bytes[i]);
-  }
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!plan.nodes[i].aside) continue;
-    for (size_t& offset : plan.nodes[i].scratch) offset += plan.scratch_bytes;
-    plan.scratch_bytes += bytes[i];
-  }
+      plan.nodes[i].saved.push_back(plan.memory.add(storage_type(b, compute), b.shape));
+  const size_t shared = aligned(plan.memory.bytes());
+  const auto place_scratch = [&](size_t i, size_t offset) {
+    for (const auto& b : graph.nodes[i].shapes.scratch) {
+      plan.nodes[i].scratch.push_back(plan.memory.add_at(offset, storage_type(b, compute), b.shape));
+      offset += aligned(bytes_of(b, compute));
+    }
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!plan.nodes[i].aside) place_scratch(i, shared);
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (plan.nodes[i].aside) place_scratch(i, aligned(plan.memory.bytes()));
+  return handle;
 }
 
 // Walks the layers backwards: who writes columns of a gradient first, and who adds to them.
@@ -253,9 +247,15 @@ Plan make_plan(const Graph& graph, const PlanOptions& options) {
   plan.nodes.resize(graph.nodes.size());
   const Layout layout(graph, options.compute, options.layout);
   plan.copies = layout.copies;
-  place_values(graph, layout, options.compute, plan);
   place_aside(graph, layout, plan);
-  place_buffers(graph, options.compute, plan);
+  const std::vector<int> handle =
+      (options.training ? place_apart : place_by_lifetime)(graph, layout, options.compute, plan);
+  for (const Value& value : graph.values)
+    plan.value_places.push_back(
+        place_of(layout, value.storage, handle[static_cast<size_t>(layout.root(value.storage))]));
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const auto& c : graph.nodes[i].shapes.constants)
+      plan.nodes[i].constants.push_back(plan.constants.add(c.dtype, c.shape));
   if (options.training)
     GradientPlanner(graph, layout, plan, options.keeps_sums).place(options.compute);
   else

@@ -24,10 +24,8 @@ struct NodePlan {
   bool joins_forward = false, joins_backward = false;  // waits for what runs aside
   bool weights_aside = false;  // the gradients of its weights are computed beside those of its inputs
   std::vector<GradMode> d_x_mode;
-  std::vector<int> saved;      // handles in Plan::saved
-  std::vector<int> constants;  // in Plan::constants
-  std::vector<size_t>
-      scratch;  // byte offsets in a region that nodes share; those aside have parts of their own
+  std::vector<int> saved, scratch;  // handles in Plan::memory
+  std::vector<int> constants;       // in Plan::constants
 };
 
 // Columns [first, first + width) of a root's gradient, seen as rows of `row`, that somebody reads or adds to
@@ -39,9 +37,8 @@ struct ZeroedColumns {
 
 // Where every tensor of a graph lives and who writes each gradient first: pure arithmetic on shapes.
 struct Plan {
-  Arena values{"activations"}, gradients{"activation gradients"}, saved{"saved for backward"},
+  Arena memory{"activations and buffers"}, gradients{"activation gradients"},
       constants{"constants of layers"};
-  size_t scratch_bytes = 0;
   std::vector<Place> value_places, gradient_places;  // by value
   std::vector<NodePlan> nodes;
   std::vector<size_t> backward_order;  // of nodes: those aside as soon as they can
@@ -51,7 +48,7 @@ struct Plan {
 
 struct PlanOptions {
   DType compute = DType::f32;  // the storage type of activations and their gradients
-  bool training = true;        // else there are neither gradients nor saved buffers that outlive a layer
+  bool training = true;        // else there are no gradients, and memory is used again (model/liveness.h)
   LayoutOptions layout = {};
   bool keeps_sums = true;  // gradients are summed in the order in which layers run, move by move
 };

@@ -37,7 +37,7 @@ std::span<const CsrKeys* const> StepInput::keys(const Batch& batch) {
 }
 
 void StepInput::load(const Context& ctx, const Batch& batch, const Forward& network) {
-  const int64_t samples = network.graph().batch;
+  const int64_t samples = network.samples();
   state.batch = samples;
   state.first_sample = ctx.rank * samples;
   state.global_rows = batch.size;
