@@ -199,6 +199,22 @@ std::vector<std::string> column_copies(const std::string& spec, bool like_gpu) {
   return lines;
 }
 
+// Bytes of a model's memory on one rank beside embeddings.
+std::map<std::string, size_t> plan_bytes(const std::string& spec, bool training) {
+  const ctr::ModelSpec fused = ctr::fuse(ctr::spec_from_json(spec));
+  const ctr::Graph graph = ctr::build_graph(fused, fused.solver.batch_size);
+  const ctr::Plan plan = ctr::make_plan(graph, ctr::plan_options({}, ctr::DType::f32, training));
+  size_t weights = 0;
+  for (const ctr::Node& node : graph.nodes)
+    for (const ctr::WeightDef& w : node.shapes.weights)
+      weights += static_cast<size_t>(w.shape.numel()) * sizeof(float);
+  const auto copies = static_cast<size_t>(1 + ctr::state_count(fused.optimizer.type));
+  return {{"activations", plan.memory.bytes()},
+          {"gradients", plan.gradients.bytes()},
+          {"weights", weights},
+          {"training", training ? weights * copies : 0}};
+}
+
 void bind_graph(nb::module_& m) {
   m.def(
       "graph_to_json", [](const std::string& spec) { return ctr::graph_to_json(ctr::spec_from_json(spec)); },
@@ -308,6 +324,10 @@ void bind_model(nb::module_& m) {
   testing.def(
       "column_copies", &column_copies, nb::arg("spec"), nb::arg("like_gpu") = false,
       "What Concat, Slice and Reshape of a model still copy in a training step, and why: one line each.");
+  testing.def(
+      "plan_bytes", &plan_bytes, nb::arg("spec"), nb::arg("training"),
+      "Bytes of a model's activations and buffers, their gradients, its dense weights, and what training "
+      "keeps beside those, in f32 on one rank.");
   testing.def("plan_like_gpu", &ctr::plan_like_gpu, nb::arg("on"),
               "Whether models made from now on lie in memory as on a GPU, with all rows padded.");
   m.def("close_engines", &close_engines, nb::arg("engines"),

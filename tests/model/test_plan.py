@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+import hugectr
 import pytest
 from harness import training
 from harness.declaration import Declaration, Embedding, Node, SparseInput, dcn, deepfm, dlrm, node, wide_and_deep
 from harness.reference_optimizers import Optimizer
-from hugectr._core.testing import column_copies
+from hugectr._core.testing import column_copies, plan_bytes
 
 SLOTS = (9,) * 26
 
@@ -92,3 +96,30 @@ def test_gradients_are_summed_in_order_on_a_cpu():
     )
     assert copies(declaration, False) == ['Concat: gradient of "flat": its sum would be taken in another order']
     assert copies(declaration, True) == []
+
+
+def benchmark_model(name: str, batch_size: int) -> hugectr.Model:
+    """One of the models of benchmarks/train, not compiled."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks/train"))
+    import models
+
+    solver = hugectr.CreateSolver(batchsize=batch_size, batchsize_eval=batch_size)
+    params = hugectr.DataReaderParams(
+        hugectr.DataReaderType_t.Norm, source=["unread"], eval_source="unread", check_type=hugectr.Check_t.Non
+    )
+    model = hugectr.Model(solver, params, hugectr.CreateOptimizer(hugectr.Optimizer_t.Adam))
+    sparse = hugectr.DataReaderSparseParam("data", 1, True, 26)
+    model.add(hugectr.Input(1, "label", 13, "dense", [sparse]))
+    getattr(models, name)(model, 1000)
+    return model
+
+
+@pytest.mark.parametrize("name", ["dlrm", "dcn", "wide_and_deep", "deepfm"])
+def test_forward_alone_takes_a_part_of_the_memory(name):
+    """Of what training takes at batch 1,024 beside tables."""
+    text = benchmark_model(name, 1024)._graph.text()
+    training, forward = plan_bytes(text, training=True), plan_bytes(text, training=False)
+    assert forward["gradients"] == forward["training"] == 0
+    assert sum(forward.values()) <= 0.45 * sum(training.values())
+    if name == "dlrm":  # also without the weights
+        assert forward["activations"] <= 0.3 * (training["activations"] + training["gradients"])
