@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cuda.cuh"
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 
@@ -49,30 +50,54 @@ int chosen(int device) {
 
 }  // namespace
 
-Stream::Stream(int device) : device_(chosen(device)), synchronous_(is_set("HUGECTR_CUDA_SYNC")) {
+Stream::Stream(int device, size_t upload_bytes)
+    : device_(chosen(device)), synchronous_(is_set("HUGECTR_CUDA_SYNC")), uploads_(upload_bytes) {
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
         "reading the device");
+  open(kMain);
+}
+
+Stream::LaneState& Stream::open(Lane which) {
+  LaneState& lane = lanes_[which];
+  if (lane.stream) return lane;
   int lowest = 0, highest = 0;
   check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "reading the device");
-  for (LaneState& lane : lanes_) {
-    const int priority = &lane == lanes_ ? highest : lowest;  // what others wait for goes first
-    check(cudaStreamCreateWithPriority(&lane.stream, cudaStreamNonBlocking, priority), "creating a stream");
-    check(cudaMalloc(&lane.workspace, kWorkspaceBytes), "allocating the workspace");
-    check(cudaMalloc(&lane.counter, sizeof(unsigned)), "allocating the workspace");
-    check(cudaMemset(lane.counter, 0, sizeof(unsigned)), "allocating the workspace");
-    lane.forked = new_event();
-    lane.joined = new_event();
-  }
+  const int priority = which == kMain ? highest : lowest;  // what others wait for goes first
+  check(cudaMalloc(&lane.counter, sizeof(unsigned)), "allocating the workspace");
+  check(cudaMemset(lane.counter, 0, sizeof(unsigned)), "allocating the workspace");
   check(cudaStreamSynchronize(cudaStreamLegacy), "allocating the workspace");
+  lane.forked = new_event();
+  lane.joined = new_event();
+  check(cudaStreamCreateWithPriority(&lane.stream, cudaStreamNonBlocking, priority), "creating a stream");
+  return lane;
+}
+
+std::byte* Stream::workspace_bytes(size_t bytes) {
+  LaneState& lane = lanes_[lane_];
+  if (bytes > kMaxWorkspaceBytes)
+    fail(ErrorKind::internal, "an operation wants {} bytes of workspace, there are {}", bytes,
+         kMaxWorkspaceBytes);
+  if (bytes > lane.workspace_bytes) {
+    constexpr size_t kLeast = size_t{256} << 10;
+    const size_t wanted =
+        std::min(kMaxWorkspaceBytes, std::max({kLeast, 2 * lane.workspace_bytes, std::bit_ceil(bytes)}));
+    std::byte* workspace = nullptr;
+    check(cudaMalloc(&workspace, wanted), "allocating the workspace");
+    lane.workspaces.push_back(workspace);
+    lane.workspace_bytes = wanted;
+  }
+  return lane.workspaces.empty() ? nullptr : lane.workspaces.back();
 }
 
 Stream::~Stream() {
-  for (const LaneState& lane : lanes_) cudaStreamSynchronize(lane.stream);
+  for (const LaneState& lane : lanes_)
+    if (lane.stream) cudaStreamSynchronize(lane.stream);
   locals_.clear();
   for (const LaneState& lane : lanes_) {
+    if (!lane.stream) continue;
     cudaEventDestroy(lane.forked);
     cudaEventDestroy(lane.joined);
-    cudaFree(lane.workspace);
+    for (std::byte* workspace : lane.workspaces) cudaFree(workspace);
     cudaFree(lane.counter);
     cudaStreamDestroy(lane.stream);
   }
@@ -92,9 +117,10 @@ cudaStream_t Stream::get() {
 }
 
 Stream::Lane Stream::step_aside(Lane lane) {
-  check(cudaEventRecord(lanes_[lane].forked, get()), "forking a stream");
-  check(cudaStreamWaitEvent(lanes_[lane].stream, lanes_[lane].forked), "forking a stream");
-  lanes_[lane].is_forked = true;
+  LaneState& to = open(lane);
+  check(cudaEventRecord(to.forked, get()), "forking a stream");
+  check(cudaStreamWaitEvent(to.stream, to.forked), "forking a stream");
+  to.is_forked = true;
   return std::exchange(lane_, lane);
 }
 
@@ -106,7 +132,8 @@ void Stream::join(Lane lane) {
 
 void Stream::synchronize() {
   check(cudaStreamSynchronize(get()), "waiting for a stream");
-  for (const LaneState& lane : lanes_) check(cudaStreamSynchronize(lane.stream), "waiting for a stream");
+  for (const LaneState& lane : lanes_)
+    if (lane.stream) check(cudaStreamSynchronize(lane.stream), "waiting for a stream");
 }
 
 void Stream::download(void* host, const void* from, size_t bytes) {
@@ -117,12 +144,14 @@ void Stream::download(void* host, const void* from, size_t bytes) {
 bool Stream::begin_recording() {
   if (synchronous_) return false;
   check(cudaStreamBeginCapture(get(), cudaStreamCaptureModeThreadLocal), "recording a step");
+  is_recording_ = true;
   return true;
 }
 
 cudaGraphExec_t Stream::end_recording() {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
+  is_recording_ = false;
   check(cudaStreamEndCapture(lanes_[kMain].stream, &graph), "recording a step");
   const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
   cudaGraphDestroy(graph);
@@ -132,6 +161,7 @@ cudaGraphExec_t Stream::end_recording() {
 
 // Whatever state the recording is in, the streams leave it.
 void Stream::abandon_recording() noexcept {
+  is_recording_ = false;
   cudaGraph_t graph = nullptr;
   static_cast<void>(cudaStreamEndCapture(lanes_[kMain].stream, &graph));
   if (graph) static_cast<void>(cudaGraphDestroy(graph));
@@ -184,7 +214,7 @@ int64_t available(int index) {
   return static_cast<int64_t>(left);
 }
 
-void* create_stream(int index) { return new Stream(index); }
+void* create_stream(int index, size_t upload_bytes) { return new Stream(index, upload_bytes); }
 void release_stream(void* stream) { delete static_cast<Stream*>(stream); }
 bool begin_recording(const Context& ctx) { return stream_of(ctx).begin_recording(); }
 void* end_recording(const Context& ctx) { return stream_of(ctx).end_recording(); }

@@ -21,12 +21,13 @@ namespace ctr::cuda {
 void check(cudaError_t status, std::string_view what);
 cudaEvent_t new_event();  // without timing
 
-// What ctx.stream points at: the stream that orders a rank's work, and what belongs to it.
+// What ctx.stream points at: the stream that orders a rank's work, and what belongs to it, made as far as it
+// is used.
 class Stream {
  public:
-  static constexpr size_t kWorkspaceBytes = size_t{32} << 20;
+  static constexpr size_t kMaxWorkspaceBytes = size_t{32} << 20;
 
-  explicit Stream(int device);
+  Stream(int device, size_t upload_bytes);  // that one step copies from host memory
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -41,10 +42,11 @@ class Stream {
   void join(Lane lane);
   Lane lane() const { return lane_; }
 
-  // Scratch memory of the operation that runs now: nothing in it outlives the operation.
+  // Scratch memory of the operation that runs now, for so many elements: nothing in it outlives the
+  // operation.
   template <class T>
-  T* workspace() const {
-    return static_cast<T*>(lanes_[lane_].workspace);
+  T* workspace(int64_t n) {
+    return reinterpret_cast<T*>(workspace_bytes(static_cast<size_t>(n) * sizeof(T)));
   }
   // Zero before and after every operation: where the blocks of a kernel count how many have come to its end.
   unsigned* counter() const { return lanes_[lane_].counter; }
@@ -67,6 +69,7 @@ class Stream {
   bool begin_recording();
   cudaGraphExec_t end_recording();
   void abandon_recording() noexcept;
+  bool is_recording() const { return is_recording_; }
   // Called after every launch. With HUGECTR_CUDA_SYNC=1 waits for the kernel, so that its errors carry its
   // name.
   void launched(std::string_view kernel);
@@ -76,15 +79,20 @@ class Stream {
   static constexpr int kLanes = 4;
   struct LaneState {
     cudaStream_t stream = nullptr;
-    void* workspace = nullptr;
+    std::vector<std::byte*> workspaces;  // the last one counts; recordings may refer to those before
+    size_t workspace_bytes = 0;
     unsigned* counter = nullptr;
     cudaEvent_t forked = nullptr, joined = nullptr;
     bool is_forked = false;
   };
 
+  LaneState& open(Lane lane);
+  std::byte* workspace_bytes(size_t bytes);
+
   int device_;
   int multiprocessors_ = 0;
   bool synchronous_;  // HUGECTR_CUDA_SYNC
+  bool is_recording_ = false;
   Lane lane_ = kMain;
   LaneState lanes_[kLanes];
   Uploads uploads_;

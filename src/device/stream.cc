@@ -13,8 +13,8 @@ StreamBackend& functions(Backend b) {
 
 void register_stream_backend(Backend b, const StreamBackend& f) { functions(b) = f; }
 
-Stream::Stream(Device device) : backend_(device.backend) {
-  if (functions(backend_).create) handle_ = functions(backend_).create(device.index);
+Stream::Stream(Device device, size_t upload_bytes) : backend_(device.backend) {
+  if (functions(backend_).create) handle_ = functions(backend_).create(device.index, upload_bytes);
 }
 
 Stream::~Stream() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <utility>
 
@@ -14,7 +15,7 @@ enum class Lane : uint8_t { main, branch, gradients };
 
 // What a back end that runs asynchronously can do; a back end without these runs in program order.
 struct StreamBackend {
-  void* (*create)(int index);
+  void* (*create)(int index, size_t upload_bytes);
   void (*release)(void* stream);
   // Between the two, work launched on ctx's stream is recorded instead of run. begin_recording is false where
   // recording is switched off.
@@ -34,7 +35,8 @@ void register_stream_backend(Backend backend, const StreamBackend& functions);
 class Stream {
  public:
   Stream() = default;
-  explicit Stream(Device device);
+  // A step copies about so many bytes from host memory.
+  explicit Stream(Device device, size_t upload_bytes = size_t{1} << 20);
   ~Stream();
   Stream(Stream&& other) noexcept { *this = std::move(other); }
   Stream& operator=(Stream&& other) noexcept {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/uploads.cuh"
 
+#include <bit>
+
 #include "base/parallel.h"
 #include "device/cuda.cuh"
 
 namespace ctr::cuda {
 namespace {
+
+constexpr size_t kLeastRing = size_t{1} << 20, kLargestRing = size_t{64} << 20;
+constexpr size_t kStepsAhead = 4;  // of the device, as far as the host gets
 
 constexpr size_t kMaxPieces = 32;
 struct Moves {
@@ -37,18 +42,24 @@ __global__ void move_kernel(Moves moves) {
 
 }  // namespace
 
-Uploads::Uploads() : threads_(std::min(kFillThreads, available_threads())) {
+Uploads::Uploads(size_t step_bytes)
+    : ring_bytes_(std::bit_ceil(std::clamp(kStepsAhead * step_bytes, kLeastRing, kLargestRing))),
+      threads_(std::min(kFillThreads, available_threads())) {}
+
+void Uploads::open() {
+  if (ring_) return;
   int device = 0;
   check(cudaGetDevice(&device), "reading the device");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
         "reading the device");
   check(cudaStreamCreateWithFlags(&copy_, cudaStreamNonBlocking), "creating a stream");
-  check(cudaMalloc(&ring_, kRingBytes), "allocating the input ring");
-  check(cudaMallocHost(&pinned_, kRingBytes), "allocating the pinned input ring");
+  check(cudaMalloc(&ring_, ring_bytes_), "allocating the input ring");
+  check(cudaMallocHost(&pinned_, ring_bytes_), "allocating the pinned input ring");
   arrived_ = take_event();
 }
 
 Uploads::~Uploads() {
+  if (!arrived_) return;
   cudaStreamSynchronize(copy_);
   for (const InUse& part : in_use_) cudaEventDestroy(part.free);
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
@@ -75,7 +86,7 @@ void Uploads::recycle_oldest() {
 // parts in use are the first in the way.
 size_t Uploads::reserve(size_t bytes, cudaStream_t main) {
   const size_t wanted = (bytes + kFillUnit - 1) / kFillUnit * kFillUnit;
-  if (position_ + wanted > kRingBytes) {
+  if (position_ + wanted > ring_bytes_) {
     flush(main);
     while (!in_use_.empty() && in_use_.front().begin >= position_) recycle_oldest();
     position_ = 0;
@@ -89,12 +100,14 @@ size_t Uploads::reserve(size_t bytes, cudaStream_t main) {
 
 void Uploads::add(void* to, size_t bytes, const Fill& fill, cudaStream_t main) {
   constexpr size_t kAlone = size_t{1} << 20, kLarge = size_t{1} << 20;
+  open();
+  const size_t piece_bytes = ring_bytes_ / 8;
   auto* target = static_cast<std::byte*>(to);
   const auto overlaps = [&](const Piece& p) { return p.to < target + bytes && target < p.to + p.bytes; };
   if (std::any_of(pending_.begin(), pending_.end(), overlaps)) flush(main);
-  for (size_t done = 0; done < bytes; done += kPieceBytes) {
+  for (size_t done = 0; done < bytes; done += piece_bytes) {
     if (pending_.size() == kMaxPieces) flush(main);
-    const size_t n = std::min(kPieceBytes, bytes - done);
+    const size_t n = std::min(piece_bytes, bytes - done);
     const size_t at = reserve(n, main);
     const auto units = static_cast<int64_t>((n + kFillUnit - 1) / kFillUnit);
     parallel_team(n < kAlone ? 1 : threads_, [&](int member, int team) {

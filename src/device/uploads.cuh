@@ -12,10 +12,11 @@ namespace ctr::cuda {
 
 // Copies from host memory to device memory, gathered: what a step needs is written into a ring of pinned
 // memory piece by piece, travels to a ring on the device on a stream of its own, while earlier work still
-// runs, and one kernel moves all pieces to their places.
+// runs, and one kernel moves all pieces to their places. The rings have room for a few steps, and are made
+// for the first copy.
 class Uploads {
  public:
-  Uploads();
+  explicit Uploads(size_t step_bytes);
   ~Uploads();
   Uploads(const Uploads&) = delete;
   Uploads& operator=(const Uploads&) = delete;
@@ -32,7 +33,6 @@ class Uploads {
   void flush(cudaStream_t main);
 
  private:
-  static constexpr size_t kRingBytes = size_t{64} << 20, kPieceBytes = kRingBytes / 8;
   static constexpr size_t kMaxInUse = 128;  // parts: their events take host memory
   struct Piece {
     std::byte* to;
@@ -42,11 +42,13 @@ class Uploads {
     size_t begin, end;
     cudaEvent_t free;
   };
+  void open();
   size_t reserve(size_t bytes, cudaStream_t main);
   void send();
   void recycle_oldest();
   cudaEvent_t take_event();
 
+  size_t ring_bytes_;
   int threads_, multiprocessors_ = 0;
   cudaStream_t copy_ = nullptr;
   cudaEvent_t arrived_ = nullptr;

@@ -3,8 +3,7 @@
 
 #include <cublasLt.h>
 
-#include <map>
-
+#include "base/lru.h"
 #include "device/buffer.h"
 #include "device/cuda.cuh"
 #include "kernels/columns.h"
@@ -205,13 +204,17 @@ class Product {
     const float one = 1, beta = o.accumulate && !c_.is_copy() ? 1 : 0;
     const void *left = a_.take(ctx, a), *right = b_.take(ctx, b);
     void* out = c_.target(c);
+    void* workspace = stream.workspace<std::byte>(static_cast<int64_t>(workspace_bytes_));
+    is_recorded_ |= stream.is_recording();
     check(cublasLtMatmul(library, operation_, &one, right, b_layout_, left, a_layout_, &beta, out, c_layout_,
-                         out, c_layout_, &algorithm_, stream.workspace<void>(), cuda::Stream::kWorkspaceBytes,
-                         stream.get()),
+                         out, c_layout_, &algorithm_, workspace, workspace_bytes_, stream.get()),
           "multiplying");
     stream.launched("gemm");
     c_.give(ctx, c, o.accumulate);
   }
+
+  // A recording of a step refers to its memory.
+  bool is_recorded() const { return is_recorded_; }
 
  private:
   using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
@@ -259,7 +262,7 @@ class Product {
       check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)),
             "choosing an algorithm");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cuda::Stream::kWorkspaceBytes);
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cuda::Stream::kMaxWorkspaceBytes);
     // Parts of a sum are added in the workspace, in order: the same bits every time. 16-bit results are
     // rounded once.
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
@@ -282,32 +285,36 @@ class Product {
       fail(ErrorKind::unsupported, "cuBLASLt has no algorithm for [{}, {}] x [{}, {}] in {}", p.m, p.k, p.k,
            p.n, name_of(p.in));
     algorithm_ = best.algo;
+    workspace_bytes_ = best.workspaceSize;
   }
 
   Aligned a_, b_, c_;
   Operation operation_;
   Layout a_layout_, b_layout_, c_layout_;
   cublasLtMatmulAlgo_t algorithm_;
+  size_t workspace_bytes_ = 0;
+  bool is_recorded_ = false;
   Buffer rounded_bias_;
 };
 
+// Products of a model's layers for all sizes that a batch may have.
+constexpr size_t kMaxProducts = 512;
+
 struct Library {
   Owned<cublasLtHandle_t, cublasLtDestroy> handle;
-  std::map<Problem, Product> products;
+  LruCache<Problem, Product> products{kMaxProducts};
   Library() { check(cublasLtCreate(handle.out()), "starting"); }
 };
 
 void multiply(Context& ctx, const Problem& problem, const Tensor& a, const Tensor& b, const Tensor& c,
               const GemmOptions& options) {
   auto& library = cuda::stream_of(ctx).local<Library>();
-  auto found = library.products.find(problem);
-  if (found == library.products.end())
-    found = library.products
-                .emplace(std::piecewise_construct, std::tuple(problem),
-                         std::forward_as_tuple(ctx, static_cast<cublasLtHandle_t>(library.handle), problem, a,
-                                               b, c))
-                .first;
-  found->second.run(ctx, library.handle, a, b, c, options);
+  Product* product = library.products.find(problem);
+  if (!product)
+    product = &library.products.add(
+        problem, [](const Product& p) { return p.is_recorded(); }, ctx,
+        static_cast<cublasLtHandle_t>(library.handle), problem, a, b, c);
+  product->run(ctx, library.handle, a, b, c, options);
 }
 
 void gemm_cuda(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, GemmOptions options) {

@@ -59,8 +59,9 @@ __global__ void sum_all_kernel(int64_t n, double* parts, unsigned* counter, F f,
 template <class F, class Finish>
 void sum_all(const Context& ctx, std::string_view name, int64_t n, F f, Finish finish) {
   Stream& stream = stream_of(ctx);
-  launch(ctx, name, {grid_for(stream, n, 4 * kBlock)}, sum_all_kernel<F, Finish>, n,
-         stream.workspace<double>(), stream.counter(), f, finish);
+  const unsigned blocks = grid_for(stream, n, 4 * kBlock);
+  launch(ctx, name, {blocks}, sum_all_kernel<F, Finish>, n, stream.workspace<double>(blocks),
+         stream.counter(), f, finish);
 }
 
 // Tiles of 32 columns by a part of the rows.
@@ -118,11 +119,11 @@ void sum_columns(const Context& ctx, std::string_view name, int64_t rows, int64_
                  Finish finish) {
   Stream& stream = stream_of(ctx);
   const int64_t tiles = divide_up(columns, kColumns);
-  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / (sizeof(A) * K)) / columns;
+  const auto room = static_cast<int64_t>(Stream::kMaxWorkspaceBytes / (sizeof(A) * K)) / columns;
   const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * std::max(4, 16 / K), tiles);
   const auto parts =
       static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * kRowsAtOnce)), 1, room));
-  auto* sums = stream.workspace<A>();
+  auto* sums = stream.workspace<A>(int64_t{parts} * K * columns);
   launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, column_parts_kernel<K, A, F>, rows, columns,
          sums, f);
   finish_columns<K, A>(ctx, name, columns, parts, sums, finish);
@@ -158,17 +159,17 @@ void sum_column_packs(const Context& ctx, std::string_view name, int64_t rows, i
   int lanes = 1;
   while (lanes < 32 && lanes < packs) lanes *= 2;
   const int64_t tiles = divide_up(packs, lanes), lines = kBlock / lanes;
-  const auto room = static_cast<int64_t>(Stream::kWorkspaceBytes / sizeof(float)) / (int64_t{packs} * N);
+  const int64_t padded = int64_t{packs} * N;
+  const auto room = static_cast<int64_t>(Stream::kMaxWorkspaceBytes / sizeof(float)) / padded;
   const int64_t wanted = divide_up(int64_t{stream.multiprocessors()} * 8, tiles);
   const auto parts =
       static_cast<unsigned>(std::clamp<int64_t>(std::min(wanted, rows / (4 * lines)), 1, room));
-  auto* sums = stream.workspace<float>();
+  auto* sums = stream.workspace<float>(parts * padded);
   launch(ctx, name, {dim3(static_cast<unsigned>(tiles), parts)}, pack_parts_kernel<N, F>, rows, packs, lanes,
          sums, f);
-  finish_columns<1, float>(ctx, name, int64_t{packs} * N, parts, sums,
-                           [=] __device__(int64_t column, const float* sum) {
-                             if (column < columns) finish(column, sum);
-                           });
+  finish_columns<1, float>(ctx, name, padded, parts, sums, [=] __device__(int64_t column, const float* sum) {
+    if (column < columns) finish(column, sum);
+  });
 }
 
 }  // namespace ctr::cuda

@@ -24,7 +24,8 @@ Matrix<T> block_of(const Matrix<T>& m, int64_t row, int64_t column, int64_t rows
 template <class T>
 void multiply_block(Context& ctx, std::string_view name, const std::vector<Matrix<T>>& factors, Matrix<T> out,
                     bool accumulate) {
-  float* products = cuda::stream_of(ctx).workspace<float>();
+  float* products =
+      factors.size() <= kFactors ? nullptr : cuda::stream_of(ctx).workspace<float>(out.rows * out.columns);
   for (size_t begin = 0; begin < factors.size(); begin += kFactors) {
     Factors<T> pass{{}, static_cast<int>(std::min(kFactors, factors.size() - begin))};
     std::copy_n(factors.begin() + static_cast<ptrdiff_t>(begin), pass.count, pass.x);
@@ -51,7 +52,7 @@ void multiply(Context& ctx, std::string_view name, const Tensor& first, std::spa
     if (k != skip) factors.push_back(x[k].matrix<T>(row));
   const auto out = target.matrix<T>(row);
   if (factors.size() <= kFactors) return multiply_block(ctx, name, factors, out, accumulate);
-  constexpr auto kRoom = static_cast<int64_t>(cuda::Stream::kWorkspaceBytes / sizeof(float));
+  constexpr auto kRoom = static_cast<int64_t>(cuda::Stream::kMaxWorkspaceBytes / sizeof(float));
   const int64_t columns = std::min(out.columns, kRoom), rows = std::min(out.rows, kRoom / columns);
   for (int64_t r = 0; r < out.rows; r += rows)
     for (int64_t c = 0; c < out.columns; c += columns) {

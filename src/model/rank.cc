@@ -24,7 +24,7 @@ Context make_context(Device device, const Stream& stream, uint64_t seed, const C
 
 Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, std::unique_ptr<Comm> comm,
            int threads)
-    : stream_(device),
+    : stream_(device, step_bytes(spec)),
       comm_(std::move(comm)),
       ctx_(make_context(device, stream_, seed, *comm_, threads, spec.solver.enable_tf32_compute)),
       input_(ctx_, spec),

@@ -19,6 +19,19 @@ bool stages_dense(const Forward& network) {
 
 }  // namespace
 
+size_t step_bytes(const ModelSpec& spec) {
+  const auto largest = static_cast<double>(std::max(spec.solver.batch_size, spec.solver.batch_size_eval));
+  auto sample =
+      static_cast<double>(sizeof(float)) * static_cast<double>(spec.input.label_dim() + spec.input.dense_dim);
+  for (const SparseInputSpec& sparse : spec.input.sparse) {
+    sample += static_cast<double>(sizeof(uint32_t)) * static_cast<double>(sparse.slots());  // offsets
+    for (const int64_t nnz : sparse.nnz_per_slot)
+      sample += static_cast<double>(sizeof(int64_t)) * static_cast<double>(nnz);
+  }
+  constexpr double kMost = double{1 << 30};
+  return static_cast<size_t>(std::min(kMost, largest * sample));
+}
+
 StepInput::StepInput(Context& ctx, const ModelSpec& spec)
     : spec_(spec.input),
       device_state_(ctx.device, sizeof(StepState), "step state"),

@@ -10,6 +10,9 @@
 
 namespace ctr {
 
+// About as many bytes as a step copies to each device.
+size_t step_bytes(const ModelSpec& spec);
+
 // What a step finds on the device of a rank: its state, and this rank's part of a batch.
 class StepInput {
  public:
