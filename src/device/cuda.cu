@@ -60,6 +60,7 @@ Stream::Stream(int device, size_t upload_bytes)
 Stream::LaneState& Stream::open(Lane which) {
   LaneState& lane = lanes_[which];
   if (lane.stream) return lane;
+  choose_device();
   int lowest = 0, highest = 0;
   check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "reading the device");
   const int priority = which == kMain ? highest : lowest;  // what others wait for goes first
@@ -82,6 +83,7 @@ std::byte* Stream::workspace_bytes(size_t bytes) {
     const size_t wanted =
         std::min(kMaxWorkspaceBytes, std::max({kLeast, 2 * lane.workspace_bytes, std::bit_ceil(bytes)}));
     std::byte* workspace = nullptr;
+    choose_device();
     check(cudaMalloc(&workspace, wanted), "allocating the workspace");
     lane.workspaces.push_back(workspace);
     lane.workspace_bytes = wanted;
@@ -103,8 +105,16 @@ Stream::~Stream() {
   }
 }
 
+// The calling thread may have used another one.
+void Stream::choose_device() const { check(cudaSetDevice(device_), "choosing a device"); }
+
+void Stream::upload(void* to, size_t bytes, const Uploads::Fill& fill) {
+  choose_device();
+  uploads_.add(to, bytes, fill, lanes_[kMain].stream);
+}
+
 cudaStream_t Stream::get() {
-  check(cudaSetDevice(device_), "choosing a device");  // the calling thread may have used another one
+  choose_device();
   LaneState& main = lanes_[kMain];
   if (uploads_.is_pending()) {
     uploads_.flush(main.stream);

@@ -60,9 +60,7 @@ class Stream {
   }
 
   // Copies from host memory, before any work that is launched later.
-  void upload(void* to, size_t bytes, const Uploads::Fill& fill) {
-    uploads_.add(to, bytes, fill, lanes_[kMain].stream);
-  }
+  void upload(void* to, size_t bytes, const Uploads::Fill& fill);
   void synchronize();                                         // waits for all lanes
   void download(void* host, const void* from, size_t bytes);  // waits
 
@@ -86,6 +84,7 @@ class Stream {
     bool is_forked = false;
   };
 
+  void choose_device() const;
   LaneState& open(Lane lane);
   std::byte* workspace_bytes(size_t bytes);
 

@@ -9,7 +9,8 @@
 namespace ctr::cuda {
 namespace {
 
-constexpr size_t kLeastRing = size_t{1} << 20, kLargestRing = size_t{64} << 20;
+// The least lets several threads fill each piece of a large copy, as of rows that are loaded.
+constexpr size_t kLeastRing = size_t{8} << 20, kLargestRing = size_t{64} << 20;
 constexpr size_t kStepsAhead = 4;  // of the device, as far as the host gets
 
 constexpr size_t kMaxPieces = 32;

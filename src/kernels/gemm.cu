@@ -297,8 +297,9 @@ class Product {
   Buffer rounded_bias_;
 };
 
-// Products of a model's layers for all sizes that a batch may have.
-constexpr size_t kMaxProducts = 512;
+// Products of a model's layers for all sizes that a batch may have: thirty layers, and about seventy sizes of
+// up to 65,536 samples.
+constexpr size_t kMaxProducts = 2048;
 
 struct Library {
   Owned<cublasLtHandle_t, cublasLtDestroy> handle;
