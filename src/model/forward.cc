@@ -19,17 +19,37 @@ bool fit(const std::vector<BufferDef>& smaller, const std::vector<BufferDef>& wh
       [](const BufferDef& s, const BufferDef& w) { return s.shape.numel() <= w.shape.numel(); });
 }
 
+bool are_equal(const std::vector<WeightDef>& a, const std::vector<WeightDef>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const WeightDef& x, const WeightDef& y) { return x.shape == y.shape; });
+}
+
+bool are_equal(const std::vector<ColumnMove>& a, const std::vector<ColumnMove>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const ColumnMove& x, const ColumnMove& y) {
+    return x.input == y.input && x.output == y.output && x.source == y.source && x.target == y.target &&
+           x.width == y.width;
+  });
+}
+
+// Rows are as long, and lie in as much room.
+bool fits(const Value& smaller, const Value& whole) {
+  return smaller.storage == whole.storage && smaller.shape.last() == whole.shape.last() &&
+         smaller.shape.numel() <= whole.shape.numel();
+}
+
+// The same computation with less of everything that it makes.
+bool fits(const LayerShapes& smaller, const LayerShapes& whole) {
+  return are_equal(smaller.weights, whole.weights) && are_equal(smaller.constants, whole.constants) &&
+         are_equal(smaller.moves, whole.moves) && fit(smaller.saved, whole.saved) &&
+         fit(smaller.scratch, whole.scratch);
+}
+
 // Whether all of a batch's tensors find room where those of a larger one are, and layers read the same.
 bool fits(const Graph& smaller, const Graph& whole) {
   for (size_t v = 0; v < whole.values.size(); ++v)
-    if (smaller.values[v].shape.numel() > whole.values[v].shape.numel() ||
-        smaller.values[v].storage != whole.values[v].storage)
-      return false;
-  for (size_t i = 0; i < whole.nodes.size(); ++i) {
-    const LayerShapes &s = smaller.nodes[i].shapes, &w = whole.nodes[i].shapes;
-    if (!are_equal(s.constants, w.constants) || !fit(s.saved, w.saved) || !fit(s.scratch, w.scratch))
-      return false;
-  }
+    if (!fits(smaller.values[v], whole.values[v])) return false;
+  for (size_t i = 0; i < whole.nodes.size(); ++i)
+    if (!fits(smaller.nodes[i].shapes, whole.nodes[i].shapes)) return false;
   return true;
 }
 
