@@ -22,6 +22,7 @@
 #include "model/graph.h"
 #include "model/passes.h"
 #include "model/plan.h"
+#include "model/predict.h"
 #include "model/summary.h"
 #include "path.h"
 #include "remote.h"
@@ -130,6 +131,30 @@ void fit(SharedEngine& shared, int64_t num_epochs, int64_t max_iter, int64_t dis
 
 ctr::Reader& reader(Engine& engine, bool train) {
   return train ? engine.train_reader() : engine.eval_reader();
+}
+
+// [samples, columns of all labels]
+nb::object to_matrix(std::vector<float>&& values, Engine& engine) {
+  size_t columns = 0;
+  for (const int64_t width : ctr::prediction_widths(engine)) columns += static_cast<size_t>(width);
+  const WithGil gil;
+  auto* owned = new std::vector<float>(std::move(values));
+  nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, float>(owned->data(), {owned->size() / columns, columns}, owner));
+}
+
+template <class T, int kDimensions>
+using Array = nb::ndarray<const T, nb::ndim<kDimensions>, nb::c_contig, nb::device::cpu>;
+
+// Of each sparse input its keys and offsets.
+nb::object predict_arrays(SharedEngine& shared, const Array<float, 2>& dense,
+                          const std::vector<std::pair<Array<int64_t, 1>, Array<int64_t, 1>>>& sparse) {
+  return shared.call([&](Engine& engine) {
+    ctr::SampleArrays samples{static_cast<int64_t>(dense.shape(0)), {dense.data(), dense.size()}, {}};
+    for (const auto& [keys, offsets] : sparse)
+      samples.sparse.push_back({{keys.data(), keys.size()}, {offsets.data(), offsets.size()}});
+    return to_matrix(ctr::predict(engine, samples), engine);
+  });
 }
 
 // Weights of the dense network as (layer, name, array): for tests and inspection.
@@ -243,6 +268,12 @@ void bind_loop(Class& c) {
            nb::arg("eval_interval"), nb::arg("snapshot"), nb::arg("snapshot_prefix"),
            nb::arg("progress").none() = nb::none(), nb::arg("callback").none() = nb::none(),
            nb::arg("each_iteration") = false)
+      .def("predict_source", in_turn<const Path&>([](Engine& e, const Path& source) {
+             return to_matrix(ctr::predict(e, source), e);
+           }),
+           nb::arg("source"))
+      .def("predict_arrays", &predict_arrays, nb::arg("dense"), nb::arg("sparse"))
+      .def("prediction_widths", in_turn(ctr::prediction_widths))
       .def("freeze_dense", method(&Engine::freeze_dense), nb::arg("frozen"))
       .def("freeze_embedding", method(&Engine::freeze_embedding), nb::arg("name"), nb::arg("frozen"));
 }

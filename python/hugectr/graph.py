@@ -45,6 +45,10 @@ class Graph:
         """Names of the embeddings, in the order they were added."""
         return [embedding["name"] for embedding in self._document["embeddings"]]
 
+    def inputs(self) -> spec.Plain:
+        """Labels, dense input and sparse inputs."""
+        return dict(self._document["input"])
+
     def add(self, layer: Layer) -> None:
         """Adds one part; a part that does not fit raises and leaves the graph as it was."""
         if isinstance(layer, Input):

@@ -284,6 +284,44 @@ class Model:
             idle.warn("Model.eval()", ["is_first_batch"], "here: no batch is treated specially")
         return bool(self._compiled("eval").eval())
 
+    @converted()
+    def predict(
+        self,
+        data: Optional[Union[FilePath, dict[str, Any]]] = None,
+        *,
+        data_source_params: Optional[DataSourceParams] = None,
+    ) -> Any:
+        """Predictions for every sample of a data set or of arrays, in their order.
+
+        It changes neither metrics nor the state of readers. Keys that training has not met count as vectors of zeros.
+
+        Args:
+            data: A data set in the format of the model's own, labels included, as ``source`` of
+                :class:`hugectr.DataReaderParams`; or arrays by the names of the model's inputs: of the dense input
+                numbers [samples, dense_dim], of a sparse input integer keys [samples, slots] or
+                [samples, slots, keys of a slot], or a pair of keys and offsets, where slot s of sample i has the keys
+                from offsets[i * slots + s] to offsets[i * slots + s + 1]. Keys are those of the data files: with
+                Parquet and Raw data, ``slot_size_array`` is added here, too. Without `data`, the ``eval_source``.
+            data_source_params: File system of the path, where it is not the solver's.
+
+        Returns:
+            A float32 array [samples, columns of the label's loss], probabilities; with several labels a dictionary
+            with one for each.
+
+        Raises:
+            HugectrError: The model is not compiled.
+            InvalidArgumentError: An input is missing or unknown, an array has the wrong shape or type, or a key or
+                value is none that a reader would take.
+            FileError: Data is missing or damaged.
+        """
+        engine = self._compiled("predict")
+        if isinstance(data, str):
+            _require_name("predict", "data", data)
+            data = _address(data, data_source_params, self._solver.data_source_params)
+        elif data_source_params is not None:
+            raise InvalidArgumentError("Model.predict(): data_source_params says where a path is, and data is none")
+        return importlib.import_module("hugectr.predictions").predict(engine, self._graph.inputs(), data)
+
     def get_current_loss(self) -> float:
         """Loss of the last batch that was trained on, penalties included; NaN before the first."""
         return float(self._compiled("get_current_loss").current_loss())

@@ -16,7 +16,8 @@ void check_raw(const ReaderSpec& spec) {
 }
 
 void check_raw_async(const ReaderSpec& spec) {
-  require(spec.repeat, "RawAsync reads in repeat mode only: set repeat_dataset=True, or read as Raw");
+  require(spec.repeat || spec.for_predictions,
+          "RawAsync reads in repeat mode only: set repeat_dataset=True, or read as Raw");
   require(spec.sparse.size() == 1, "RawAsync takes exactly one DataReaderSparseParam, got {}",
           spec.sparse.size());
   require(!spec.float_label_dense, "RawAsync files hold integers: set float_label_dense=False");

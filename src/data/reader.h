@@ -48,6 +48,7 @@ struct ReaderSpec {
   int64_t dense_dim = 0;
   std::vector<SparseInputSpec> sparse;
   bool repeat = true;
+  bool for_predictions = false;  // one pass over every sample, whatever the format's own rules are
   int num_workers = 12;
   bool check_sum = false;          // Norm: files carry check bytes
   bool i64_keys = false;           // key width in the file (Norm, RawAsync), key range (Parquet)

@@ -43,10 +43,11 @@ std::string to_text(const std::vector<float>& values) {
 Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
     : spec_(std::move(spec)),
       files_(std::move(files)),
+      open_arrow_(std::move(open_arrow)),
       seed_((validate(spec_), begin_model(spec_))),
       ranks_(std::make_unique<RankGroup>(fuse(spec_), seed_)),
-      train_reader_(make_reader(train_reader_spec(spec_, seed_, files_, open_arrow))),
-      eval_reader_(make_reader(eval_reader_spec(spec_, files_, open_arrow))),
+      train_reader_(make_reader(train_reader_spec(spec_, seed_, files_, open_arrow_))),
+      eval_reader_(make_reader(eval_reader_spec(spec_, files_, open_arrow_))),
       labels_(spec_, (*ranks_)[0].graph()),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
@@ -102,6 +103,18 @@ bool Engine::evaluate() {
   ranks_->run([&](Rank& rank) { rank.evaluator().stage(*batch); });
   ranks_->run([&](Rank& rank) { rank.evaluate(*batch); });
   return true;
+}
+
+void Engine::predict(const Batch& batch, std::vector<float>& predictions) {
+  last_eval_rows_ = 0;
+  evaluated_ = false;
+  ranks_->run([&](Rank& rank) { rank.evaluator().stage(batch); });
+  ranks_->run([&](Rank& rank) { rank.predict(batch); });
+  for (int r = 0; r < ranks_->size(); ++r) (*ranks_)[r].evaluator().append_predictions(predictions);
+}
+
+ReaderSpec Engine::prediction_reader_spec() const {
+  return ctr::prediction_reader_spec(spec_, files_, open_arrow_);
 }
 
 double Engine::current_loss() {

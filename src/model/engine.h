@@ -43,6 +43,9 @@ class Engine {
   void train_on(const Batch& batch);  // that the caller holds
   // Evaluates one batch. False at the end of the data.
   bool evaluate();
+  // Appends the predictions of a batch's samples, a row each; export_predictions() has nothing then.
+  void predict(const Batch& batch, std::vector<float>& predictions);
+  ReaderSpec prediction_reader_spec() const;
   double current_loss();  // of the last step that trained; NaN before the first
   // Since the last call; (name, value) in reporting order. With several labels the first entry of a metric is
   // the mean over labels, then one "name:label" entry each.
@@ -79,6 +82,7 @@ class Engine {
  private:
   ModelSpec spec_;
   Files files_;
+  ArrowOpener open_arrow_;
   uint64_t seed_;
   std::unique_ptr<RankGroup> ranks_;
   std::unique_ptr<Reader> train_reader_, eval_reader_;

@@ -71,4 +71,12 @@ ReaderSpec eval_reader_spec(const ModelSpec& spec, const Files& files, const Arr
   return reader;
 }
 
+ReaderSpec prediction_reader_spec(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow) {
+  ReaderSpec reader = eval_reader_spec(spec, files, open_arrow);
+  reader.repeat = false;
+  reader.for_predictions = true;
+  reader.num_workers = 1;
+  return reader;
+}
+
 }  // namespace ctr

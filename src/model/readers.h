@@ -11,4 +11,7 @@ ReaderSpec train_reader_spec(const ModelSpec& spec, uint64_t seed, const Files& 
                              const ArrowOpener& open_arrow);
 ReaderSpec eval_reader_spec(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow);
 
+// Every sample once, in the order of the data, in evaluation batches.
+ReaderSpec prediction_reader_spec(const ModelSpec& spec, const Files& files, const ArrowOpener& open_arrow);
+
 }  // namespace ctr

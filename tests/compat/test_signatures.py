@@ -79,6 +79,7 @@ SIGNATURES = {
     "Model.set_learning_rate": "lr",
     "Model.train": "is_first_batch=True",
     "Model.eval": "is_first_batch=True",
+    "Model.predict": "data=None * data_source_params=None",
     "Model.get_current_loss": "",
     "Model.get_eval_metrics": "",
     "Model.export_predictions": "output_prediction_file_name output_label_file_name",
