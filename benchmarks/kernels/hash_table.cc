@@ -3,7 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/parallel.h"
@@ -67,6 +69,31 @@ void rates_at(int64_t size, int threads) {
   if (threads > 1)
     row(fmt::format("find, all there, {} threads", threads), find_seconds(table, hits, threads), kMillions,
         "Mkey");
+  const size_t some = std::min(keys.size(), hits.size());
+  std::vector<uint32_t> erased(some);
+  row("erase and insert again", time_runs([&] {
+        table.erase(std::span(keys).first(some), erased);
+        table.insert_missing(std::span(keys).first(some), std::span(rows).first(some));
+      }),
+      1e-6 * static_cast<double>(some), "Mkey");
+}
+
+// As a training that meets new keys does it; the longest call shows what growing costs.
+void calls_up_to(int64_t size) {
+  constexpr int64_t kCall = 65536;
+  heading(fmt::format("hash table that grows to {} rows, {} keys a call", size, kCall));
+  HashTable table(size);
+  std::vector<int64_t> keys(kCall);
+  Seconds calls;
+  while (table.size() + kCall <= size) {
+    for (size_t i = 0; i < keys.size(); ++i) keys[i] = key_of(static_cast<uint64_t>(table.size()) + i);
+    std::vector<uint32_t> rows(keys.size(), kNoRow);
+    calls.push_back(seconds_of([&] { table.insert_missing(keys, rows); }));
+  }
+  const double total = std::accumulate(calls.begin(), calls.end(), 0.0);
+  row("insert, all calls", {total}, 1e-6 * static_cast<double>(table.size()), "Mkey");
+  row("insert, longest call", {*std::max_element(calls.begin(), calls.end())}, 1e-6 * kCall, "Mkey");
+  row("bytes a row", {1.0}, static_cast<double>(table.bytes()) / static_cast<double>(table.size()), "B");
 }
 
 }  // namespace
@@ -74,6 +101,7 @@ void rates_at(int64_t size, int threads) {
 void hash_table_rates(int threads) {
   for (const int64_t size : {int64_t{1} << 14, int64_t{1} << 20, int64_t{10'000'000}})
     rates_at(size, threads);
+  calls_up_to(100'000'000);
 }
 
 }  // namespace ctr::bench
