@@ -64,19 +64,21 @@ class HashTable {
  private:
   static constexpr uint32_t kWidth = 10;        // entries of a bucket
   static constexpr uint32_t kMaxSegment = 256;  // buckets
+  static constexpr int kInFlight = 128;         // keys
 
-  // Entries in use come first. `state` has bit 2 i for each of them, where a comparison of the tags says yes,
-  // and above these bits how many entries further on belong here or before: where there are none, a search
-  // ends.
+  // Entries in use come first. `state` has bit 2 i for each of them, where a comparison of the tags says yes.
+  // The bits above are for the entries further on that belong here or before, one for an eighth of all tags:
+  // a search ends where its bit is not set.
   struct alignas(64) Bucket {
     uint16_t tags[kWidth];
     uint32_t state;
     uint32_t rows[kWidth];
 
+    static uint32_t pass_bit(uint16_t tag) { return 1u << (20 + tag % 8); }
     uint32_t used() const { return state & 0x55555; }
     uint32_t count() const { return static_cast<uint32_t>(std::popcount(used())); }
     bool full() const { return used() == 0x55555; }
-    bool passed() const { return state >= kPass; }
+    bool passed(uint16_t tag) const { return state & pass_bit(tag); }
     void push(uint16_t tag, uint32_t row) {
       const uint32_t entry = count();
       tags[entry] = tag;
@@ -84,8 +86,6 @@ class HashTable {
       state += 1u << 2 * entry;
     }
   };
-  static constexpr uint32_t kPass = 1 << 20;
-  static_assert(kMaxSegment * kWidth < (uint64_t{1} << 32) / kPass);
 
   // How the hash space is cut: 2^bits segments of `width` buckets.
   struct Cut {
@@ -105,6 +105,7 @@ class HashTable {
     uint16_t tag;
 
     uint32_t next(uint32_t i) const { return i + 1 == width ? 0 : i + 1; }
+    uint32_t way(uint32_t from, uint32_t to) const { return to < from ? to + width - from : to - from; }
   };
   struct Place {
     uint32_t bucket, entry;
@@ -118,7 +119,11 @@ class HashTable {
   uint64_t* free_bits(int64_t row) const { return reinterpret_cast<uint64_t*>(free_.data()) + row / 64; }
 
   Cut cut(uint64_t hash) const { return cuts_[hash >= frontier_]; }
-  Probe probe(uint64_t hash) const;
+  Probe probe(uint64_t hash) const {
+    const Cut c = cut(hash);
+    const uint16_t tag = c.tag(hash);
+    return {bucket(c.segment(hash) * c.width), c.width, c.home(tag), tag};
+  }
   static uint32_t matches(const Bucket& b, uint16_t tag);
   uint32_t search(const Probe& p, int64_t key, Place* place) const;
   static uint32_t find_room(const Probe& p);
@@ -127,16 +132,19 @@ class HashTable {
   bool insert_block(const int64_t* keys, size_t n, uint32_t* rows);
   uint32_t insert(int64_t key, uint64_t hash);
   uint32_t remove(int64_t key, uint64_t hash);
+  bool is_passed(const Probe& p, uint32_t i) const;
   uint32_t take_row(int64_t key);
   void leave_row(uint32_t row);
-  static bool put(const Probe& p, uint32_t row);
 
+  static uint64_t buckets_for(int64_t rows);
   bool sweeping() const { return frontier_ != 0; }
   void make_room(int64_t keys);
+  void touch(int64_t keys);
   bool must_grow(int64_t keys) const;
   Cut next_cut() const;
   void start_sweep(Cut next);
   void sweep_segment();
+  static bool put(const Probe& p, uint32_t row);
   void split(Entries& entries) const;
   bool place(const Entries& entries, Bucket* segments, int halves) const;
   void widen();
@@ -150,7 +158,8 @@ class HashTable {
   uint32_t free_row_ = kNoRow;  // the last one left; the key of a free row is the one left before it
   Cut cuts_[2];                 // of hashes below the frontier, and of the others
   uint64_t frontier_ = 0;
-  int64_t due_ = 0;  // moves that a sweep is behind
+  int64_t due_ = 0;       // moves that a sweep is behind
+  uint64_t touched_ = 0;  // buckets in memory, where more than are in use
   int64_t moves_ = 0;
   Buffer keys_;     // room for max_rows_
   Buffer free_;     // likewise: a bit for each row that was left
