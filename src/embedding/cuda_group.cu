@@ -9,6 +9,7 @@
 #include "device/memory.h"
 #include "embedding/bags.h"
 #include "embedding/cuda_lookup.cuh"
+#include "embedding/dump.h"
 #include "embedding/placement.h"
 #include "kernels/elementwise.cuh"
 #include "kernels/sort.cuh"
@@ -69,6 +70,36 @@ bool upload_keys(Stream& stream, std::span<const int64_t> keys, void* to, bool t
   return false;
 }
 
+// Gathers the rows on the host, since device memory is taken for one table only.
+class CudaImport final : public RowImport {
+ public:
+  CudaImport(const Context& ctx, CudaTable& table, int64_t& size_limit)
+      : ctx_(ctx), table_(table), size_limit_(size_limit), index_(table.new_index()) {}
+
+  int64_t add(const RowBlock& block) override {
+    check_sizes(table_.spec(), block, true);
+    const OwnedEntries mine = select_owned(table_.spec(), block, ctx_.rank, ctx_.world_size);
+    std::vector<uint32_t> rows(mine.entries.size());
+    const int64_t added = index_->add(mine.entries, rows);
+    if (added < std::ssize(rows)) return mine.positions[added];
+    const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+    append(rows_.keys, block.keys), append(rows_.slot_ids, block.slot_ids),
+        append(rows_.vectors, block.vectors);
+    return std::ssize(block.keys);
+  }
+  void commit() override {
+    table_.import_rows(rows_);
+    size_limit_ = table_.size();
+  }
+
+ private:
+  const Context& ctx_;
+  CudaTable& table_;
+  int64_t& size_limit_;
+  std::unique_ptr<RowIndex> index_;
+  RowBlock rows_;
+};
+
 class CudaEmbeddingGroup final : public EmbeddingGroup {
  public:
   CudaEmbeddingGroup(Context& ctx, const std::vector<EmbeddingSpec>& specs, int64_t max_batch);
@@ -84,12 +115,14 @@ class CudaEmbeddingGroup final : public EmbeddingGroup {
   int64_t capacity(int e) const override { return table(e).capacity(); }
   int64_t bytes(int e) const override { return table(e).bytes(); }
 
-  TableDump export_rows(int e, bool with_states) const override { return table(e).export_rows(with_states); }
-  void import_rows(int e, const TableDump& dump) override {
-    table(e).import_rows(dump);
-    batches_[static_cast<size_t>(e)].size_limit = table(e).size();
+  int64_t end_row(int e) const override { return table(e).size(); }
+  RowBlock export_rows(int e, Range numbers, const RowParts& parts) const override {
+    return table(e).export_rows(numbers, parts);
   }
-  void import_states(int e, const TableDump& dump) override { table(e).import_states(dump); }
+  std::unique_ptr<RowImport> begin_import(int e) override {
+    return std::make_unique<CudaImport>(ctx_, table(e), batches_[static_cast<size_t>(e)].size_limit);
+  }
+  void import_states(int e, const RowBlock& dump) override { table(e).import_states(dump); }
   int64_t generation() const override { return generation_; }
 
   int64_t optimizer_step(int e) const override;

@@ -135,56 +135,64 @@ void CudaTable::initialize(int64_t begin, int64_t end, int64_t key_offset, float
          initialize_kernel, view, ctx_.seed, begin, end, key_offset, bound);
 }
 
-TableDump CudaTable::export_rows(bool with_states) const {
-  const int64_t n = size(), dim = spec_.dim;
-  TableDump dump;
-  dump.keys.resize(n);
-  dump.vectors.resize(n * dim);
-  if (is_localized(spec_)) dump.slot_ids.resize(n);
-  if (with_states) {
-    dump.states.assign(layout_.states, std::vector<float>(n * dim));
-    if (layout_.has_last_step) dump.last_steps.resize(n);
-  }
+// Keys and slots of `count` rows from `begin` on.
+void CudaTable::export_keys(int64_t begin, int64_t count, RowBlock& block) const {
+  block.keys.resize(count);
+  block.slot_ids.resize(is_localized(spec_) ? count : 0);
+  if (count == 0) return;
   if (one_hot_) {
-    for (int64_t r = 0; r < n; ++r) {
-      const auto [key, slot] = one_hot_->entry(r);
-      dump.keys[r] = key, dump.slot_ids[r] = static_cast<uint64_t>(slot);
+    for (int64_t r = 0; r < count; ++r) {
+      const auto [key, slot] = one_hot_->entry(begin + r);
+      block.keys[r] = key, block.slot_ids[r] = static_cast<uint64_t>(slot);
     }
-  } else if (n > 0) {
-    copy_to_host(ctx_, dump.keys.data(), tensor<int64_t>(keys_, n));
-    std::vector<uint32_t> slots(dump.slot_ids.size());
-    if (!slots.empty()) copy_to_host(ctx_, slots.data(), tensor<int32_t>(slot_ids_, n));
-    std::copy(slots.begin(), slots.end(), dump.slot_ids.begin());
+    return;
   }
+  copy_to_host(ctx_, block.keys.data(), Tensor(DType::i64, {count}, pointer<int64_t>(keys_) + begin));
+  std::vector<uint32_t> slots(block.slot_ids.size());
+  if (!slots.empty())
+    copy_to_host(ctx_, slots.data(), Tensor(DType::i32, {count}, pointer<uint32_t>(slot_ids_) + begin));
+  std::copy(slots.begin(), slots.end(), block.slot_ids.begin());
+}
+
+RowBlock CudaTable::export_rows(Range numbers, const RowParts& parts) const {
+  const int64_t first = numbers.begin, n = std::max<int64_t>(0, std::min(numbers.end, size()) - first);
+  const int64_t dim = spec_.dim;
+  RowBlock block;
+  export_keys(first, n, block);
+  block.vectors.resize(parts.vectors ? n * dim : 0);
+  block.states.assign(static_cast<size_t>(parts.num_states), std::vector<float>(n * dim));
+  block.last_steps.resize(parts.last_steps ? n : 0);
+  if (!parts.vectors && !parts.last_steps && parts.num_states == 0) return block;
   const int64_t rows_at_once = std::max<int64_t>(1, kChunk / stride_);
   std::vector<float> chunk(static_cast<size_t>(std::min(n, rows_at_once) * stride_));
   for (int64_t begin = 0; begin < n; begin += rows_at_once) {
     const int64_t count = std::min(rows_at_once, n - begin);
     copy_to_host(ctx_, chunk.data(),
-                 Tensor(DType::f32, {count * stride_}, pointer<float>(rows_) + begin * stride_));
+                 Tensor(DType::f32, {count * stride_}, pointer<float>(rows_) + (first + begin) * stride_));
     for (int64_t r = 0; r < count; ++r) {
       const float* row = chunk.data() + r * stride_;
-      std::copy_n(row, dim, &dump.vectors[(begin + r) * dim]);
-      for (size_t s = 0; s < dump.states.size(); ++s)
-        std::copy_n(row + dim * static_cast<int64_t>(1 + s), dim, &dump.states[s][(begin + r) * dim]);
-      if (!dump.last_steps.empty()) dump.last_steps[begin + r] = std::bit_cast<uint32_t>(row[stride_ - 1]);
+      if (parts.vectors) std::copy_n(row, dim, &block.vectors[(begin + r) * dim]);
+      for (int s = 0; s < parts.num_states; ++s)
+        std::copy_n(row + dim * (1 + parts.first_state + s), dim, &block.states[s][(begin + r) * dim]);
+      if (parts.last_steps) block.last_steps[begin + r] = std::bit_cast<uint32_t>(row[stride_ - 1]);
     }
   }
-  return dump;
+  return block;
 }
 
-void CudaTable::import_rows(const TableDump& dump) {
+std::unique_ptr<RowIndex> CudaTable::new_index() const {
+  return one_hot_ ? make_one_hot_index(spec_, ctx_.rank, ctx_.world_size)
+                  : make_hash_index(spec_, ctx_.rank, ctx_.world_size);
+}
+
+void CudaTable::import_rows(const RowBlock& dump) {
   check_sizes(spec_, dump, true);
   const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
   const int64_t n = std::ssize(mine.entries);
   std::vector<uint32_t> rows(mine.entries.size());
-  if (one_hot_) {
-    one_hot_->assign(mine.entries, rows);
-    clear();
-  } else {
-    make_hash_index(spec_, ctx_.rank, ctx_.world_size)
-        ->assign(mine.entries, rows);  // or throws; rows are 0, 1, ...
-    clear();
+  new_index()->add(mine.entries, rows);
+  clear();
+  if (!one_hot_) {
     std::vector<int64_t> keys;
     std::vector<uint32_t> slots;
     for (const auto& [key, slot] : mine.entries)
@@ -201,7 +209,7 @@ void CudaTable::import_rows(const TableDump& dump) {
   scatter(rows, mine.positions, dump.vectors.data(), spec_.dim, 0);
 }
 
-void CudaTable::import_states(const TableDump& dump) {
+void CudaTable::import_states(const RowBlock& dump) {
   check_sizes(spec_, dump, false);
   const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
   const std::vector<uint32_t> rows = find(mine.entries);

@@ -69,12 +69,14 @@ class CudaTable {
   int64_t capacity() const { return capacity_; }
   int64_t bytes() const;  // taken at once, for all rows there can be
 
-  TableDump export_rows(bool with_states) const;
-  void import_rows(const TableDump& dump);
-  void import_states(const TableDump& dump);
+  RowBlock export_rows(Range numbers, const RowParts& parts) const;
+  std::unique_ptr<RowIndex> new_index() const;  // on the host, empty
+  void import_rows(const RowBlock& dump);       // of keys that differ
+  void import_states(const RowBlock& dump);
 
  private:
   void clear();
+  void export_keys(int64_t begin, int64_t count, RowBlock& block) const;
   void initialize(int64_t begin, int64_t end, int64_t key_offset, float bound) const;
   std::vector<uint32_t> find(const std::vector<RowIndex::Entry>& entries) const;
   void scatter(const std::vector<uint32_t>& rows, const std::vector<int64_t>& positions, const float* values,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.h"
 #include "comm/comm.h"
 #include "data/batch.h"
 #include "optim/rules.h"
@@ -35,13 +36,29 @@ int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size);
 // The rank that owns `key` of `slot`: key mod N (distributed, unsigned) or slot mod N (localized).
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size);
 
-// Rows of one embedding in host memory, in one common order.
-struct TableDump {
+// Some rows of one embedding in host memory, in one common order.
+struct RowBlock {
   std::vector<int64_t> keys;
   std::vector<uint64_t> slot_ids;          // localized types only
   std::vector<float> vectors;              // [n, dim]
   std::vector<std::vector<float>> states;  // one [n, dim] per state tensor, on request
   std::vector<int64_t> last_steps;         // LazyGlobal's last hit of each row, on request
+};
+
+// What of rows goes into a block besides keys and slots.
+struct RowParts {
+  bool vectors = false, last_steps = false;
+  int first_state = 0, num_states = 0;  // state tensors
+};
+
+// What an embedding shall hold on one rank, given block by block.
+class RowImport {
+ public:
+  virtual ~RowImport() = default;
+  // Adds those rows of the block that the rank owns, with their vectors; states have their initial values.
+  // Returns the position of the first one whose key came before; the size of the block where none did.
+  virtual int64_t add(const RowBlock& rows) = 0;
+  virtual void commit() = 0;  // in place of what is there; until then nothing changes
 };
 
 // All embeddings of a model on one rank. A step is stage, forward, and in training backward. The CPU
@@ -69,12 +86,16 @@ class EmbeddingGroup {
   virtual int64_t capacity(int e) const = 0;  // rows this rank can hold
   virtual int64_t bytes(int e) const = 0;     // memory of the rows in use, index included
 
-  // Rows in insertion order (one-hot: every possible key, in key order).
-  virtual TableDump export_rows(int e, bool with_states) const = 0;
-  // Replaces the content by those rows of `dump` that this rank owns; states return to their initial values.
-  virtual void import_rows(int e, const TableDump& dump) = 0;
-  // Sets the states of rows that exist here, by key; `dump` needs no vectors.
-  virtual void import_states(int e, const TableDump& dump) = 0;
+  // Rows go by numbers below this, which count up in the order of insertion as long as nothing is erased
+  // (one-hot: every possible key, in key order).
+  virtual int64_t end_row(int e) const = 0;
+  // The rows of these numbers.
+  virtual RowBlock export_rows(int e, Range numbers, const RowParts& parts) const = 0;
+  RowBlock export_rows(int e, bool with_states) const;  // all of them, with vectors
+  virtual std::unique_ptr<RowImport> begin_import(int e) = 0;
+  void import_rows(int e, const RowBlock& rows);  // all at once
+  // Sets the states of rows that exist here, by key; needs no vectors.
+  virtual void import_states(int e, const RowBlock& rows) = 0;
 
   // Changes when what a step graph recorded of forward() and backward() no longer holds.
   virtual int64_t generation() const { return 0; }

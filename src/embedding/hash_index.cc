@@ -21,9 +21,11 @@ class HashIndex final : public RowIndex {
                "slot ids") {}
 
   int64_t size() const override { return table_.size(); }
+  int64_t end_row() const override { return table_.end_row(); }
+  bool has_row(int64_t row) const override { return table_.has_row(row); }
   int64_t capacity() const override { return table_.max_size(); }
   int64_t bytes() const override {
-    return table_.bytes() + (is_localized(spec_) ? size() * static_cast<int64_t>(sizeof(uint32_t)) : 0);
+    return table_.bytes() + (is_localized(spec_) ? end_row() * static_cast<int64_t>(sizeof(uint32_t)) : 0);
   }
 
   int64_t find(Context& ctx, const Bags& bags, std::span<uint32_t> rows) const override {
@@ -50,13 +52,19 @@ class HashIndex final : public RowIndex {
       fail_overflow(spec_, rank_, capacity(), size(), distinct.size(), MoreKeys::may_come);
   }
 
-  void insert(const Bags& bags, std::span<uint32_t> rows) override {
-    const int64_t known = size();
+  void insert(const Bags& bags, std::span<uint32_t> rows, std::vector<uint32_t>& reused) override {
+    const int64_t known = end_row();
+    reused.clear();
+    std::vector<size_t> missing;
+    if (size() < known)
+      for (size_t i = 0; i < rows.size(); ++i)
+        if (rows[i] == kNoRow) missing.push_back(i);
     table_.insert_missing(bags.keys, rows);
-    if (!is_localized(spec_)) return;
-    for (int64_t bag = 0; bag < bags.count(); ++bag)
-      for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i)
-        if (rows[i] >= known) slots()[rows[i]] = static_cast<uint32_t>(bags.slot(bag));
+    for (const size_t i : missing)
+      if (rows[i] < known) reused.push_back(rows[i]);
+    std::sort(reused.begin(), reused.end());
+    reused.erase(std::unique(reused.begin(), reused.end()), reused.end());
+    if (is_localized(spec_)) note_slots(bags, rows, known, reused);
   }
 
   Entry entry(int64_t row) const override {
@@ -67,21 +75,34 @@ class HashIndex final : public RowIndex {
     table_.find(keys_of(entries), rows);
   }
 
-  void assign(std::span<const Entry> entries, std::span<uint32_t> rows) override {
-    const int64_t n = std::ssize(entries);
-    if (n > capacity()) fail_overflow(spec_, rank_, capacity(), 0, n, MoreKeys::never);
-    HashTable fresh(capacity());
-    fresh.reserve(n);
+  int64_t add(std::span<const Entry> entries, std::span<uint32_t> rows) override {
+    const int64_t n = std::ssize(entries), known = size();
+    if (n > capacity() - known) fail_overflow(spec_, rank_, capacity(), known, n, MoreKeys::never);
     std::fill(rows.begin(), rows.end(), kNoRow);
-    fresh.insert_missing(keys_of(entries), rows);
-    for (int64_t i = 0; i < n; ++i)
-      require(rows[i] == i, "embedding \"{}\": key {} is there twice", spec_.name, entries[i].key);
-    table_ = std::move(fresh);
-    if (!is_localized(spec_)) return;
-    for (int64_t i = 0; i < n; ++i) slots()[i] = static_cast<uint32_t>(entries[i].slot);
+    table_.insert_missing(keys_of(entries), rows);
+    for (int64_t i = 0; i < n; ++i) {
+      if (rows[i] != known + i) return i;
+      if (is_localized(spec_)) slots()[known + i] = static_cast<uint32_t>(entries[i].slot);
+    }
+    return n;
+  }
+
+  void erase(std::span<const uint32_t> rows) override {
+    std::vector<int64_t> keys;
+    for (const uint32_t row : rows) keys.push_back(table_.keys()[row]);
+    std::vector<uint32_t> left(rows.size());
+    table_.erase(keys, left);
   }
 
  private:
+  void note_slots(const Bags& bags, std::span<const uint32_t> rows, int64_t known,
+                  const std::vector<uint32_t>& reused) {
+    for (int64_t bag = 0; bag < bags.count(); ++bag)
+      for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i)
+        if (rows[i] >= known ||
+            (!reused.empty() && std::binary_search(reused.begin(), reused.end(), rows[i])))
+          slots()[rows[i]] = static_cast<uint32_t>(bags.slot(bag));
+  }
   static std::vector<int64_t> keys_of(std::span<const Entry> entries) {
     std::vector<int64_t> keys(entries.size());
     std::transform(entries.begin(), entries.end(), keys.begin(), [](const Entry& e) { return e.key; });

@@ -62,7 +62,7 @@ bool is_ours(const FileSystem& files, const std::string& path) {
 }
 
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
-                  std::span<const float> values) {
+                  std::span<const float> values, int64_t first) {
   const bool squares = is_sum_of_squares(optimizer.type, s);
   const auto impossible = [&](float v) { return (squares && v < 0) || !std::isfinite(v); };
   const auto found = std::find_if(values.begin(), values.end(), impossible);
@@ -71,7 +71,7 @@ void check_states(const std::string& path, const OptimizerSpec& optimizer, int s
          "\"{0}\": value {2} of state tensor {3} is {4}, which no state of {1} is; was it saved by another "
          "model "
          "or optimizer?",
-         path, name_of(optimizer.type), found - values.begin(), s, *found);
+         path, name_of(optimizer.type), first + (found - values.begin()), s, *found);
 }
 
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {
