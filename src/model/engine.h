@@ -18,7 +18,7 @@ namespace ctr {
 // state files follow.
 struct LoadedKeys {
   std::vector<int64_t>
-      rows;        // of each rank: its first rows, rank after rank, are the file; empty: nothing loaded
+      rows;       // of each rank: its first rows, rank after rank, are the file; empty: nothing loaded
   RowBlock keys;  // the file's, where it has another order
 };
 
