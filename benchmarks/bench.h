@@ -38,6 +38,7 @@ Seconds time_runs(const Run& run) {
 void gemm_ceilings(int threads);
 void gemm_rates(int threads);
 void hash_table_rates(int threads);
+void hash_table_growth(int threads);
 void embedding_rates(int threads);
 void update_rates(int threads);
 void metric_rates(int threads);

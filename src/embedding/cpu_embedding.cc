@@ -22,7 +22,7 @@ void CpuEmbedding::stage(Context& ctx, const CsrKeys& input, int64_t batch, bool
   rows_.resize(bags_.keys.size());
   missing_ = table_.index().find(ctx, bags_, rows_);
   if (training)
-    table_.index().check_room(bags_, rows_, missing_);
+    table_.index().check_room(bags_.keys, rows_, missing_);
   else
     missing_ = 0;
   if (spec_.combiner == Combiner::mean) compute_factors(ctx);

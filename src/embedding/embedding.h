@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "base/parallel.h"
 #include "comm/comm.h"
 #include "data/batch.h"
+#include "embedding/row_store.h"
 #include "optim/rules.h"
 
 namespace ctr {
@@ -29,37 +29,13 @@ struct EmbeddingSpec {
   Combiner combiner = Combiner::sum;
   std::vector<int64_t> slot_size_array;
   OptimizerSpec optimizer;
+  RowColumns columns;
 };
 
 // Rows one rank can hold: from the workspace, or from slot_size_array where that decides.
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size);
 // The rank that owns `key` of `slot`: key mod N (distributed, unsigned) or slot mod N (localized).
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size);
-
-// Some rows of one embedding in host memory, in one common order.
-struct RowBlock {
-  std::vector<int64_t> keys;
-  std::vector<uint64_t> slot_ids;          // localized types only
-  std::vector<float> vectors;              // [n, dim]
-  std::vector<std::vector<float>> states;  // one [n, dim] per state tensor, on request
-  std::vector<int64_t> last_steps;         // LazyGlobal's last hit of each row, on request
-};
-
-// What of rows goes into a block besides keys and slots.
-struct RowParts {
-  bool vectors = false, last_steps = false;
-  int first_state = 0, num_states = 0;  // state tensors
-};
-
-// What an embedding shall hold on one rank, given block by block.
-class RowImport {
- public:
-  virtual ~RowImport() = default;
-  // Adds those rows of the block that the rank owns, with their vectors; states have their initial values.
-  // Returns the position of the first one whose key came before; the size of the block where none did.
-  virtual int64_t add(const RowBlock& rows) = 0;
-  virtual void commit() = 0;  // in place of what is there; until then nothing changes
-};
 
 // All embeddings of a model on one rank. A step is stage, forward, and in training backward. The CPU
 // implementation loops over the embeddings; a device one may serve all of them in one launch.
@@ -82,20 +58,18 @@ class EmbeddingGroup {
 
   virtual int count() const = 0;
   virtual const EmbeddingSpec& spec(int e) const = 0;
-  virtual int64_t size(int e) const = 0;      // rows in use on this rank
-  virtual int64_t capacity(int e) const = 0;  // rows this rank can hold
-  virtual int64_t bytes(int e) const = 0;     // memory of the rows in use, index included
-
-  // Rows go by numbers below this, which count up in the order of insertion as long as nothing is erased
-  // (one-hot: every possible key, in key order).
-  virtual int64_t end_row(int e) const = 0;
-  // The rows of these numbers.
-  virtual RowBlock export_rows(int e, Range numbers, const RowParts& parts) const = 0;
+  virtual RowStore& store(int e) const = 0;
+  int64_t size(int e) const { return store(e).size(); }
+  int64_t capacity(int e) const { return store(e).capacity(); }
+  int64_t bytes(int e) const { return store(e).bytes(); }
+  int64_t end_row(int e) const { return store(e).end_row(); }
+  RowBlock export_rows(int e, Range numbers, const RowParts& parts) const {
+    return store(e).export_rows(numbers, parts);
+  }
   RowBlock export_rows(int e, bool with_states) const;  // all of them, with vectors
-  virtual std::unique_ptr<RowImport> begin_import(int e) = 0;
+  std::unique_ptr<RowImport> begin_import(int e) { return store(e).begin_import(); }
   void import_rows(int e, const RowBlock& rows);  // all at once
-  // Sets the states of rows that exist here, by key; needs no vectors.
-  virtual void import_states(int e, const RowBlock& rows) = 0;
+  void import_states(int e, const RowBlock& rows) { store(e).import_states(rows); }
 
   // Changes when what a step graph recorded of forward() and backward() no longer holds.
   virtual int64_t generation() const { return 0; }

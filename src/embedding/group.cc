@@ -32,16 +32,7 @@ class CpuEmbeddingGroup final : public EmbeddingGroup {
 
   int count() const override { return static_cast<int>(embeddings_.size()); }
   const EmbeddingSpec& spec(int e) const override { return at(e).spec(); }
-  int64_t size(int e) const override { return at(e).table().index().size(); }
-  int64_t capacity(int e) const override { return at(e).table().index().capacity(); }
-  int64_t bytes(int e) const override { return at(e).table().bytes(); }
-
-  int64_t end_row(int e) const override { return at(e).table().index().end_row(); }
-  RowBlock export_rows(int e, Range numbers, const RowParts& parts) const override {
-    return at(e).table().export_rows(numbers, parts);
-  }
-  std::unique_ptr<RowImport> begin_import(int e) override { return at(e).table().begin_import(); }
-  void import_states(int e, const RowBlock& rows) override { at(e).table().import_states(rows); }
+  RowStore& store(int e) const override { return at(e).table(); }
 
   int64_t optimizer_step(int e) const override { return at(e).optimizer_step; }
   void set_optimizer_step(int e, int64_t step) override { at(e).optimizer_step = step; }

@@ -39,12 +39,13 @@ class HashIndex final : public RowIndex {
     return missing;
   }
 
-  void check_room(const Bags& bags, std::span<const uint32_t> rows, int64_t missing) const override {
+  void check_room(std::span<const int64_t> keys, std::span<const uint32_t> rows,
+                  int64_t missing) const override {
     const int64_t room = capacity() - size();
     if (missing <= room) return;
     std::vector<int64_t> absent;
     for (size_t i = 0; i < rows.size(); ++i)
-      if (rows[i] == kNoRow) absent.push_back(bags.keys[i]);
+      if (rows[i] == kNoRow) absent.push_back(keys[i]);
     HashTable distinct(missing);
     std::vector<uint32_t> ignored(absent.size(), kNoRow);
     distinct.insert_missing(absent, ignored);
@@ -54,17 +55,11 @@ class HashIndex final : public RowIndex {
 
   void insert(const Bags& bags, std::span<uint32_t> rows, std::vector<uint32_t>& reused) override {
     const int64_t known = end_row();
-    reused.clear();
-    std::vector<size_t> missing;
-    if (size() < known)
-      for (size_t i = 0; i < rows.size(); ++i)
-        if (rows[i] == kNoRow) missing.push_back(i);
-    table_.insert_missing(bags.keys, rows);
-    for (const size_t i : missing)
-      if (rows[i] < known) reused.push_back(rows[i]);
-    std::sort(reused.begin(), reused.end());
-    reused.erase(std::unique(reused.begin(), reused.end()), reused.end());
-    if (is_localized(spec_)) note_slots(bags, rows, known, reused);
+    insert_keys(bags.keys, rows, reused);
+    if (!is_localized(spec_)) return;
+    for (int64_t bag = 0; bag < bags.count(); ++bag)
+      for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i)
+        if (is_new(rows[i], known, reused)) slots()[rows[i]] = static_cast<uint32_t>(bags.slot(bag));
   }
 
   Entry entry(int64_t row) const override {
@@ -73,6 +68,17 @@ class HashIndex final : public RowIndex {
 
   void find_entries(std::span<const Entry> entries, std::span<uint32_t> rows) const override {
     table_.find(keys_of(entries), rows);
+  }
+
+  void insert_entries(std::span<const Entry> entries, std::span<uint32_t> rows,
+                      std::vector<uint32_t>& reused) override {
+    const std::vector<int64_t> keys = keys_of(entries);
+    table_.find(keys, rows);
+    check_room(keys, rows, std::count(rows.begin(), rows.end(), kNoRow));
+    const int64_t known = end_row();
+    insert_keys(keys, rows, reused);
+    for (size_t i = 0; is_localized(spec_) && i < rows.size(); ++i)
+      if (is_new(rows[i], known, reused)) slots()[rows[i]] = static_cast<uint32_t>(entries[i].slot);
   }
 
   int64_t add(std::span<const Entry> entries, std::span<uint32_t> rows) override {
@@ -88,20 +94,34 @@ class HashIndex final : public RowIndex {
   }
 
   void erase(std::span<const uint32_t> rows) override {
-    std::vector<int64_t> keys;
-    for (const uint32_t row : rows) keys.push_back(table_.keys()[row]);
-    std::vector<uint32_t> left(rows.size());
-    table_.erase(keys, left);
+    constexpr size_t kBlock = 1024;
+    int64_t keys[kBlock];
+    uint32_t left[kBlock];
+    for (size_t first = 0; first < rows.size(); first += kBlock) {
+      const size_t n = std::min(kBlock, rows.size() - first);
+      for (size_t i = 0; i < n; ++i) keys[i] = table_.keys()[rows[first + i]];
+      table_.erase({keys, n}, {left, n});
+    }
   }
 
  private:
-  void note_slots(const Bags& bags, std::span<const uint32_t> rows, int64_t known,
-                  const std::vector<uint32_t>& reused) {
-    for (int64_t bag = 0; bag < bags.count(); ++bag)
-      for (int64_t i = bags.offsets[bag]; i < bags.offsets[bag + 1]; ++i)
-        if (rows[i] >= known ||
-            (!reused.empty() && std::binary_search(reused.begin(), reused.end(), rows[i])))
-          slots()[rows[i]] = static_cast<uint32_t>(bags.slot(bag));
+  // For keys that fit. Memory is taken before anything changes.
+  void insert_keys(std::span<const int64_t> keys, std::span<uint32_t> rows, std::vector<uint32_t>& reused) {
+    const int64_t known = end_row();
+    reused.clear();
+    missing_.clear();
+    if (size() < known)
+      for (size_t i = 0; i < rows.size(); ++i)
+        if (rows[i] == kNoRow) missing_.push_back(i);
+    reused.reserve(missing_.size());
+    table_.insert_missing(keys, rows);
+    for (const size_t i : missing_)
+      if (rows[i] < known) reused.push_back(rows[i]);
+    std::sort(reused.begin(), reused.end());
+    reused.erase(std::unique(reused.begin(), reused.end()), reused.end());
+  }
+  static bool is_new(uint32_t row, int64_t known, const std::vector<uint32_t>& reused) {
+    return row >= known || (!reused.empty() && std::binary_search(reused.begin(), reused.end(), row));
   }
   static std::vector<int64_t> keys_of(std::span<const Entry> entries) {
     std::vector<int64_t> keys(entries.size());
@@ -113,7 +133,8 @@ class HashIndex final : public RowIndex {
   EmbeddingSpec spec_;
   int rank_;
   HashTable table_;
-  Buffer slots_;  // localized: the slot of each row, uint32: part of its key
+  Buffer slots_;                 // localized: the slot of each row, uint32: part of its key
+  std::vector<size_t> missing_;  // scratch
 };
 
 }  // namespace

@@ -43,7 +43,7 @@ class OneHotIndex final : public RowIndex {
     return 0;
   }
 
-  void check_room(const Bags&, std::span<const uint32_t>, int64_t) const override {}
+  void check_room(std::span<const int64_t>, std::span<const uint32_t>, int64_t) const override {}
   void insert(const Bags&, std::span<uint32_t>, std::vector<uint32_t>& reused) override { reused.clear(); }
 
   Entry entry(int64_t row) const override {
@@ -60,6 +60,12 @@ class OneHotIndex final : public RowIndex {
               first_key_[slot], first_key_[slot + 1], slot);
       rows[i] = static_cast<uint32_t>(local_begin_[slot / slots_.step] + key - first_key_[slot]);
     }
+  }
+
+  void insert_entries(std::span<const Entry> entries, std::span<uint32_t> rows,
+                      std::vector<uint32_t>& reused) override {
+    find_entries(entries, rows);
+    reused.clear();
   }
 
   int64_t add(std::span<const Entry> entries, std::span<uint32_t> rows) override {

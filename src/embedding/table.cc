@@ -19,37 +19,44 @@ std::unique_ptr<RowIndex> make_index(const EmbeddingSpec& spec, const Context& c
 
 }  // namespace
 
-Table::Table(const Context& ctx, const EmbeddingSpec& spec, uint32_t number, RowColumns columns)
-    : ctx_(ctx),
+Table::Table(const Context& ctx, const EmbeddingSpec& spec, uint32_t number)
+    : RowStore(spec.name),
+      ctx_(ctx),
       spec_(spec),
       number_(number),
-      columns_(columns),
       layout_(spec.optimizer, spec.dim),
       index_(make_index(spec, ctx)),
       rows_(ctx.device, static_cast<size_t>(index_->capacity() * layout_.stride()) * sizeof(float),
             fmt::format("embedding \"{}\"", spec.name)),
-      epochs_(ctx.device, columns.epoch ? static_cast<size_t>(index_->capacity()) * sizeof(uint32_t) : 0,
+      epochs_(ctx.device, spec.columns.epoch ? static_cast<size_t>(index_->capacity()) * sizeof(uint32_t) : 0,
               "epochs of rows"),
-      scores_(ctx.device, columns.score ? static_cast<size_t>(index_->capacity()) * sizeof(float) : 0,
+      scores_(ctx.device, spec.columns.score ? static_cast<size_t>(index_->capacity()) * sizeof(float) : 0,
               "scores of rows") {
-  initialize(Range{0, index_->end_row()});
+  initialize_new(0);
 }
 
 int64_t Table::bytes() const {
-  const int64_t columns = layout_.stride() + columns_.epoch + columns_.score;
+  const int64_t columns = layout_.stride() + spec_.columns.epoch + spec_.columns.score;
   return index_->bytes() + index_->end_row() * columns * static_cast<int64_t>(sizeof(float));
 }
 
 void Table::insert(const Bags& bags, std::span<uint32_t> rows) {
   const int64_t known = index_->end_row();
   index_->insert(bags, rows, reused_);
-  for (const uint32_t row : reused_) initialize(row);
-  initialize(Range{known, index_->end_row()});
+  initialize_new(known);
 }
 
-void Table::initialize(Range rows) {
-  parallel_for(ctx_.threads, rows.end - rows.begin, kGrain, [&](int64_t first, int64_t last) {
-    for (int64_t r = rows.begin + first; r < rows.begin + last; ++r) initialize(r);
+void Table::find_or_insert(std::span<const RowEntry> entries, std::span<uint32_t> rows) {
+  const int64_t known = index_->end_row();
+  index_->insert_entries(entries, rows, reused_);
+  initialize_new(known);
+}
+
+// The rows from `known` on, and those in reused_.
+void Table::initialize_new(int64_t known) {
+  const int64_t reused = std::ssize(reused_);
+  parallel_for(ctx_.threads, reused + index_->end_row() - known, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) initialize(i < reused ? reused_[i] : known + i - reused);
   });
 }
 
@@ -65,52 +72,34 @@ void Table::initialize(int64_t r) {
   for (int s = 0; s < layout_.states; ++s)
     std::fill_n(layout_.state(w, s), layout_.dim, initial_state(spec_.optimizer, s));
   if (layout_.has_last_step) layout_.set_last_step(w, 1);
-  if (columns_.epoch) epochs()[r] = 0;
-  if (columns_.score) scores()[r] = 0;
+  if (spec_.columns.epoch) epochs()[r] = 0;
+  if (spec_.columns.score) scores()[r] = 0;
 }
 
-Table::RowInfo Table::info(uint32_t row) const {
+RowInfo Table::info(uint32_t row) const {
   const auto [key, slot] = index_->entry(row);
-  return {row, key, slot, columns_.epoch ? epochs()[row] : 0, columns_.score ? scores()[row] : 0.0f};
+  return {row, key, slot, spec_.columns.epoch ? epochs()[row] : 0,
+          spec_.columns.score ? scores()[row] : 0.0f};
 }
 
+// The predicate has seen every row before the first one goes.
 int64_t Table::erase_if(const std::function<bool(const RowInfo&)>& predicate) {
-  constexpr size_t kBlock = 1 << 16;
   std::vector<uint32_t> rows;
-  int64_t erased = 0;
-  const auto erase = [&] {
-    index_->erase(rows);
-    for (const uint32_t row : rows)
-      if (index_->has_row(row)) initialize(row);  // one-hot
-    erased += std::ssize(rows);
-    rows.clear();
-  };
   for (int64_t r = 0; r < index_->end_row(); ++r) {
     const auto row = static_cast<uint32_t>(r);
-    if (index_->has_row(r) && !pins_.contains(row) && predicate(info(row))) rows.push_back(row);
-    if (rows.size() == kBlock) erase();
+    if (index_->has_row(r) && !is_pinned(row) && predicate(info(row))) rows.push_back(row);
   }
-  erase();
-  return erased;
+  index_->erase(rows);
+  if (spec_.type == EmbeddingType::localized_one_hot)
+    for (const uint32_t row : rows) initialize(row);
+  return std::ssize(rows);
 }
 
 void Table::touch(std::span<const uint32_t> rows, uint32_t epoch, float score) {
   for (const uint32_t row : rows) {
-    if (columns_.epoch) epochs()[row] = epoch;
-    if (columns_.score) scores()[row] += score;
-  }
-}
-
-void Table::pin(std::span<const uint32_t> rows) {
-  for (const uint32_t row : rows) ++pins_[row];
-}
-
-void Table::unpin(std::span<const uint32_t> rows) {
-  for (const uint32_t row : rows) {
-    const auto pin = pins_.find(row);
-    if (pin == pins_.end())
-      fail(ErrorKind::internal, "row {} of embedding \"{}\" is not pinned", row, spec_.name);
-    if (--pin->second == 0) pins_.erase(pin);
+    if (row == kNoRow) continue;
+    if (spec_.columns.epoch) epochs()[row] = epoch;
+    if (spec_.columns.score) scores()[row] += score;
   }
 }
 
@@ -148,7 +137,7 @@ int64_t Table::add(const RowBlock& block) {
   std::vector<uint32_t> rows(mine.entries.size());
   const int64_t known = index_->end_row(), added = index_->add(mine.entries, rows);
   if (added < std::ssize(rows)) return mine.positions[added];
-  initialize(Range{known, index_->end_row()});
+  initialize_new(known);
   for (size_t i = 0; i < rows.size(); ++i)
     std::copy_n(&block.vectors[mine.positions[i] * layout_.dim], layout_.dim, row(rows[i]));
   return std::ssize(block.keys);
@@ -157,8 +146,7 @@ int64_t Table::add(const RowBlock& block) {
 // Fills a table of its own, which then takes the place of the other one.
 class Table::Import final : public RowImport {
  public:
-  explicit Import(Table& target)
-      : target_(target), table_(target.ctx_, target.spec_, target.number_, target.columns_) {}
+  explicit Import(Table& target) : target_(target), table_(target.ctx_, target.spec_, target.number_) {}
   int64_t add(const RowBlock& rows) override { return table_.add(rows); }
   void commit() override { target_ = std::move(table_); }
 
@@ -167,7 +155,10 @@ class Table::Import final : public RowImport {
   Table table_;
 };
 
-std::unique_ptr<RowImport> Table::begin_import() { return std::make_unique<Import>(*this); }
+std::unique_ptr<RowImport> Table::begin_import() {
+  require_no_pins();
+  return std::make_unique<Import>(*this);
+}
 
 void Table::import_states(const RowBlock& dump) {
   check_sizes(spec_, dump, false);
