@@ -221,7 +221,7 @@ SparseStates::SparseStates(const FileSystem& files, const std::string& path, con
     check_description(path, spec, order_, description);
   }
   file_ = files.open(path);
-  read_steps(files);
+  open_steps(files);
   if (spec.type == EmbeddingType::localized_one_hot && file_->size() == 0) return;
   has_states_ = true;
   layout_ = layout_of(files, world_size, description);
@@ -261,22 +261,24 @@ SparseStates::Layout SparseStates::layout_of(const FileSystem& files, int world_
 }
 
 // The optimizer's step, and the last step of each row where the optimizer needs it.
-void SparseStates::read_steps(const FileSystem& files) {
-  const std::string name = path_ + ".step";
-  const int64_t rows = is_lazy(spec_) ? count_keys(order_) : 0;
+void SparseStates::open_steps(const FileSystem& files) {
   std::vector<int64_t> counts{1};
-  if (is_lazy(spec_)) counts.push_back(1 + rows);
-  const std::vector<int64_t> steps = ctr::read_steps(files, name, counts);
-  optimizer_step_ = steps.empty() ? 0 : steps[0];
-  if (!is_lazy(spec_)) return;
+  if (is_lazy(spec_)) counts.push_back(1 + count_keys(order_));
+  steps_ = ctr::open_steps(files, path_ + ".step", counts);
+  if (steps_) optimizer_step_ = read_steps(*steps_, 0, 1)[0];
+  if (steps_ && steps_->size() == 8) steps_ = nullptr;  // other updates leave no row behind
+}
+
+// Of `count` rows from the first on.
+std::vector<int64_t> SparseStates::last_steps(int64_t first, int64_t count) const {
   const int64_t latest = std::max<int64_t>(optimizer_step_, 1);
-  last_steps_.assign(static_cast<size_t>(rows), latest);  // other updates leave no row behind
-  for (size_t i = 1; i < steps.size(); ++i) {
+  if (!steps_) return std::vector<int64_t>(static_cast<size_t>(count), latest);
+  std::vector<int64_t> steps = read_steps(*steps_, 1 + first, count);
+  for (size_t i = 0; i < steps.size(); ++i)
     if (steps[i] < 1 || steps[i] > latest)
-      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, but the optimizer made {} steps", name, i,
-           steps[i], optimizer_step_);
-    last_steps_[i - 1] = steps[i];
-  }
+      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, but the optimizer made {} steps",
+           steps_->path(), 1 + first + static_cast<int64_t>(i), steps[i], optimizer_step_);
+  return steps;
 }
 
 void SparseStates::check() const {
@@ -291,7 +293,7 @@ void SparseStates::check() const {
 void SparseStates::read(const VisitRows& visit) const {
   if (!has_states_) return;
   Places places(path_, spec_, layout_.capacity);
-  auto last_step = last_steps_.begin();
+  int64_t first_row = 0;
   order_([&](const RowBlock& keys) {
     RowBlock block{keys.keys, keys.slot_ids, {}, {}, {}};
     const std::vector<int64_t> rows = places.of(keys);
@@ -300,10 +302,8 @@ void SparseStates::read(const VisitRows& visit) const {
       block.states.push_back(layout_.value_bytes == 2 ? read_values<f16>(*file_, first, rows, spec_.dim)
                                                       : read_values<float>(*file_, first, rows, spec_.dim));
     }
-    if (!last_steps_.empty()) {
-      block.last_steps.assign(last_step, last_step + std::ssize(keys.keys));
-      last_step += std::ssize(keys.keys);
-    }
+    if (is_lazy(spec_)) block.last_steps = last_steps(first_row, std::ssize(keys.keys));
+    first_row += std::ssize(keys.keys);
     visit(block);
   });
 }

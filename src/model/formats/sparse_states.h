@@ -37,7 +37,8 @@ class SparseStates {
     std::vector<int64_t> capacity;  // of each rank
   };
   Layout layout_of(const FileSystem& files, int world_size, const Json& description) const;
-  void read_steps(const FileSystem& files);
+  void open_steps(const FileSystem& files);
+  std::vector<int64_t> last_steps(int64_t first, int64_t count) const;
   void check() const;
 
   std::string path_;
@@ -47,7 +48,7 @@ class SparseStates {
   bool has_states_ = false;
   Layout layout_;
   int64_t optimizer_step_ = 0;
-  std::vector<int64_t> last_steps_;  // in order, where the optimizer keeps them
+  std::unique_ptr<RandomAccessFile> steps_;  // of each row behind it; null: no row is behind
 };
 
 }  // namespace ctr
