@@ -154,6 +154,8 @@ int64_t CudaTable::size() const {
 }
 
 CudaTable::Staging CudaTable::make_staging(int64_t rows, int64_t floats) const {
+  // A step without backward() may still list its hits aside, by the entries as they are.
+  memory_backend(ctx_.device).synchronize(ctx_);
   const int64_t n = std::min(rows, kRowsAtOnce);
   const auto make = [&](int64_t bytes) {
     return Buffer(ctx_.device, static_cast<size_t>(bytes), "rows on their way");
