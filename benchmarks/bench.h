@@ -17,16 +17,20 @@ void row(std::string_view what, const Seconds& runs, double work, std::string_vi
 // How long a row's runs take together.
 double seconds_per_row();
 
+template <class Run>
+double seconds_of(const Run& run) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  run();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 // At least three runs, and as many as fit into seconds_per_row().
 template <class Run>
 Seconds time_runs(const Run& run) {
-  using Clock = std::chrono::steady_clock;
   Seconds runs;
-  for (double total = 0; runs.size() < 3 || total < seconds_per_row(); total += runs.back()) {
-    const auto start = Clock::now();
-    run();
-    runs.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
+  for (double total = 0; runs.size() < 3 || total < seconds_per_row(); total += runs.back())
+    runs.push_back(seconds_of(run));
   return runs;
 }
 
@@ -34,6 +38,7 @@ Seconds time_runs(const Run& run) {
 void gemm_ceilings(int threads);
 void gemm_rates(int threads);
 void hash_table_rates(int threads);
+void hash_table_growth(int threads);
 void embedding_rates(int threads);
 void update_rates(int threads);
 void metric_rates(int threads);

@@ -50,9 +50,10 @@ int main(int argc, char** argv) {
     void (*run)(int threads);
   };
   constexpr Group kGroups[] = {
-      {"ceiling", gemm_ceilings},     {"gemm", gemm_rates},     {"hash", hash_table_rates},
-      {"embedding", embedding_rates}, {"update", update_rates}, {"metrics", metric_rates},
-      {"comm", comm_rates},           {"file", file_rates},     {"threads", thread_rates},
+      {"ceiling", gemm_ceilings},    {"gemm", gemm_rates},           {"hash", hash_table_rates},
+      {"growth", hash_table_growth}, {"embedding", embedding_rates}, {"update", update_rates},
+      {"metrics", metric_rates},     {"comm", comm_rates},           {"file", file_rates},
+      {"threads", thread_rates},
   };
   std::vector<std::string_view> wanted;
   for (int i = 1; i < argc; ++i) {

@@ -83,9 +83,38 @@ void rates_of(int64_t dim, DType dtype, const std::vector<CsrKeys>& inputs, int 
   for (size_t i = 0; i < parts.size(); ++i) row(kParts[i], parts[i], kMillions, "Mkey");
 }
 
+// The verbs of a store beside training's: half of the rows come and go.
+void store_rates(int64_t dim) {
+  constexpr int64_t kRows = 1 << 20;
+  heading(fmt::format("row store of {} rows, {} floats", kRows, dim));
+  Context ctx;
+  EmbeddingSpec spec;
+  spec.slots = 1;
+  spec.workspace_mb = 4 * dim + 4;
+  spec.dim = dim;
+  spec.optimizer.type = OptimizerType::sgd;
+  const auto group = make_embedding_group(ctx, {spec}, 1);
+  RowStore& store = group->store(0);
+  std::vector<RowEntry> entries;
+  for (int64_t i = 0; i < kRows; ++i) entries.push_back({static_cast<int64_t>(hash_key(i, {}) >> 1), 0});
+  std::vector<uint32_t> rows(entries.size());
+  Seconds insert, find, erase;
+  for (double total = 0; erase.size() < 3 || total < seconds_per_row(); total += erase.back()) {
+    insert.push_back(seconds_of([&] { store.find_or_insert(entries, rows); }));
+    find.push_back(seconds_of([&] { store.find(entries, rows); }));
+    erase.push_back(seconds_of([&] { store.erase_if([](const RowInfo& row) { return row.key % 2 == 0; }); }));
+  }
+  insert.erase(insert.begin());  // of twice as many
+  const double half = 0.5e-6 * kRows;
+  row("find_or_insert, half of them new", insert, 2 * half, "Mkey");
+  row("find", find, 2 * half, "Mkey");
+  row("erase_if, every other row", erase, half, "Mrow");
+}
+
 }  // namespace
 
 void embedding_rates(int threads) {
+  for (const int64_t dim : {16, 128}) store_rates(dim);
   std::vector<CsrKeys> inputs;
   for (uint64_t seed = 1; seed <= 8; ++seed) inputs.push_back(skewed_keys(seed));
   for (const int64_t dim : {1, 11, 16, 128})

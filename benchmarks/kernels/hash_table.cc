@@ -3,7 +3,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <ctime>
+#include <numeric>
 #include <vector>
 
 #include "base/parallel.h"
@@ -67,6 +70,23 @@ void rates_at(int64_t size, int threads) {
   if (threads > 1)
     row(fmt::format("find, all there, {} threads", threads), find_seconds(table, hits, threads), kMillions,
         "Mkey");
+  const size_t some = std::min(keys.size(), hits.size());
+  std::vector<uint32_t> erased(some);
+  Seconds erase, again;
+  for (double total = 0; erase.size() < 3 || total < seconds_per_row(); total += erase.back()) {
+    erase.push_back(seconds_of([&] { table.erase(std::span(keys).first(some), erased); }));
+    std::fill_n(rows.begin(), some, kNoRow);
+    again.push_back(
+        seconds_of([&] { table.insert_missing(std::span(keys).first(some), std::span(rows).first(some)); }));
+  }
+  row("erase", erase, 1e-6 * static_cast<double>(some), "Mkey");
+  row("insert into erased rows", again, 1e-6 * static_cast<double>(some), "Mkey");
+}
+
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 }  // namespace
@@ -74,6 +94,31 @@ void rates_at(int64_t size, int threads) {
 void hash_table_rates(int threads) {
   for (const int64_t size : {int64_t{1} << 14, int64_t{1} << 20, int64_t{10'000'000}})
     rates_at(size, threads);
+}
+
+// As a training that meets new keys does it; the longest call shows what growing costs. Processor time leaves
+// out what other programs took meanwhile.
+void hash_table_growth(int) {
+  constexpr int64_t kRows = 100'000'000, kCall = 65536;
+  heading(fmt::format("hash table that grows to {} rows, {} keys a call", kRows, kCall));
+  HashTable table(kRows);
+  std::vector<int64_t> keys(kCall);
+  Seconds calls, processor;
+  double most_bytes = 0;
+  while (table.size() + kCall <= kRows) {
+    for (size_t i = 0; i < keys.size(); ++i) keys[i] = key_of(static_cast<uint64_t>(table.size()) + i);
+    std::vector<uint32_t> rows(keys.size(), kNoRow);
+    const double before = processor_seconds();
+    calls.push_back(seconds_of([&] { table.insert_missing(keys, rows); }));
+    processor.push_back(processor_seconds() - before);
+    most_bytes = std::max(most_bytes, static_cast<double>(table.bytes()) / static_cast<double>(table.size()));
+  }
+  const double total = std::accumulate(calls.begin(), calls.end(), 0.0);
+  row("insert, all calls", {total}, 1e-6 * static_cast<double>(table.size()), "Mkey");
+  row("longest call", {*std::max_element(calls.begin(), calls.end())}, 1e-6 * kCall, "Mkey");
+  row("longest call, processor time", {*std::max_element(processor.begin(), processor.end())}, 1e-6 * kCall,
+      "Mkey");
+  row("bytes a row, key included, at most", {1.0}, most_bytes, "B");
 }
 
 }  // namespace ctr::bench

@@ -79,8 +79,8 @@ ctr::EmbeddingSpec spec_from(const nb::dict& d) {
   return spec;
 }
 
-ctr::TableDump dump_from(const nb::dict& d) {
-  ctr::TableDump dump;
+ctr::RowBlock dump_from(const nb::dict& d) {
+  ctr::RowBlock dump;
   take_array(d, "keys", dump.keys);
   take_array(d, "slot_ids", dump.slot_ids);
   take_array(d, "vectors", dump.vectors);
@@ -91,7 +91,7 @@ ctr::TableDump dump_from(const nb::dict& d) {
   return dump;
 }
 
-nb::dict dict_from(ctr::TableDump dump, int64_t dim) {
+nb::dict dict_from(ctr::RowBlock dump, int64_t dim) {
   const size_t n = dump.keys.size(), width = static_cast<size_t>(dim);
   nb::dict d;
   nb::list states;
@@ -254,12 +254,12 @@ void bind_group(nb::module_& m) {
           nb::arg("e"), nb::arg("rank"), nb::arg("with_states") = true)
       .def("import_rows",
            [](Ranks& self, int e, const nb::dict& d) {
-             const ctr::TableDump dump = dump_from(d);
+             const ctr::RowBlock dump = dump_from(d);
              for (int r = 0; r < self.size(); ++r) self.group(r).import_rows(e, dump);
            })
       .def("import_states",
            [](Ranks& self, int e, const nb::dict& d) {
-             const ctr::TableDump dump = dump_from(d);
+             const ctr::RowBlock dump = dump_from(d);
              for (int r = 0; r < self.size(); ++r) self.group(r).import_states(e, dump);
            })
       .def("size", [](Ranks& self, int e, int rank) { return self.group(rank).size(e); })

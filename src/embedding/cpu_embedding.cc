@@ -22,7 +22,7 @@ void CpuEmbedding::stage(Context& ctx, const CsrKeys& input, int64_t batch, bool
   rows_.resize(bags_.keys.size());
   missing_ = table_.index().find(ctx, bags_, rows_);
   if (training)
-    table_.index().check_room(bags_, rows_, missing_);
+    table_.index().check_room(bags_.keys, rows_, missing_);
   else
     missing_ = 0;
   if (spec_.combiner == Combiner::mean) compute_factors(ctx);
@@ -51,7 +51,7 @@ void CpuEmbedding::backward(Context& ctx, Comm& comm, const Exchange* exchange, 
                             const Tensor& d_out) {
   if (!training_) fail(ErrorKind::internal, "embedding \"{}\": backward after an evaluation", spec_.name);
   const Tensor d_bags = exchange ? exchange->to_owners(ctx, comm, spec_, d_out) : d_out;
-  const int64_t num_rows = table_.index().size();
+  const int64_t num_rows = table_.index().end_row();
   const bool every_row = updates_every_row(spec_.optimizer);
   hits.build(ctx, bags_, rows_, num_rows, every_row ? RowHits::Cut::ranges : RowHits::Cut::spread);
   const RowUpdate update{.optimizer = spec_.optimizer,

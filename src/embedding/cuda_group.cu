@@ -17,11 +17,6 @@
 namespace ctr::cuda {
 namespace {
 
-template <class T>
-T* pointer(const Buffer& b) {
-  return reinterpret_cast<T*>(b.data());
-}
-
 int64_t tiles_of(int64_t max_keys) { return divide_up(max_keys, hit_tile(max_keys)); }
 // Floats of RowUpdateView::partial for one table, a multiple of a wide access.
 int64_t partial_floats(int64_t max_keys, int64_t dim) {
@@ -37,7 +32,6 @@ struct BatchBuffers {
       0;  // the offsets on the device are those of so many bags with all the keys a slot may have
   bool is_narrow = true;  // keys have been 32-bit numbers so far
   int64_t max_keys = 0, keys_staged = 0;
-  int64_t size_limit = 0;  // the table holds at most this many rows
 };
 
 // Optimizer constants of every table for one step, computed on the device.
@@ -80,16 +74,7 @@ class CudaEmbeddingGroup final : public EmbeddingGroup {
 
   int count() const override { return static_cast<int>(tables_.size()); }
   const EmbeddingSpec& spec(int e) const override { return table(e).spec(); }
-  int64_t size(int e) const override { return table(e).size(); }
-  int64_t capacity(int e) const override { return table(e).capacity(); }
-  int64_t bytes(int e) const override { return table(e).bytes(); }
-
-  TableDump export_rows(int e, bool with_states) const override { return table(e).export_rows(with_states); }
-  void import_rows(int e, const TableDump& dump) override {
-    table(e).import_rows(dump);
-    batches_[static_cast<size_t>(e)].size_limit = table(e).size();
-  }
-  void import_states(int e, const TableDump& dump) override { table(e).import_states(dump); }
+  RowStore& store(int e) const override { return table(e); }
   int64_t generation() const override { return generation_; }
 
   int64_t optimizer_step(int e) const override;
@@ -227,7 +212,7 @@ void CudaEmbeddingGroup::describe(Context& ctx) {
                   .num_hits = &v.counts->keys,
                   .row_base = v.row_base,
                   .tile = hit_tile(b.max_keys),
-                  .num_rows = v.size,
+                  .num_rows = &v.row_counts->end_row,
                   .hit_bits = v.hit_bits,
                   .partial = partial};
     hit += b.max_keys;
@@ -293,18 +278,17 @@ void CudaEmbeddingGroup::upload_offsets(Context& ctx, size_t e, const Bags& bags
 // Only where all keys of the batch being new could overflow the table does the host wait for exact numbers.
 void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
   if (tables_[e]->host_index()) return;
-  BatchBuffers& b = batches_[e];
-  const int64_t capacity = tables_[e]->capacity();
-  const int64_t keys = b.keys_staged;
-  if (b.size_limit + keys > capacity) b.size_limit = tables_[e]->size();
-  if (b.size_limit + keys <= capacity) {
-    b.size_limit += keys;
+  CudaTable& table = *tables_[e];
+  const int64_t capacity = table.capacity(), keys = batches_[e].keys_staged;
+  if (table.size_limit + keys > capacity) table.size_limit = table.size();
+  if (table.size_limit + keys <= capacity) {
+    table.size_limit += keys;
     return;
   }
   const int64_t fresh = count_fresh(ctx, group_, static_cast<int>(e), views_[e]);
-  if (b.size_limit + fresh > capacity)
-    fail_overflow(tables_[e]->spec(), ctx.rank, capacity, b.size_limit, fresh, MoreKeys::may_come);
-  b.size_limit += fresh;
+  if (table.size_limit + fresh > capacity)
+    fail_overflow(table.spec(), ctx.rank, capacity, table.size_limit, fresh, MoreKeys::may_come);
+  table.size_limit += fresh;
 }
 
 // Of the step that begins; the update advances the clock.

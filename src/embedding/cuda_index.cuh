@@ -45,6 +45,17 @@ __device__ inline uint32_t find_row(const TableView& t, int64_t key) {
   return entry == kNoEntry ? kNoRow : t.entries[entry].row;
 }
 
+// The n-th row that new keys get.
+__device__ inline uint32_t new_row(const TableView& t, RowCounts before, uint32_t n) {
+  return n < before.free ? t.entries[before.free - 1 - n].free_row : before.end_row + (n - before.free);
+}
+__device__ inline void set_free(const TableView& t, uint32_t row) {
+  atomicOr(&t.free_bits[row / 32], 1u << row % 32);
+}
+__device__ inline void set_used(const TableView& t, uint32_t row) {
+  atomicAnd(&t.free_bits[row / 32], ~(1u << row % 32));
+}
+
 // Writes a row as it is when its key is seen for the first time; the threads of a warp share the work.
 __device__ inline void initialize_row(const TableView& t, uint64_t seed, uint32_t row, int64_t key,
                                       float bound) {
@@ -56,7 +67,10 @@ __device__ inline void initialize_row(const TableView& t, uint64_t seed, uint32_
   }
   for (int i = t.dim + lane; i < t.stride; i += 32) w[i] = t.initial_state;
   __syncwarp();
-  if (t.has_last_step && lane == 0) w[t.stride - 1] = __uint_as_float(1);
+  if (lane > 0) return;
+  if (t.has_last_step) w[t.stride - 1] = __uint_as_float(1);
+  if (t.epochs) t.epochs[row] = 0;
+  if (t.scores) t.scores[row] = 0;
 }
 
 }  // namespace ctr::cuda

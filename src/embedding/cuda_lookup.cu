@@ -115,46 +115,52 @@ __device__ uint32_t add_to_chain(uint32_t* chain, uint32_t count) {
   return before;
 }
 
-// The n-th first key gets the n-th new row, and this its initial values.
+// The n-th first key gets the n-th new row, and this its initial values: one that was left, or the next.
 __global__ void number_fresh_kernel(const TableView* tables, uint64_t seed) {
   const TableView& t = tables[blockIdx.y];
   if (!t.entries || !t.counts->fresh) return;
   __shared__ uint32_t warp_counts[kBlock / 32];
-  const uint32_t old_size = *static_cast<volatile uint32_t*>(t.size);  // the last block writes it
+  const RowCounts before{*static_cast<volatile uint32_t*>(&t.row_counts->end_row),  // the last block
+                         *static_cast<volatile uint32_t*>(&t.row_counts->free)};    // writes them
   const uint32_t count = count_firsts(t);
-  const uint32_t first_row = old_size + add_to_chain(t.firsts, count);
+  const uint32_t first_new = add_to_chain(t.firsts, count);
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int64_t end = part_begin(t, blockIdx.x + 1);
-  uint32_t next = first_row;
+  uint32_t next = first_new;
   for (int64_t begin = part_begin(t, blockIdx.x); count > 0 && begin < end; begin += kBlock) {
     const int64_t i = begin + threadIdx.x;
     const bool first = i < end && is_first(t, i);
     const uint32_t votes = __ballot_sync(0xffffffffu, first);
     if (lane == 0) warp_counts[warp] = __popc(votes);
     __syncthreads();
-    uint32_t row = next + __popc(votes & ((1u << lane) - 1));
+    uint32_t n = next + __popc(votes & ((1u << lane) - 1));
     for (unsigned w = 0; w < kBlock / 32; ++w) {
-      if (w < warp) row += warp_counts[w];
+      if (w < warp) n += warp_counts[w];
       next += warp_counts[w];
     }
     if (first) {
+      const uint32_t row = new_row(t, before, n);
+      if (n < before.free) set_used(t, row);
       t.entries[t.found[i] - kPending].row = row;
       t.keys[row] = key_of(t, i);
       if (t.slot_ids) t.slot_ids[row] = slot_of(t, i);
     }
     __syncthreads();
   }
-  for (uint32_t row = first_row + warp; row < first_row + count; row += kBlock / 32)
+  for (uint32_t n = first_new + warp; n < first_new + count; n += kBlock / 32) {
+    const uint32_t row = new_row(t, before, n);
     initialize_row(t, seed, row, t.keys[row], t.bound);
-  if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) t.size[0] = first_row + count;
+  }
+  if (blockIdx.x < gridDim.x - 1 || threadIdx.x > 0) return;
+  const uint32_t all = first_new + count, reused = min(all, before.free);
+  *t.row_counts = {before.end_row + all - reused, before.free - reused};
 }
 
 // Gives claimed entries back: they are the youngest, so no other key was placed behind them.
 __global__ void unclaim_kernel(const TableView* tables) {
   const TableView& t = tables[blockIdx.y];
   for (int64_t i = thread_index(); i < t.counts->keys; i += thread_count())
-    if (t.found[i] >= kPending && t.found[i] != kNoRow)
-      t.entries[t.found[i] - kPending] = {kEmptyKey, kNoRow, 0};
+    if (t.found[i] >= kPending && t.found[i] != kNoRow) t.entries[t.found[i] - kPending].clear();
 }
 
 // Tables that one launch serves.
@@ -230,7 +236,7 @@ __global__ void __launch_bounds__(kBlock, 4) combine_kernel(const TableView* tab
 
 __global__ void list_hits_kernel(const TableView* tables, uint32_t* rows, uint32_t* bags) {
   const TableView& t = tables[blockIdx.y];
-  const uint32_t last = t.row_base + *t.size;  // above the table's rows
+  const uint32_t last = t.row_base + t.row_counts->end_row;  // above the table's rows
   rows += t.first_hit, bags += t.first_hit;
   for (int64_t bag = thread_index(); bag < t.counts->bags; bag += thread_count())
     for (uint32_t i = t.offsets[bag]; i < t.offsets[bag + 1]; ++i) {

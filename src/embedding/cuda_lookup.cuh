@@ -16,9 +16,8 @@ struct TableGroup {
 
 // found[i] = row of key i, or kNoRow.
 void find_rows(const Context& ctx, const TableGroup& group);
-// The same, but unseen keys get the next rows in order of first appearance, and these rows their initial
-// values. Does not check that they fit. Afterwards found[i] may name an entry, which combine_rows() turns
-// into its row.
+// The same, but unseen keys get rows in order of first appearance, and these rows their initial values. Does
+// not check that they fit. Afterwards found[i] may name an entry, which combine_rows() turns into its row.
 void insert_rows(const Context& ctx, const TableGroup& group);
 // How many keys insert_rows() would add to table `e`, at least, and exactly where they fit. Waits for the
 // device; changes nothing.

@@ -2,63 +2,86 @@
 #include "embedding/cuda_table.cuh"
 
 #include <algorithm>
+#include <numeric>
 
 #include "device/memory.h"
 #include "embedding/cuda_index.cuh"
-#include "embedding/dump.h"
 #include "embedding/placement.h"
 #include "kernels/elementwise.cuh"
 
 namespace ctr::cuda {
 namespace {
 
-constexpr int64_t kChunk = int64_t{1} << 22;  // floats that travel at once
+constexpr int64_t kRowsAtOnce = int64_t{1} << 20;  // on their way between host and device
 
-template <class T>
-T* pointer(const Buffer& b) {
-  return reinterpret_cast<T*>(b.data());
-}
-template <class T>
-Tensor tensor(const Buffer& b, int64_t n) {
-  return {dtype_of<T>, {n}, b.data()};
-}
-
-__global__ void initialize_kernel(TableView t, uint64_t seed, int64_t begin, int64_t end, int64_t key_offset,
-                                  float bound) {
+// Rows numbers[i], or begin + i where there are none.
+__global__ void initialize_kernel(TableView t, uint64_t seed, const uint32_t* numbers, int64_t begin,
+                                  int64_t n, int64_t key_offset, float bound) {
   const int64_t warps = int64_t{gridDim.x} * (kBlock / 32);
-  for (int64_t r = begin + int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; r < end; r += warps)
-    initialize_row(t, seed, static_cast<uint32_t>(r), t.entries ? t.keys[r] : key_offset + r, bound);
+  for (int64_t i = int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; i < n; i += warps) {
+    const int64_t row = numbers ? int64_t{numbers[i]} : begin + i;
+    initialize_row(t, seed, static_cast<uint32_t>(row), t.entries ? t.keys[row] : key_offset + row, bound);
+  }
 }
 
-// `keys` are distinct: key i gets row i.
-__global__ void insert_kernel(TableView t, int64_t n) {
-  for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += int64_t{gridDim.x} * kBlock)
-    t.entries[probe(t, t.keys[i], ClaimEmpty{t, t.keys[i]})].row = static_cast<uint32_t>(i);
+// A key that is not there gets the row.
+__device__ inline void place(const TableView& t, int64_t key, uint32_t row) {
+  t.entries[probe(t, key, ClaimEmpty{t, key})].row = row;
 }
 
 void make_empty(const Context& ctx, Entry* entries, uint64_t n) {
-  for_each(ctx, "embedding.clear", static_cast<int64_t>(n), [=] __device__(int64_t i) {
-    entries[i] = {kEmptyKey, kNoRow, 0};
-  });
+  for_each(ctx, "embedding.clear", static_cast<int64_t>(n),
+           [=] __device__(int64_t i) { entries[i].clear(); });
 }
 
 void find_keys(const Context& ctx, const TableView& t, const int64_t* keys, uint32_t* rows, int64_t n) {
   for_each(ctx, "embedding.find", n, [=] __device__(int64_t i) { rows[i] = find_row(t, keys[i]); });
 }
 
-// Elements [0, width) of `to` in row rows[i] = those of values[i], where there is a row.
-void write_rows(const Context& ctx, const uint32_t* rows, const float* values, int64_t n, int64_t width,
-                float* to, int64_t stride) {
-  for_each(ctx, "embedding.write_rows", n * width, [=] __device__(int64_t i) {
-    const uint32_t row = rows[i / width];
-    if (row != kNoRow) to[row * stride + i % width] = values[i];
+void insert_keys(const Context& ctx, const TableView& t, const int64_t* keys, const uint32_t* slots,
+                 const uint32_t* rows, int64_t n) {
+  for_each(ctx, "embedding.insert", n, [=] __device__(int64_t i) {
+    const uint32_t row = rows[i];
+    t.keys[row] = keys[i];
+    if (t.slot_ids) t.slot_ids[row] = slots[i];
+    set_used(t, row);
+    place(t, keys[i], row);
+  });
+}
+
+// The free rows [begin, begin + n) in the order in which they were left.
+void list_free_rows(const Context& ctx, const TableView& t, int64_t begin, int64_t n, uint32_t* rows) {
+  for_each(ctx, "embedding.list_free", n,
+           [=] __device__(int64_t i) { rows[i] = t.entries[begin + i].free_row; });
+}
+
+void leave_rows(const Context& ctx, const TableView& t, const uint32_t* rows, int64_t n, int64_t free) {
+  for_each(ctx, "embedding.leave", n, [=] __device__(int64_t i) {
+    t.entries[free + i].free_row = rows[i];
+    set_free(t, rows[i]);
+  });
+}
+
+void place_used_rows(const Context& ctx, const TableView& t, int64_t end_row) {
+  for_each(ctx, "embedding.place", end_row, [=] __device__(int64_t r) {
+    if (!(t.free_bits[r / 32] >> (r % 32) & 1)) place(t, t.keys[r], static_cast<uint32_t>(r));
+  });
+}
+
+void touch_rows(const Context& ctx, const TableView& t, const uint32_t* rows, int64_t n, uint32_t epoch,
+                float score) {
+  for_each(ctx, "embedding.touch", n, [=] __device__(int64_t i) {
+    if (rows[i] == kNoRow) return;
+    if (t.epochs) t.epochs[rows[i]] = epoch;
+    if (t.scores) atomicAdd(&t.scores[rows[i]], score);
   });
 }
 
 }  // namespace
 
 CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t number)
-    : ctx_(ctx),
+    : RowStore(spec.name),
+      ctx_(ctx),
       spec_(spec),
       number_(number),
       layout_(spec.optimizer, spec.dim),
@@ -66,24 +89,32 @@ CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t num
       stride_(static_cast<int>(layout_.dim * (1 + layout_.states)) +
               (layout_.has_last_step ? (layout_.dim % 4 == 0 ? 4 : 1) : 0)),
       capacity_(row_capacity(spec, ctx.rank, ctx.world_size)),
-      size_(ctx.device, sizeof(uint32_t), "row count") {
+      counts_(ctx.device, sizeof(RowCounts), "row counts") {
   static_assert(2 * kMaxHashedRowsOnGpu < int64_t{kPending});  // entries
-  const std::string what = fmt::format("embedding \"{}\"", spec.name);
   const bool one_hot = spec.type == EmbeddingType::localized_one_hot;
   require_rows(spec, capacity_, one_hot ? int64_t{kPending} - 1 : kMaxHashedRowsOnGpu, ctx.world_size);
   if (one_hot) one_hot_ = make_one_hot_index(spec, ctx.rank, ctx.world_size);
-  rows_ = Buffer(ctx.device, static_cast<size_t>(capacity_) * stride_ * sizeof(float), what);
-  if (one_hot_) {
-    const auto n = static_cast<uint32_t>(capacity_);
-    copy_to_device(ctx_, tensor<int32_t>(size_, 1), &n);
-  } else {
-    num_entries_ = static_cast<uint64_t>(2 * capacity_);
-    entries_ = Buffer(ctx.device, (num_entries_ + 1) * sizeof(Entry), what);
-    keys_ = Buffer(ctx.device, static_cast<size_t>(capacity_) * sizeof(int64_t), what);
-    if (is_localized(spec))
-      slot_ids_ = Buffer(ctx.device, static_cast<size_t>(capacity_) * sizeof(uint32_t), what);
+  const auto capacity = static_cast<size_t>(capacity_);
+  const auto make = [&](size_t bytes) {
+    return Buffer(ctx.device, bytes, fmt::format("embedding \"{}\"", spec.name));
+  };
+  rows_ = make(capacity * stride_ * sizeof(float));
+  if (spec.columns.epoch) epochs_ = make(capacity * sizeof(uint32_t));
+  if (spec.columns.score) scores_ = make(capacity * sizeof(float));
+  if (!one_hot) {
+    num_entries_ = 2 * capacity;
+    entries_ = make((num_entries_ + 1) * sizeof(Entry));
+    keys_ = make(capacity * sizeof(int64_t));
+    free_bits_ = make((capacity / 32 + 1) * sizeof(uint32_t));
+    if (is_localized(spec)) slot_ids_ = make(capacity * sizeof(uint32_t));
   }
   clear();
+}
+
+TableView CudaTable::view() const {
+  TableView view{};
+  describe(view);
+  return view;
 }
 
 void CudaTable::describe(TableView& view) const {
@@ -92,167 +123,189 @@ void CudaTable::describe(TableView& view) const {
   view.has_last_step = layout_.has_last_step;
   view.bound = initial_bound(spec_, 0), view.initial_state = initial_state(spec_.optimizer, 0);
   view.number = number_;
-  view.size = pointer<uint32_t>(size_);
+  view.row_counts = pointer<RowCounts>(counts_);
   view.entries = pointer<Entry>(entries_), view.num_entries = num_entries_, view.salt = hash_salt();
   view.keys = pointer<int64_t>(keys_), view.slot_ids = pointer<uint32_t>(slot_ids_);
+  view.free_bits = pointer<uint32_t>(free_bits_);
+  view.epochs = pointer<uint32_t>(epochs_), view.scores = pointer<float>(scores_);
   view.slots = static_cast<uint32_t>(spec_.slots);
 }
 
 int64_t CudaTable::bytes() const {
   size_t total = 0;
-  for (const Buffer* buffer : {&rows_, &entries_, &keys_, &slot_ids_}) total += buffer->bytes();
+  for (const Buffer* buffer : {&rows_, &entries_, &keys_, &slot_ids_, &free_bits_, &epochs_, &scores_})
+    total += buffer->bytes();
   return static_cast<int64_t>(total);
 }
 
+RowCounts CudaTable::counts() const {
+  RowCounts counts{};
+  memory_backend(ctx_.device).copy_to_host(ctx_, &counts, counts_.data(), sizeof counts);
+  return counts;
+}
+
+void CudaTable::set_counts(RowCounts counts) const {
+  memory_backend(ctx_.device).copy_to_device(ctx_, counts_.data(), &counts, sizeof counts);
+}
+
 int64_t CudaTable::size() const {
-  uint32_t n = 0;
-  copy_to_host(ctx_, &n, tensor<int32_t>(size_, 1));
-  return n;
+  const RowCounts c = counts();
+  return int64_t{c.end_row} - c.free;
+}
+
+CudaTable::Staging CudaTable::make_staging(int64_t rows, int64_t floats) const {
+  // A step without backward() may still list its hits aside, by the entries as they are.
+  memory_backend(ctx_.device).synchronize(ctx_);
+  const int64_t n = std::min(rows, kRowsAtOnce);
+  const auto make = [&](int64_t bytes) {
+    return Buffer(ctx_.device, static_cast<size_t>(bytes), "rows on their way");
+  };
+  return {n, floats, make(n * 8), make(n * 4), make(is_localized(spec_) ? n * 4 : 0), make(floats * 4)};
 }
 
 // Forgets all keys; one-hot tables, which have every key, start afresh.
 void CudaTable::clear() {
   if (one_hot_) {
+    set_counts({static_cast<uint32_t>(capacity_), 0});
     const std::vector<int64_t> first_keys = slot_offsets(spec_);
     for (int64_t row = 0; row < capacity_;) {
       const auto [key, slot] = one_hot_->entry(row);
-      const int64_t rows = first_keys[slot + 1] - key;
-      initialize(row, row + rows, key - row, initial_bound(spec_, slot));
-      row += rows;
+      const int64_t n = first_keys[slot + 1] - key;
+      initialize(nullptr, row, n, key - row, initial_bound(spec_, slot));
+      row += n;
     }
     return;
   }
   make_empty(ctx_, pointer<Entry>(entries_), num_entries_ + 1);
-  const uint32_t none = 0;
-  copy_to_device(ctx_, tensor<int32_t>(size_, 1), &none);
+  memory_backend(ctx_.device).fill_zero(ctx_, free_bits_.data(), free_bits_.bytes(), 1, 0);
+  set_counts({0, 0});
 }
 
-void CudaTable::initialize(int64_t begin, int64_t end, int64_t key_offset, float bound) const {
-  if (begin == end) return;
-  TableView view{};
-  describe(view);
-  launch(ctx_, "embedding.initialize", {grid_for(stream_of(ctx_), end - begin, kBlock / 32)},
-         initialize_kernel, view, ctx_.seed, begin, end, key_offset, bound);
+void CudaTable::initialize(const uint32_t* numbers, int64_t begin, int64_t n, int64_t key_offset,
+                           float bound) const {
+  if (n > 0)
+    launch(ctx_, "embedding.initialize", {grid_for(stream_of(ctx_), n, kBlock / 32)}, initialize_kernel,
+           view(), ctx_.seed, numbers, begin, n, key_offset, bound);
 }
 
-TableDump CudaTable::export_rows(bool with_states) const {
-  const int64_t n = size(), dim = spec_.dim;
-  TableDump dump;
-  dump.keys.resize(n);
-  dump.vectors.resize(n * dim);
-  if (is_localized(spec_)) dump.slot_ids.resize(n);
-  if (with_states) {
-    dump.states.assign(layout_.states, std::vector<float>(n * dim));
-    if (layout_.has_last_step) dump.last_steps.resize(n);
-  }
-  if (one_hot_) {
-    for (int64_t r = 0; r < n; ++r) {
-      const auto [key, slot] = one_hot_->entry(r);
-      dump.keys[r] = key, dump.slot_ids[r] = static_cast<uint64_t>(slot);
-    }
-  } else if (n > 0) {
-    copy_to_host(ctx_, dump.keys.data(), tensor<int64_t>(keys_, n));
-    std::vector<uint32_t> slots(dump.slot_ids.size());
-    if (!slots.empty()) copy_to_host(ctx_, slots.data(), tensor<int32_t>(slot_ids_, n));
-    std::copy(slots.begin(), slots.end(), dump.slot_ids.begin());
-  }
-  const int64_t rows_at_once = std::max<int64_t>(1, kChunk / stride_);
-  std::vector<float> chunk(static_cast<size_t>(std::min(n, rows_at_once) * stride_));
-  for (int64_t begin = 0; begin < n; begin += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, n - begin);
-    copy_to_host(ctx_, chunk.data(),
-                 Tensor(DType::f32, {count * stride_}, pointer<float>(rows_) + begin * stride_));
-    for (int64_t r = 0; r < count; ++r) {
-      const float* row = chunk.data() + r * stride_;
-      std::copy_n(row, dim, &dump.vectors[(begin + r) * dim]);
-      for (size_t s = 0; s < dump.states.size(); ++s)
-        std::copy_n(row + dim * static_cast<int64_t>(1 + s), dim, &dump.states[s][(begin + r) * dim]);
-      if (!dump.last_steps.empty()) dump.last_steps[begin + r] = std::bit_cast<uint32_t>(row[stride_ - 1]);
-    }
-  }
-  return dump;
-}
-
-void CudaTable::import_rows(const TableDump& dump) {
-  check_sizes(spec_, dump, true);
-  const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
-  const int64_t n = std::ssize(mine.entries);
-  std::vector<uint32_t> rows(mine.entries.size());
-  if (one_hot_) {
-    one_hot_->assign(mine.entries, rows);
-    clear();
-  } else {
-    make_hash_index(spec_, ctx_.rank, ctx_.world_size)
-        ->assign(mine.entries, rows);  // or throws; rows are 0, 1, ...
-    clear();
-    std::vector<int64_t> keys;
-    std::vector<uint32_t> slots;
-    for (const auto& [key, slot] : mine.entries)
-      keys.push_back(key), slots.push_back(static_cast<uint32_t>(slot));
-    const auto count = static_cast<uint32_t>(n);
-    copy_to_device(ctx_, tensor<int64_t>(keys_, n), keys.data());
-    if (slot_ids_.data()) copy_to_device(ctx_, tensor<int32_t>(slot_ids_, n), slots.data());
-    copy_to_device(ctx_, tensor<int32_t>(size_, 1), &count);
-    TableView view{};
-    describe(view);
-    if (n > 0) launch(ctx_, "embedding.insert", {grid_for(stream_of(ctx_), n)}, insert_kernel, view, n);
-    initialize(0, n, 0, initial_bound(spec_, 0));
-  }
-  scatter(rows, mine.positions, dump.vectors.data(), spec_.dim, 0);
-}
-
-void CudaTable::import_states(const TableDump& dump) {
-  check_sizes(spec_, dump, false);
-  const OwnedEntries mine = select_owned(spec_, dump, ctx_.rank, ctx_.world_size);
-  const std::vector<uint32_t> rows = find(mine.entries);
-  for (size_t s = 0; s < dump.states.size(); ++s)
-    scatter(rows, mine.positions, dump.states[s].data(), spec_.dim, spec_.dim * static_cast<int64_t>(1 + s));
-  if (dump.last_steps.empty()) return;
-  std::vector<float> steps;
-  for (const int64_t step : dump.last_steps)
-    steps.push_back(std::bit_cast<float>(static_cast<uint32_t>(step)));
-  scatter(rows, mine.positions, steps.data(), 1, stride_ - 1);
-}
-
-std::vector<uint32_t> CudaTable::find(const std::vector<RowIndex::Entry>& entries) const {
-  std::vector<uint32_t> rows(entries.size());
-  if (one_hot_) {
-    one_hot_->find_entries(entries, rows);
-    return rows;
-  }
-  if (entries.empty()) return rows;
-  const int64_t n = std::ssize(entries);
+void CudaTable::find(std::span<const RowEntry> entries, std::span<uint32_t> rows) const {
+  if (one_hot_) return one_hot_->find_entries(entries, rows);
+  const Staging staging = make_staging(std::ssize(entries), 0);
   std::vector<int64_t> keys;
-  for (const auto& entry : entries) keys.push_back(entry.key);
-  const Buffer device_keys(ctx_.device, keys.size() * sizeof(int64_t), "keys to find");
-  const Buffer device_rows(ctx_.device, keys.size() * sizeof(uint32_t), "rows to find");
-  copy_to_device(ctx_, tensor<int64_t>(device_keys, n), keys.data());
-  TableView view{};
-  describe(view);
-  find_keys(ctx_, view, pointer<int64_t>(device_keys), pointer<uint32_t>(device_rows), n);
-  copy_to_host(ctx_, rows.data(), tensor<int32_t>(device_rows, n));
+  for (size_t begin = 0; begin < entries.size(); begin += keys.size()) {
+    keys.clear();
+    for (const RowEntry& entry : staging.next(entries, begin)) keys.push_back(entry.key);
+    copy_to_device(ctx_, tensor<int64_t>(staging.keys, std::ssize(keys)), keys.data());
+    find_keys(ctx_, view(), pointer<int64_t>(staging.keys), pointer<uint32_t>(staging.numbers),
+              std::ssize(keys));
+    copy_to_host(ctx_, &rows[begin], tensor<int32_t>(staging.numbers, std::ssize(keys)));
+  }
+}
+
+void CudaTable::find_or_insert(std::span<const RowEntry> entries, std::span<uint32_t> rows) {
+  find(entries, rows);
+  std::vector<RowEntry> missing, fresh;
+  std::vector<int64_t> keys;
+  for (size_t i = 0; i < entries.size(); ++i)
+    if (rows[i] == kNoRow) missing.push_back(entries[i]), keys.push_back(entries[i].key);
+  if (missing.empty()) return;
+  HashTable distinct(std::ssize(missing));  // numbers them in order of appearance
+  std::vector<uint32_t> order(missing.size(), kNoRow);
+  distinct.insert_missing(keys, order);
+  for (size_t i = 0; i < missing.size(); ++i)
+    if (order[i] == fresh.size()) fresh.push_back(missing[i]);
+  const RowCounts c = counts();
+  const int64_t n = std::ssize(fresh), used = int64_t{c.end_row} - c.free;
+  if (used + n > capacity_) fail_overflow(spec_, ctx_.rank, capacity_, used, n, MoreKeys::may_come);
+  const Staging staging = make_staging(n, 0);
+  const std::vector<uint32_t> numbers = next_rows(staging, c, n);
+  insert(staging, fresh, numbers);
+  const int64_t reused = std::min<int64_t>(n, c.free);
+  set_counts({static_cast<uint32_t>(c.end_row + n - reused), static_cast<uint32_t>(c.free - reused)});
+  size_limit += n;
+  for (size_t i = 0, k = 0; i < rows.size(); ++i)
+    if (rows[i] == kNoRow) rows[i] = numbers[order[k++]];
+}
+
+// Those that the next n new keys get.
+std::vector<uint32_t> CudaTable::next_rows(const Staging& staging, RowCounts counts, int64_t n) const {
+  const int64_t reused = std::min<int64_t>(n, counts.free);
+  std::vector<uint32_t> rows(static_cast<size_t>(n));
+  for (int64_t begin = 0; begin < reused; begin += staging.rows) {
+    const int64_t count = std::min(staging.rows, reused - begin);
+    list_free_rows(ctx_, view(), counts.free - begin - count, count, pointer<uint32_t>(staging.numbers));
+    copy_to_host(ctx_, &rows[static_cast<size_t>(begin)], tensor<int32_t>(staging.numbers, count));
+    std::reverse(rows.begin() + begin, rows.begin() + begin + count);
+  }
+  std::iota(rows.begin() + reused, rows.end(), counts.end_row);
   return rows;
 }
 
-// Elements [first_element, first_element + width) of row rows[i] = values[positions[i]], where there is a
-// row.
-void CudaTable::scatter(const std::vector<uint32_t>& rows, const std::vector<int64_t>& positions,
-                        const float* values, int64_t width, int64_t first_element) const {
-  const int64_t n = std::ssize(rows), at_once = std::max<int64_t>(1, kChunk / width);
-  if (n == 0) return;
-  const Buffer device_values(ctx_.device, static_cast<size_t>(std::min(n, at_once) * width) * sizeof(float),
-                             "values");
-  const Buffer device_rows(ctx_.device, static_cast<size_t>(std::min(n, at_once)) * sizeof(uint32_t), "rows");
-  std::vector<float> chunk;
-  for (int64_t begin = 0; begin < n; begin += at_once) {
-    const int64_t count = std::min(at_once, n - begin);
-    chunk.resize(static_cast<size_t>(count * width));
-    for (int64_t i = 0; i < count; ++i)
-      std::copy_n(values + positions[begin + i] * width, width, &chunk[i * width]);
-    copy_to_device(ctx_, tensor<float>(device_values, count * width), chunk.data());
-    copy_to_device(ctx_, tensor<int32_t>(device_rows, count), rows.data() + begin);
-    write_rows(ctx_, pointer<uint32_t>(device_rows), pointer<float>(device_values), count, width,
-               pointer<float>(rows_) + first_element, stride_);
+// Keys that are not there get these rows, and these their initial values.
+void CudaTable::insert(const Staging& staging, std::span<const RowEntry> entries,
+                       std::span<const uint32_t> rows) const {
+  std::vector<int64_t> keys;
+  std::vector<uint32_t> slots;
+  for (size_t begin = 0; begin < entries.size(); begin += keys.size()) {
+    keys.clear(), slots.clear();
+    for (const auto& [key, slot] : staging.next(entries, begin))
+      keys.push_back(key), slots.push_back(static_cast<uint32_t>(slot));
+    const int64_t n = std::ssize(keys);
+    const auto* numbers = pointer<uint32_t>(staging.numbers);
+    copy_to_device(ctx_, tensor<int64_t>(staging.keys, n), keys.data());
+    copy_to_device(ctx_, tensor<int32_t>(staging.numbers, n), &rows[begin]);
+    if (staging.slots.data()) copy_to_device(ctx_, tensor<int32_t>(staging.slots, n), slots.data());
+    insert_keys(ctx_, view(), pointer<int64_t>(staging.keys), pointer<uint32_t>(staging.slots), numbers, n);
+    initialize(numbers, 0, n, 0, initial_bound(spec_, 0));
+  }
+}
+
+// The predicate has seen every row before the first one goes.
+int64_t CudaTable::erase_if(const std::function<bool(const RowInfo&)>& predicate) {
+  const std::vector<uint32_t> rows = select(predicate);
+  if (rows.empty()) return 0;
+  const Staging staging = make_staging(std::ssize(rows), 0);
+  if (one_hot_)
+    restart(staging, rows);
+  else
+    leave(staging, rows);
+  return std::ssize(rows);
+}
+
+// One-hot rows, in ascending order, as they were at first.
+void CudaTable::restart(const Staging& staging, std::span<const uint32_t> rows) const {
+  const std::vector<int64_t> first_keys = slot_offsets(spec_);
+  for (size_t begin = 0, n = 0; begin < rows.size(); begin += n) {
+    const auto [key, slot] = one_hot_->entry(rows[begin]);
+    const int64_t key_offset = key - rows[begin], end_row = first_keys[slot + 1] - key_offset;
+    const auto part = staging.next(rows, begin);
+    n = static_cast<size_t>(std::lower_bound(part.begin(), part.end(), end_row) - part.begin());
+    copy_to_device(ctx_, tensor<int32_t>(staging.numbers, static_cast<int64_t>(n)), &rows[begin]);
+    initialize(pointer<uint32_t>(staging.numbers), 0, static_cast<int64_t>(n), key_offset,
+               initial_bound(spec_, slot));
+  }
+}
+
+// Probing knows no gaps: the other keys are placed anew.
+void CudaTable::leave(const Staging& staging, std::span<const uint32_t> rows) {
+  RowCounts c = counts();
+  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(staging.rows)) {
+    const int64_t n = std::ssize(staging.next(rows, begin));
+    copy_to_device(ctx_, tensor<int32_t>(staging.numbers, n), &rows[begin]);
+    leave_rows(ctx_, view(), pointer<uint32_t>(staging.numbers), n, c.free);
+    c.free += static_cast<uint32_t>(n);
+  }
+  make_empty(ctx_, pointer<Entry>(entries_), num_entries_ + 1);
+  place_used_rows(ctx_, view(), c.end_row);
+  set_counts(c);
+}
+
+void CudaTable::touch(std::span<const uint32_t> rows, uint32_t epoch, float score) {
+  const Staging staging = make_staging(std::ssize(rows), 0);
+  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(staging.rows)) {
+    const int64_t n = std::ssize(staging.next(rows, begin));
+    copy_to_device(ctx_, tensor<int32_t>(staging.numbers, n), &rows[begin]);
+    touch_rows(ctx_, view(), pointer<uint32_t>(staging.numbers), n, epoch, score);
   }
 }
 

@@ -6,7 +6,7 @@
 
 namespace ctr {
 
-OwnedEntries select_owned(const EmbeddingSpec& spec, const TableDump& dump, int rank, int world_size) {
+OwnedEntries select_owned(const EmbeddingSpec& spec, const RowBlock& dump, int rank, int world_size) {
   OwnedEntries mine;
   for (int64_t i = 0; i < std::ssize(dump.keys); ++i) {
     int64_t slot = 0;
@@ -23,7 +23,7 @@ OwnedEntries select_owned(const EmbeddingSpec& spec, const TableDump& dump, int 
   return mine;
 }
 
-void check_sizes(const EmbeddingSpec& spec, const TableDump& dump, bool vectors) {
+void check_sizes(const EmbeddingSpec& spec, const RowBlock& dump, bool vectors) {
   const RowLayout layout(spec.optimizer, spec.dim);
   const size_t n = dump.keys.size(), wide = n * static_cast<size_t>(spec.dim);
   auto check = [&](std::string_view what, size_t size, size_t expected) {

@@ -10,10 +10,10 @@ struct OwnedEntries {
   std::vector<RowIndex::Entry> entries;
   std::vector<int64_t> positions;
 };
-OwnedEntries select_owned(const EmbeddingSpec& spec, const TableDump& dump, int rank, int world_size);
+OwnedEntries select_owned(const EmbeddingSpec& spec, const RowBlock& dump, int rank, int world_size);
 
 // Throws invalid_argument unless the arrays of a dump fit each other and the embedding: its vectors, or its
 // states.
-void check_sizes(const EmbeddingSpec& spec, const TableDump& dump, bool vectors);
+void check_sizes(const EmbeddingSpec& spec, const RowBlock& dump, bool vectors);
 
 }  // namespace ctr

@@ -9,6 +9,7 @@
 
 #include "comm/comm.h"
 #include "data/batch.h"
+#include "embedding/row_store.h"
 #include "optim/rules.h"
 
 namespace ctr {
@@ -28,21 +29,13 @@ struct EmbeddingSpec {
   Combiner combiner = Combiner::sum;
   std::vector<int64_t> slot_size_array;
   OptimizerSpec optimizer;
+  RowColumns columns;
 };
 
 // Rows one rank can hold: from the workspace, or from slot_size_array where that decides.
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size);
 // The rank that owns `key` of `slot`: key mod N (distributed, unsigned) or slot mod N (localized).
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size);
-
-// Rows of one embedding in host memory, in one common order.
-struct TableDump {
-  std::vector<int64_t> keys;
-  std::vector<uint64_t> slot_ids;          // localized types only
-  std::vector<float> vectors;              // [n, dim]
-  std::vector<std::vector<float>> states;  // one [n, dim] per state tensor, on request
-  std::vector<int64_t> last_steps;         // LazyGlobal's last hit of each row, on request
-};
 
 // All embeddings of a model on one rank. A step is stage, forward, and in training backward. The CPU
 // implementation loops over the embeddings; a device one may serve all of them in one launch.
@@ -65,16 +58,18 @@ class EmbeddingGroup {
 
   virtual int count() const = 0;
   virtual const EmbeddingSpec& spec(int e) const = 0;
-  virtual int64_t size(int e) const = 0;      // rows in use on this rank
-  virtual int64_t capacity(int e) const = 0;  // rows this rank can hold
-  virtual int64_t bytes(int e) const = 0;     // memory of the rows in use, index included
-
-  // Rows in insertion order (one-hot: every possible key, in key order).
-  virtual TableDump export_rows(int e, bool with_states) const = 0;
-  // Replaces the content by those rows of `dump` that this rank owns; states return to their initial values.
-  virtual void import_rows(int e, const TableDump& dump) = 0;
-  // Sets the states of rows that exist here, by key; `dump` needs no vectors.
-  virtual void import_states(int e, const TableDump& dump) = 0;
+  virtual RowStore& store(int e) const = 0;
+  int64_t size(int e) const { return store(e).size(); }
+  int64_t capacity(int e) const { return store(e).capacity(); }
+  int64_t bytes(int e) const { return store(e).bytes(); }
+  int64_t end_row(int e) const { return store(e).end_row(); }
+  RowBlock export_rows(int e, Range numbers, const RowParts& parts) const {
+    return store(e).export_rows(numbers, parts);
+  }
+  RowBlock export_rows(int e, bool with_states) const;  // all of them, with vectors
+  std::unique_ptr<RowImport> begin_import(int e) { return store(e).begin_import(); }
+  void import_rows(int e, const RowBlock& rows);  // all at once
+  void import_states(int e, const RowBlock& rows) { store(e).import_states(rows); }
 
   // Changes when what a step graph recorded of forward() and backward() no longer holds.
   virtual int64_t generation() const { return 0; }

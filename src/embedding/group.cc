@@ -32,15 +32,7 @@ class CpuEmbeddingGroup final : public EmbeddingGroup {
 
   int count() const override { return static_cast<int>(embeddings_.size()); }
   const EmbeddingSpec& spec(int e) const override { return at(e).spec(); }
-  int64_t size(int e) const override { return at(e).table().index().size(); }
-  int64_t capacity(int e) const override { return at(e).table().index().capacity(); }
-  int64_t bytes(int e) const override { return at(e).table().bytes(); }
-
-  TableDump export_rows(int e, bool with_states) const override {
-    return at(e).table().export_rows(with_states);
-  }
-  void import_rows(int e, const TableDump& dump) override { at(e).table().import_rows(dump); }
-  void import_states(int e, const TableDump& dump) override { at(e).table().import_states(dump); }
+  RowStore& store(int e) const override { return at(e).table(); }
 
   int64_t optimizer_step(int e) const override { return at(e).optimizer_step; }
   void set_optimizer_step(int e, int64_t step) override { at(e).optimizer_step = step; }
@@ -65,6 +57,23 @@ EmbeddingGroupFactory& factory(Backend b) {
 }
 
 }  // namespace
+
+RowBlock EmbeddingGroup::export_rows(int e, bool with_states) const {
+  const RowLayout layout(spec(e).optimizer, spec(e).dim);
+  return export_rows(e, Range{0, end_row(e)},
+                     {.vectors = true,
+                      .last_steps = with_states && layout.has_last_step,
+                      .first_state = 0,
+                      .num_states = with_states ? layout.states : 0});
+}
+
+void EmbeddingGroup::import_rows(int e, const RowBlock& rows) {
+  const auto import = begin_import(e);
+  if (const int64_t twice = import->add(rows); twice < std::ssize(rows.keys))
+    fail(ErrorKind::invalid_argument, "embedding \"{}\": key {} is there twice", spec(e).name,
+         rows.keys[static_cast<size_t>(twice)]);
+  import->commit();
+}
 
 void register_embedding_group(Backend b, EmbeddingGroupFactory f) { factory(b) = f; }
 

@@ -22,6 +22,8 @@ class OneHotIndex final : public RowIndex {
   }
 
   int64_t size() const override { return size_; }
+  int64_t end_row() const override { return size_; }
+  bool has_row(int64_t) const override { return true; }
   int64_t capacity() const override { return size_; }
   int64_t bytes() const override { return 0; }
 
@@ -41,8 +43,8 @@ class OneHotIndex final : public RowIndex {
     return 0;
   }
 
-  void check_room(const Bags&, std::span<const uint32_t>, int64_t) const override {}
-  void insert(const Bags&, std::span<uint32_t>) override {}
+  void check_room(std::span<const int64_t>, std::span<const uint32_t>, int64_t) const override {}
+  void insert(const Bags&, std::span<uint32_t>, std::vector<uint32_t>& reused) override { reused.clear(); }
 
   Entry entry(int64_t row) const override {
     const auto after = std::upper_bound(local_begin_.begin(), local_begin_.end(), row);
@@ -60,14 +62,23 @@ class OneHotIndex final : public RowIndex {
     }
   }
 
-  void assign(std::span<const Entry> entries, std::span<uint32_t> rows) override {
+  void insert_entries(std::span<const Entry> entries, std::span<uint32_t> rows,
+                      std::vector<uint32_t>& reused) override {
     find_entries(entries, rows);
-    std::vector<bool> seen(static_cast<size_t>(size_));
-    for (size_t i = 0; i < entries.size(); ++i) {
-      require(!seen[rows[i]], "embedding \"{}\": key {} is there twice", spec_.name, entries[i].key);
-      seen[rows[i]] = true;
-    }
+    reused.clear();
   }
+
+  int64_t add(std::span<const Entry> entries, std::span<uint32_t> rows) override {
+    find_entries(entries, rows);
+    added_.resize(static_cast<size_t>(size_));
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (added_[rows[i]]) return static_cast<int64_t>(i);
+      added_[rows[i]] = true;
+    }
+    return std::ssize(entries);
+  }
+
+  void erase(std::span<const uint32_t>) override {}
 
  private:
   EmbeddingSpec spec_;
@@ -75,6 +86,7 @@ class OneHotIndex final : public RowIndex {
   std::vector<int64_t> first_key_;    // of each slot: its key 0 as files write it
   std::vector<int64_t> local_begin_;  // of this rank's slots: the row of key 0
   int64_t size_ = 0;
+  std::vector<bool> added_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -20,52 +21,35 @@ namespace {
 
 constexpr int64_t kDenseSteps = 3;  // the optimizer's, of training, of the schedule
 
-RankDumps dump_ranks(Engine& engine, int e, bool with_states) {
-  RankDumps dumps(static_cast<size_t>(engine.ranks().size()));
-  engine.ranks().run([&](Rank& rank) {
-    dumps[static_cast<size_t>(rank.context().rank)] = rank.embeddings().export_rows(e, with_states);
-  });
-  return dumps;
-}
-
-// Keys of all ranks, in the order of the files.
-TableDump concatenate_keys(const RankDumps& ranks) {
-  TableDump all;
-  for (const TableDump& dump : ranks) {
-    all.keys.insert(all.keys.end(), dump.keys.begin(), dump.keys.end());
-    all.slot_ids.insert(all.slot_ids.end(), dump.slot_ids.begin(), dump.slot_ids.end());
-  }
-  return all;
-}
-
-// What a file's keys can be told from later. Ranks take hashed keys in the order of the file.
-LoadedKeys remember(Engine& engine, int e, TableDump&& file) {
-  const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
-  LoadedKeys loaded;
-  for (int r = 0; r < engine.ranks().size(); ++r)
-    loaded.rows.push_back(engine.ranks()[r].embeddings().size(e));
-  int owner = 0;
-  bool same_order = spec.type != EmbeddingType::localized_one_hot;
-  for (size_t i = 0; same_order && i < file.keys.size(); ++i) {
-    const int64_t slot = file.slot_ids.empty() ? 0 : static_cast<int64_t>(file.slot_ids[i]);
-    const int previous = std::exchange(owner, owner_of(spec, file.keys[i], slot, engine.ranks().size()));
-    same_order = previous <= owner;
-  }
-  if (!same_order) loaded.keys = {std::move(file.keys), std::move(file.slot_ids), {}, {}, {}};
-  return loaded;
+// Up to row number `limits[rank]`, where there are limits.
+RankRows rows_of(Engine& engine, int e, std::vector<int64_t> limits = {}) {
+  const auto read = [&engine, e, limits](int rank, const RowParts& parts, const VisitRows& visit) {
+    const int64_t at_once = rows_of_a_block(engine.spec().embeddings[static_cast<size_t>(e)]);
+    int64_t end = engine.ranks()[rank].embeddings().end_row(e);
+    if (!limits.empty()) end = std::min(end, limits[static_cast<size_t>(rank)]);
+    for (int64_t begin = 0; begin < end; begin += at_once)
+      visit(engine.ranks()[rank].embeddings().export_rows(e, Range{begin, std::min(end, begin + at_once)},
+                                                          parts));
+  };
+  return {engine.ranks().size(), read};
 }
 
 // The keys that an embedding was loaded with, in the order of their file; all it has where nothing was
 // loaded.
-TableDump keys_of_file(Engine& engine, int e) {
+KeyOrder keys_of_file(Engine& engine, int e) {
   const LoadedKeys& loaded = engine.loaded_keys(e);
-  if (!loaded.keys.keys.empty()) return loaded.keys;
-  RankDumps dumps = dump_ranks(engine, e, false);
-  for (size_t r = 0; r < loaded.rows.size(); ++r) {
-    dumps[r].keys.resize(static_cast<size_t>(loaded.rows[r]));
-    if (!dumps[r].slot_ids.empty()) dumps[r].slot_ids.resize(dumps[r].keys.size());
-  }
-  return concatenate_keys(dumps);
+  if (loaded.keys.keys.empty()) return rows_of(engine, e, loaded.rows).keys();
+  return [&loaded, at_once = static_cast<size_t>(rows_of_a_block(
+                       engine.spec().embeddings[static_cast<size_t>(e)]))](const VisitRows& visit) {
+    const auto part = [&](const auto& all, size_t begin, auto& to) {
+      if (!all.empty()) to.assign(all.begin() + begin, all.begin() + std::min(all.size(), begin + at_once));
+    };
+    for (size_t begin = 0; begin < loaded.keys.keys.size(); begin += at_once) {
+      RowBlock block;
+      part(loaded.keys.keys, begin, block.keys), part(loaded.keys.slot_ids, begin, block.slot_ids);
+      visit(block);
+    }
+  };
 }
 
 std::vector<float>::const_iterator find_not_finite(const std::vector<float>& values) {
@@ -83,17 +67,22 @@ void require_finite(Engine& engine) {
     fail(ErrorKind::diverged, "nothing is saved: {} is not finite", name);
 }
 
-void require_finite(const EmbeddingSpec& spec, const RankDumps& ranks) {
-  for (const TableDump& dump : ranks) {
-    const auto check = [&](const char* what, const std::vector<float>& values) {
-      const auto bad = find_not_finite(values);
-      if (bad != values.end())
-        fail(ErrorKind::diverged, "nothing is saved: the {} of key {} in embedding \"{}\" is not finite",
-             what, dump.keys[static_cast<size_t>((bad - values.begin()) / spec.dim)], spec.name);
-    };
-    check("vector", dump.vectors);
-    for (const auto& state : dump.states) check("optimizer state", state);
-  }
+// The same rows, which are checked as they pass.
+RankRows finite(const EmbeddingSpec& spec, const RankRows& rows) {
+  const auto check = [&spec](const RowBlock& block, const char* what, const std::vector<float>& values) {
+    const auto bad = find_not_finite(values);
+    if (bad != values.end())
+      fail(ErrorKind::diverged, "nothing is saved: the {} of key {} in embedding \"{}\" is not finite", what,
+           block.keys[static_cast<size_t>((bad - values.begin()) / spec.dim)], spec.name);
+  };
+  const auto read = [rows, check](int rank, const RowParts& parts, const VisitRows& visit) {
+    rows.read(rank, parts, [&](const RowBlock& block) {
+      check(block, "vector", block.vectors);
+      for (const auto& state : block.states) check(block, "optimizer state", state);
+      visit(block);
+    });
+  };
+  return {rows.ranks, read};
 }
 
 std::string sparse_directory(const std::string& prefix, int e, int64_t iteration) {
@@ -112,21 +101,17 @@ std::vector<std::string> outdated_slot_ids(Engine& engine, const std::string& pr
 void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
                     int64_t iteration) {
   const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
-  const RankDumps dumps = dump_ranks(engine, e, true);
-  require_finite(spec, dumps);
+  const RankRows rows = finite(spec, rows_of(engine, e));
   transaction.add_directory(
       sparse_directory(prefix, e, iteration),
-      [&](const Transaction::CreateFile& create) { write_sparse_directory(create, spec, dumps); });
+      [&](const Transaction::CreateFile& create) { write_sparse_directory(create, spec, rows); });
   const std::string optimizer = fmt::format("{}{}_opt_sparse_{}.model", prefix, e, iteration);
-  transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, dumps); });
+  transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, rows); });
   transaction.add_file(optimizer + ".json", [&](OutputFile& file) {
-    write_description(file, describe_sparse_states(spec, concatenate_keys(dumps), engine.ranks().size()));
+    write_description(file, describe_sparse_states(spec, rows.keys(), rows.ranks));
   });
   transaction.add_file(optimizer + ".step", [&](OutputFile& file) {
-    std::vector<int64_t> last_steps;
-    for (const TableDump& dump : dumps)
-      last_steps.insert(last_steps.end(), dump.last_steps.begin(), dump.last_steps.end());
-    write_steps(file, engine.ranks()[0].embeddings().optimizer_step(e), last_steps);
+    write_sparse_steps(file, spec, rows, engine.ranks()[0].embeddings().optimizer_step(e));
   });
 }
 
@@ -198,41 +183,97 @@ void load_dense_optimizer(Engine& engine, const std::string& path) {
   if (!steps.empty()) engine.schedule().set_step(steps[2]);
 }
 
+namespace {
+
+// What one embedding shall hold on all ranks.
+struct SparseImport {
+  int e;
+  std::unique_ptr<SparseFile> file;
+  std::vector<std::unique_ptr<RowImport>> ranks;
+  bool same_order = true;  // ranks number hashed keys in the order of the file
+};
+
+void add_block(Engine& engine, SparseImport& import, const RowBlock& block, int64_t first_row) {
+  std::vector<int64_t> added(import.ranks.size());
+  engine.ranks().run([&](Rank& rank) {
+    const auto r = static_cast<size_t>(rank.context().rank);
+    added[r] = import.ranks[r]->add(block);
+  });
+  if (const int64_t twice = *std::min_element(added.begin(), added.end()); twice < std::ssize(block.keys))
+    import.file->fail_twice(first_row + twice);
+}
+
+SparseImport read_sparse(Engine& engine, int e, const std::string& path) {
+  const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
+  const int world_size = engine.ranks().size();
+  SparseImport import{e,
+                      std::make_unique<SparseFile>(engine.files(), path, spec,
+                                                   engine.spec().solver.i64_input_key, world_size),
+                      std::vector<std::unique_ptr<RowImport>>(static_cast<size_t>(world_size)),
+                      spec.type != EmbeddingType::localized_one_hot};
+  engine.ranks().run([&](Rank& rank) {
+    import.ranks[static_cast<size_t>(rank.context().rank)] = rank.embeddings().begin_import(e);
+  });
+  int64_t not_finite = 0;
+  int owner = 0;
+  const int64_t rows = import.file->rows(), at_once = rows_of_a_block(spec);
+  for (int64_t begin = 0; begin < rows; begin += at_once) {
+    const RowBlock block = import.file->read(Range{begin, std::min(rows, begin + at_once)}, true);
+    add_block(engine, import, block, begin);
+    not_finite += count_not_finite(block.vectors);
+    for (size_t i = 0; import.same_order && i < block.keys.size(); ++i) {
+      const int previous = std::exchange(owner, owner_of(spec, block.keys[i], slot_of(block, i), world_size));
+      import.same_order = previous <= owner;
+    }
+  }
+  warn_if_not_finite(path, not_finite);
+  return import;
+}
+
+}  // namespace
+
 void load_sparse_weights(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
-  std::vector<std::pair<int, TableDump>> loaded;
+  std::vector<SparseImport> imports;
   for (const auto& [name, path] : path_by_embedding) {
-    const int e = engine.embedding_index(name);
     engine.files().recover(path);
-    loaded.emplace_back(e, read_sparse(engine.files(), path, engine.spec().embeddings[static_cast<size_t>(e)],
-                                       engine.spec().solver.i64_input_key, engine.ranks().size()));
+    imports.push_back(read_sparse(engine, engine.embedding_index(name), path));
   }
   engine.forget_divergence();
-  for (auto& [e, dump] : loaded) {
-    engine.ranks().run([e = e, &dump = dump](Rank& rank) { rank.embeddings().import_rows(e, dump); });
-    engine.loaded_keys(e) = remember(engine, e, std::move(dump));
+  for (SparseImport& import : imports) {
+    engine.ranks().run([&](Rank& rank) { import.ranks[static_cast<size_t>(rank.context().rank)]->commit(); });
+    LoadedKeys loaded;
+    for (int r = 0; r < engine.ranks().size(); ++r)
+      loaded.rows.push_back(engine.ranks()[r].embeddings().end_row(import.e));
+    if (!import.same_order) loaded.keys = import.file->read(Range{0, import.file->rows()}, false);
+    engine.loaded_keys(import.e) = std::move(loaded);
   }
 }
 
 void load_sparse_optimizer(Engine& engine, const std::map<std::string, std::string>& path_by_embedding) {
-  std::vector<std::pair<int, SparseStates>> loaded;
+  std::vector<std::pair<int, std::unique_ptr<SparseStates>>> loaded;
   for (const auto& [name, path] : path_by_embedding) {
     const int e = engine.embedding_index(name);
     const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
     engine.files().recover(path);
-    const TableDump order = keys_of_file(engine, e);
-    if (order.keys.empty())
+    bool has_rows = false;
+    for (int r = 0; r < engine.ranks().size(); ++r) has_rows |= engine.ranks()[r].embeddings().size(e) > 0;
+    if (!has_rows)
       log::warning(
           "\"{}\": embedding \"{}\" has no rows yet, so these states belong to none; load its weights "
           "first",
           path, name);
-    loaded.emplace_back(e, read_sparse_optimizer(engine.files(), path, spec, engine.spec().embeddings, order,
-                                                 engine.ranks().size()));
+    loaded.emplace_back(e,
+                        std::make_unique<SparseStates>(engine.files(), path, spec, engine.spec().embeddings,
+                                                       keys_of_file(engine, e), engine.ranks().size()));
   }
-  for (const auto& [e, states] : loaded)
-    engine.ranks().run([e = e, &states = states](Rank& rank) {
-      rank.embeddings().import_states(e, states.dump);
-      rank.embeddings().set_optimizer_step(e, states.optimizer_step);
+  for (const auto& [e, states] : loaded) {
+    states->read([&, e = e](const RowBlock& block) {
+      engine.ranks().run([&](Rank& rank) { rank.embeddings().import_states(e, block); });
     });
+    engine.ranks().run([&, e = e, step = states->optimizer_step()](Rank& rank) {
+      rank.embeddings().set_optimizer_step(e, step);
+    });
+  }
 }
 
 }  // namespace ctr

@@ -18,8 +18,8 @@ namespace ctr {
 // state files follow.
 struct LoadedKeys {
   std::vector<int64_t>
-      rows;        // of each rank: its first rows, rank after rank, are the file; empty: nothing loaded
-  TableDump keys;  // the file's, where it has another order
+      rows;       // of each rank: its first rows, rank after rank, are the file; empty: nothing loaded
+  RowBlock keys;  // the file's, where it has another order
 };
 
 // What became of the next batch of the training data.

@@ -28,7 +28,7 @@ CsrKeys draw(uint32_t seed, int64_t slots, int max_nnz, int64_t width, bool per_
 
 struct Outcome {
   std::vector<std::vector<float>> outputs;
-  std::vector<TableDump> dumps;
+  std::vector<RowBlock> dumps;
   std::vector<int64_t> steps;
 };
 
@@ -76,7 +76,7 @@ void expect_same(const Outcome& actual, const Outcome& expected, float tolerance
     expect_close(actual.outputs[i], expected.outputs[i], tolerance, fmt::format("output {}", i));
   EXPECT_EQ(actual.steps, expected.steps);
   for (size_t e = 0; e < expected.dumps.size(); ++e) {
-    const TableDump &a = actual.dumps[e], &b = expected.dumps[e];
+    const RowBlock &a = actual.dumps[e], &b = expected.dumps[e];
     EXPECT_EQ(a.keys, b.keys) << "embedding " << e;
     EXPECT_EQ(a.slot_ids, b.slot_ids);
     EXPECT_EQ(a.last_steps, b.last_steps);
@@ -205,14 +205,14 @@ TEST(CudaEmbeddingTest, OverflowIsAnErrorThatChangesNothing) {
   };
   const auto forward = [&] { group->forward(d.ctx, *comm, {&y, 1}); };
   stage(0, 60), forward();
-  const TableDump before = group->export_rows(0, true);
+  const RowBlock before = group->export_rows(0, true);
   EXPECT_THROW(stage(1000, 41), Error);
   EXPECT_THROW(stage(5000, kBatch), Error);  // more than the hash table has places
   EXPECT_EQ(group->size(0), 60);
   stage(1000, 40);  // fills it to the last row
   stage(2000, 30);  // a batch that was staged but not run leaves no trace
   stage(1000, 40), forward();
-  const TableDump after = group->export_rows(0, true);
+  const RowBlock after = group->export_rows(0, true);
   EXPECT_EQ(group->size(0), 100);
   EXPECT_TRUE(std::equal(before.vectors.begin(), before.vectors.end(), after.vectors.begin()));
   for (int64_t i = 0; i < 40; ++i) EXPECT_EQ(after.keys[static_cast<size_t>(60 + i)], 1000 + i);
@@ -241,17 +241,17 @@ TEST(CudaEmbeddingTest, DumpsTravelBetweenBackEnds) {
     const std::vector<EmbeddingSpec> specs{make_spec(
         type, Combiner::sum, 12,
         type == EmbeddingType::localized_one_hot ? OptimizerSpec{.type = OptimizerType::sgd} : lazy)};
-    const TableDump dump = train(Backend::cpu, specs, 3, {false}).dumps[0];
+    const RowBlock dump = train(Backend::cpu, specs, 3, {false}).dumps[0];
     OnDevice d(Backend::cuda);
     const auto group = make_embedding_group(d.ctx, specs, kBatch);
     group->import_rows(0, dump);
     group->import_states(0, dump);
-    const TableDump back = group->export_rows(0, true);
+    const RowBlock back = group->export_rows(0, true);
     EXPECT_EQ(back.keys, dump.keys);
     EXPECT_EQ(back.vectors, dump.vectors);
     EXPECT_EQ(back.states, dump.states);
     EXPECT_EQ(back.last_steps, dump.last_steps);
-    TableDump twice = dump;
+    RowBlock twice = dump;
     twice.keys[1] = twice.keys[0];
     if (!twice.slot_ids.empty()) twice.slot_ids[1] = twice.slot_ids[0];
     EXPECT_THROW(group->import_rows(0, twice), Error);

@@ -62,8 +62,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   attempt([&] { ctr::read_steps(files, path, {count}); });
   attempt([&] { ctr::read_statistics(files, path, ctx, graph, weights); });
   attempt([&] {
-    const ctr::TableDump order = ctr::read_sparse(files, path, e, i64_keys, 1);
-    ctr::read_sparse_optimizer(files, path, e, order, 1);
+    const ctr::SparseFile weights(files, path, e, i64_keys, 1);
+    const ctr::RowBlock keys = weights.read({0, weights.rows()}, true);
+    ctr::SparseStates(
+        files, path, e, {&e, 1}, [&](const ctr::VisitRows& visit) { visit(keys); }, 1);
   });
   return 0;
 }

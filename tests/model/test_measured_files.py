@@ -7,6 +7,7 @@ import os
 import resource
 
 import hugectr
+import numpy as np
 import pytest
 from harness import training
 from harness.reference_optimizers import Optimizer
@@ -65,6 +66,37 @@ def test_huge_model_files(names, saved, tmp_path):
     ):
         load(saved, tmp_path)
     assert peak_mib() - before < 64
+
+
+def memory_mib(field):
+    """VmRSS: now; VmHWM: the most since reset_peak()."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) >> 10
+
+
+def reset_peak():
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def test_tables_travel_in_blocks(tmp_path):
+    declaration = tiny(workspace_mb=128)
+    model = training.create_model(
+        declaration, Optimizer("AdaGrad", "Local"), tiny_data(tmp_path / "data", declaration), batch_size=4
+    )
+    rows = 8_000_000
+    sparse = tmp_path / "sparse"
+    sparse.mkdir()
+    np.arange(rows, dtype="<i8").tofile(sparse / "key")
+    np.ones(2 * rows, "<f4").tofile(sparse / "emb_vector")
+    reset_peak()
+    model.load_sparse_weights([str(sparse)])
+    assert memory_mib("VmHWM") - memory_mib("VmRSS") < 64
+    reset_peak()
+    before = memory_mib("VmRSS")
+    model.save_params_to_files(str(tmp_path / "s"))
+    assert memory_mib("VmHWM") - before < 64
+    assert (tmp_path / "s0_sparse_0.model" / "emb_vector").read_bytes() == (sparse / "emb_vector").read_bytes()
 
 
 def test_huge_legacy_file(saved, tmp_path):

@@ -14,9 +14,12 @@ void read_exactly(const RandomAccessFile& file, int64_t offset, void* to, size_t
     fail(ErrorKind::io, "\"{}\": truncated while it was read", file.path());
 }
 
-void warn_if_not_finite(const std::string& path, std::span<const float> values) {
-  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad) log::warning("\"{}\": {} values are NaN or infinite", path, bad);
+int64_t count_not_finite(std::span<const float> values) {
+  return std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+}
+
+void warn_if_not_finite(const std::string& path, int64_t count) {
+  if (count) log::warning("\"{}\": {} values are NaN or infinite", path, count);
 }
 
 }  // namespace ctr

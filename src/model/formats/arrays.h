@@ -28,6 +28,7 @@ void write_array(OutputFile& file, const std::vector<T>& values) {
   file.write(values.data(), values.size() * sizeof(T));
 }
 
-void warn_if_not_finite(const std::string& path, std::span<const float> values);
+int64_t count_not_finite(std::span<const float> values);
+void warn_if_not_finite(const std::string& path, int64_t count);
 
 }  // namespace ctr

@@ -68,7 +68,7 @@ std::vector<float> read_dense_weights(const FileSystem& files, const std::string
     fail(ErrorKind::io, "dense weights \"{}\": {} bytes, this model's {} weights need {}", path, file.size(),
          count, 4 * count);
   auto values = read_array<float>(file, count);
-  warn_if_not_finite(path, values);
+  warn_if_not_finite(path, count_not_finite(values));
   return values;
 }
 

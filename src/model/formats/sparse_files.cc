@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <numeric>
-#include <tuple>
 
 #include "embedding/placement.h"
 #include "model/formats/arrays.h"
@@ -13,8 +11,8 @@
 
 namespace ctr {
 
-int64_t slot_of(const TableDump& dump, size_t row) {
-  return dump.slot_ids.empty() ? 0 : static_cast<int64_t>(dump.slot_ids[row]);
+int64_t slot_of(const RowBlock& block, size_t row) {
+  return block.slot_ids.empty() ? 0 : static_cast<int64_t>(block.slot_ids[row]);
 }
 
 int64_t total_capacity(const EmbeddingSpec& spec, int world_size) {
@@ -56,144 +54,165 @@ std::unique_ptr<RandomAccessFile> open_part(const FileSystem& files, const std::
   return files.open(path);
 }
 
-void read_slot_ids(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec, int64_t rows,
-                   TableDump& dump) {
-  const auto opened = open_part(files, path, "slot_id", spec);
-  const RandomAccessFile& file = *opened;
-  const int64_t count = count_rows(file, sizeof(uint64_t), spec);
-  if (count != rows)
-    fail(ErrorKind::io, "embedding \"{}\": \"{}\" holds {} keys but {} slot ids", spec.name, path, rows,
-         count);
-  dump.slot_ids = read_array<uint64_t>(file, rows);
+// Releases before 3.1: records of key (4 or 8 bytes), slot id (8, localized types), vector.
+struct Record {
+  size_t key_bytes, slot_bytes, vector_bytes;
+
+  Record(const EmbeddingSpec& spec, bool i64_keys)
+      : key_bytes(i64_keys ? 8 : 4),
+        slot_bytes(is_localized(spec) ? 8 : 0),
+        vector_bytes(static_cast<size_t>(spec.dim) * sizeof(float)) {}
+  size_t bytes() const { return key_bytes + slot_bytes + vector_bytes; }
+};
+
+}  // namespace
+
+int64_t rows_of_a_block(const EmbeddingSpec& spec) {
+  constexpr int64_t kBytes = int64_t{8} << 20;
+  return std::max<int64_t>(1, kBytes / (spec.dim * static_cast<int64_t>(sizeof(float)) + 16));
 }
 
-TableDump read_directory(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
-                         int world_size) {
-  const auto key_file = open_part(files, path, "key", spec),
-             vector_file = open_part(files, path, "emb_vector", spec);
-  const RandomAccessFile &keys = *key_file, &vectors = *vector_file;
-  const int64_t rows = count_rows(keys, sizeof(int64_t), spec);
-  const int64_t count = count_rows(vectors, spec.dim * static_cast<int64_t>(sizeof(float)), spec);
-  if (count != rows)
+void RankRows::all(const RowParts& parts, const VisitRows& visit) const {
+  for (int r = 0; r < ranks; ++r) read(r, parts, visit);
+}
+
+KeyOrder RankRows::keys() const {
+  return [rows = *this](const VisitRows& visit) { rows.all({}, visit); };
+}
+
+void write_sparse_directory(const Transaction::CreateFile& create, const EmbeddingSpec& spec,
+                            const RankRows& rows) {
+  const auto keys = create("key"), vectors = create("emb_vector");
+  const auto slots = is_localized(spec) ? create("slot_id") : nullptr;
+  rows.all({.vectors = true}, [&](const RowBlock& block) {
+    write_array(*keys, block.keys);
+    write_array(*vectors, block.vectors);
+    if (slots) write_array(*slots, block.slot_ids);
+  });
+  keys->close();
+  vectors->close();
+  if (slots) slots->close();
+}
+
+SparseFile::SparseFile(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
+                       bool i64_keys, int world_size)
+    : path_(path), spec_(spec), i64_keys_(i64_keys) {
+  if (!files.exists(path))
+    fail(ErrorKind::io, "embedding \"{}\": sparse model \"{}\" does not exist", spec.name, path);
+  if (files.is_directory(path))
+    open_directory(files);
+  else
+    open_single_file(files);
+  check(world_size);
+}
+
+void SparseFile::open_directory(const FileSystem& files) {
+  keys_ = open_part(files, path_, "key", spec_), vectors_ = open_part(files, path_, "emb_vector", spec_);
+  rows_ = count_rows(*keys_, sizeof(int64_t), spec_);
+  const int64_t count = count_rows(*vectors_, spec_.dim * static_cast<int64_t>(sizeof(float)), spec_);
+  if (count != rows_)
     fail(ErrorKind::io,
          "embedding \"{}\": \"{}\" holds {} keys but {} vectors of embedding_vec_size {}; was it another "
          "size?",
-         spec.name, path, rows, count, spec.dim);
-  check_total(path, spec, rows, world_size);
-  TableDump dump;
-  if (is_localized(spec)) read_slot_ids(files, path, spec, rows, dump);
-  dump.keys = read_array<int64_t>(keys, rows);
-  dump.vectors = read_array<float>(vectors, rows * spec.dim);
-  return dump;
+         spec_.name, path_, rows_, count, spec_.dim);
+  if (!is_localized(spec_)) return;
+  slots_ = open_part(files, path_, "slot_id", spec_);
+  if (const int64_t slots = count_rows(*slots_, sizeof(uint64_t), spec_); slots != rows_)
+    fail(ErrorKind::io, "embedding \"{}\": \"{}\" holds {} keys but {} slot ids", spec_.name, path_, rows_,
+         slots);
 }
 
-// Releases before 3.1: records of key (4 or 8 bytes), slot id (8, localized types), vector.
-TableDump read_single_file(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
-                           bool i64_keys, int world_size) {
-  const size_t key_bytes = i64_keys ? 8 : 4, slot_bytes = is_localized(spec) ? 8 : 0;
-  const size_t vector_bytes = static_cast<size_t>(spec.dim) * sizeof(float);
-  const size_t record = key_bytes + slot_bytes + vector_bytes;
-  const auto opened = files.open(path);
-  const RandomAccessFile& file = *opened;
-  const auto size = static_cast<size_t>(file.size());
-  if (size == 0) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is empty", spec.name, path);
+void SparseFile::open_single_file(const FileSystem& files) {
+  records_ = files.open(path_);
+  const auto record = static_cast<int64_t>(Record(spec_, i64_keys_).bytes()), size = records_->size();
+  if (size == 0) fail(ErrorKind::io, "embedding \"{}\": \"{}\" is empty", spec_.name, path_);
   if (size % record != 0)
     fail(ErrorKind::io,
          "embedding \"{}\": \"{}\" is a file, not a directory, and its {} bytes are not a multiple of the "
          "{}-byte records "
          "of the legacy single-file format",
-         spec.name, path, size, record);
-  const size_t rows = size / record;
-  check_total(path, spec, static_cast<int64_t>(rows), world_size);
-  const auto bytes = read_array<std::byte>(file, file.size());
-  TableDump dump;
-  dump.vectors.resize(rows * static_cast<size_t>(spec.dim));
-  for (size_t r = 0; r < rows; ++r) {
-    const std::byte* p = bytes.data() + r * record;
-    int64_t key = 0;
-    std::memcpy(&key, p, key_bytes);
-    dump.keys.push_back(key);
-    if (slot_bytes) std::memcpy(&dump.slot_ids.emplace_back(), p + key_bytes, slot_bytes);
-    std::memcpy(dump.vectors.data() + r * static_cast<size_t>(spec.dim), p + key_bytes + slot_bytes,
-                vector_bytes);
-  }
-  return dump;
+         spec_.name, path_, size, record);
+  rows_ = size / record;
 }
 
-void check_rows(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump, bool i64_keys) {
-  const std::vector<int64_t> first_key = slot_offsets(spec);
-  for (size_t r = 0; r < dump.keys.size(); ++r) {
-    const int64_t key = dump.keys[r];
-    if (!i64_keys && (key < 0 || key > std::numeric_limits<uint32_t>::max()))
+RowBlock SparseFile::read(Range rows, bool with_vectors) const {
+  if (records_) return read_records(rows, with_vectors);
+  RowBlock block;
+  const auto part = [&](const RandomAccessFile& file, auto& values, int64_t width) {
+    values.resize(static_cast<size_t>((rows.end - rows.begin) * width));
+    const auto row_bytes = width * static_cast<int64_t>(sizeof values[0]);
+    read_exactly(file, rows.begin * row_bytes, values.data(), values.size() * sizeof values[0]);
+  };
+  part(*keys_, block.keys, 1);
+  if (slots_) part(*slots_, block.slot_ids, 1);
+  if (with_vectors) part(*vectors_, block.vectors, spec_.dim);
+  return block;
+}
+
+RowBlock SparseFile::read_records(Range rows, bool with_vectors) const {
+  const Record record(spec_, i64_keys_);
+  const auto n = static_cast<size_t>(rows.end - rows.begin), dim = static_cast<size_t>(spec_.dim);
+  std::vector<std::byte> bytes(n * record.bytes());
+  read_exactly(*records_, rows.begin * static_cast<int64_t>(record.bytes()), bytes.data(), bytes.size());
+  RowBlock block;
+  block.vectors.resize(with_vectors ? n * dim : 0);
+  for (size_t r = 0; r < n; ++r) {
+    const std::byte* p = bytes.data() + r * record.bytes();
+    std::memcpy(&block.keys.emplace_back(), p, record.key_bytes);
+    if (record.slot_bytes)
+      std::memcpy(&block.slot_ids.emplace_back(), p + record.key_bytes, record.slot_bytes);
+    if (with_vectors)
+      std::memcpy(&block.vectors[r * dim], p + record.key_bytes + record.slot_bytes, record.vector_bytes);
+  }
+  return block;
+}
+
+void SparseFile::check(int world_size) const {
+  check_total(path_, spec_, rows_, world_size);
+  std::vector<int64_t> owned(static_cast<size_t>(world_size));
+  const int64_t at_once = rows_of_a_block(spec_);
+  for (int64_t begin = 0; begin < rows_; begin += at_once) {
+    const RowBlock block = read({begin, std::min(rows_, begin + at_once)}, false);
+    check_rows(block, begin);
+    for (size_t r = 0; r < block.keys.size(); ++r)
+      ++owned[static_cast<size_t>(owner_of(spec_, block.keys[r], slot_of(block, r), world_size))];
+  }
+  for (int rank = 0; rank < world_size; ++rank)
+    if (const int64_t n = owned[static_cast<size_t>(rank)]; n > row_capacity(spec_, rank, world_size))
+      fail_too_many(path_, spec_, n, fmt::format("rank {}", rank), row_capacity(spec_, rank, world_size), n);
+}
+
+void SparseFile::check_rows(const RowBlock& block, int64_t first) const {
+  const std::vector<int64_t> first_key = slot_offsets(spec_);
+  for (size_t i = 0; i < block.keys.size(); ++i) {
+    const int64_t key = block.keys[i], row = first + static_cast<int64_t>(i);
+    if (!i64_keys_ && (key < 0 || key > std::numeric_limits<uint32_t>::max()))
       fail(ErrorKind::io,
-           "embedding \"{}\": \"{}\" row {}: key {} does not fit 32 bits (i64_input_key is False)", spec.name,
-           path, r, key);
-    if (!dump.slot_ids.empty() && dump.slot_ids[r] >= static_cast<uint64_t>(spec.slots))
+           "embedding \"{}\": \"{}\" row {}: key {} does not fit 32 bits (i64_input_key is False)",
+           spec_.name, path_, row, key);
+    if (block.slot_ids.empty()) continue;
+    const uint64_t slot = block.slot_ids[i];
+    if (slot >= static_cast<uint64_t>(spec_.slots))
       fail(ErrorKind::io, "embedding \"{}\": \"{}\" row {} (key {}): slot {} but the embedding has {} slots",
-           spec.name, path, r, key, dump.slot_ids[r], spec.slots);
-    if (spec.type != EmbeddingType::localized_one_hot) continue;
-    const uint64_t slot = dump.slot_ids[r];
+           spec_.name, path_, row, key, slot, spec_.slots);
+    if (spec_.type != EmbeddingType::localized_one_hot) continue;
     if (key < first_key[slot] || key >= first_key[slot + 1])
       fail(ErrorKind::io, "embedding \"{}\": \"{}\" row {}: key {} is outside the range [{}, {}) of slot {}",
-           spec.name, path, r, key, first_key[slot], first_key[slot + 1], slot);
+           spec_.name, path_, row, key, first_key[slot], first_key[slot + 1], slot);
   }
 }
 
-void check_ranks_hold(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump,
-                      int world_size) {
-  std::vector<int64_t> rows(static_cast<size_t>(world_size));
-  for (size_t r = 0; r < dump.keys.size(); ++r)
-    ++rows[static_cast<size_t>(owner_of(spec, dump.keys[r], slot_of(dump, r), world_size))];
-  for (int rank = 0; rank < world_size; ++rank)
-    if (const int64_t n = rows[static_cast<size_t>(rank)]; n > row_capacity(spec, rank, world_size))
-      fail_too_many(path, spec, n, fmt::format("rank {}", rank), row_capacity(spec, rank, world_size), n);
-}
-
-// A key may occur once; of localized embeddings, once in a slot.
-void check_unique(const std::string& path, const EmbeddingSpec& spec, const TableDump& dump) {
-  const auto slot = [&](size_t r) { return slot_of(dump, r); };
-  const auto before = [&](size_t a, size_t b) {
-    return std::tuple(slot(a), dump.keys[a], a) < std::tuple(slot(b), dump.keys[b], b);
-  };
-  std::vector<size_t> order(dump.keys.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  if (!std::is_sorted(order.begin(), order.end(), before)) std::sort(order.begin(), order.end(), before);
-  const auto same = std::adjacent_find(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return slot(a) == slot(b) && dump.keys[a] == dump.keys[b];
-  });
-  if (same != order.end())
-    fail(ErrorKind::io, "embedding \"{}\": \"{}\" rows {} and {} have the same key {}", spec.name, path,
-         same[0], same[1], dump.keys[same[0]]);
-}
-
-}  // namespace
-
-void write_sparse_directory(const Transaction::CreateFile& create, const EmbeddingSpec& spec,
-                            const RankDumps& ranks) {
-  const auto keys = create("key"), vectors = create("emb_vector");
-  for (const TableDump& dump : ranks) {
-    write_array(*keys, dump.keys);
-    write_array(*vectors, dump.vectors);
+void SparseFile::fail_twice(int64_t row) const {
+  const int64_t key = read({row, row + 1}, false).keys[0], at_once = rows_of_a_block(spec_);
+  int64_t before = 0;
+  for (int64_t begin = 0; begin < row; begin += at_once) {
+    const RowBlock block = read({begin, std::min(row, begin + at_once)}, false);
+    const auto found = std::find(block.keys.begin(), block.keys.end(), key);
+    before = begin + (found - block.keys.begin());
+    if (found != block.keys.end()) break;
   }
-  keys->close();
-  vectors->close();
-  if (!is_localized(spec)) return;
-  const auto slots = create("slot_id");
-  for (const TableDump& dump : ranks) write_array(*slots, dump.slot_ids);
-  slots->close();
-}
-
-TableDump read_sparse(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
-                      bool i64_keys, int world_size) {
-  if (!files.exists(path))
-    fail(ErrorKind::io, "embedding \"{}\": sparse model \"{}\" does not exist", spec.name, path);
-  TableDump dump = files.is_directory(path) ? read_directory(files, path, spec, world_size)
-                                            : read_single_file(files, path, spec, i64_keys, world_size);
-  check_rows(path, spec, dump, i64_keys);
-  check_ranks_hold(path, spec, dump, world_size);
-  check_unique(path, spec, dump);
-  warn_if_not_finite(path, dump.vectors);
-  return dump;
+  fail(ErrorKind::io, "embedding \"{}\": \"{}\" rows {} and {} have the same key {}", spec_.name, path_,
+       before, row, key);
 }
 
 }  // namespace ctr

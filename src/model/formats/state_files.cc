@@ -62,7 +62,7 @@ bool is_ours(const FileSystem& files, const std::string& path) {
 }
 
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
-                  std::span<const float> values) {
+                  std::span<const float> values, int64_t first) {
   const bool squares = is_sum_of_squares(optimizer.type, s);
   const auto impossible = [&](float v) { return (squares && v < 0) || !std::isfinite(v); };
   const auto found = std::find_if(values.begin(), values.end(), impossible);
@@ -71,7 +71,7 @@ void check_states(const std::string& path, const OptimizerSpec& optimizer, int s
          "\"{0}\": value {2} of state tensor {3} is {4}, which no state of {1} is; was it saved by another "
          "model "
          "or optimizer?",
-         path, name_of(optimizer.type), found - values.begin(), s, *found);
+         path, name_of(optimizer.type), first + (found - values.begin()), s, *found);
 }
 
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows) {
@@ -81,19 +81,30 @@ void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& row
 
 std::vector<int64_t> read_steps(const FileSystem& files, const std::string& path,
                                 const std::vector<int64_t>& counts) {
-  if (!files.exists(path)) return {};
-  const auto opened = files.open(path);
-  const RandomAccessFile& file = *opened;
-  if (std::find(counts.begin(), counts.end(), file.size() / 8) == counts.end() || file.size() % 8 != 0)
+  const auto file = open_steps(files, path, counts);
+  return file ? read_steps(*file, 0, file->size() / 8) : std::vector<int64_t>{};
+}
+
+std::unique_ptr<RandomAccessFile> open_steps(const FileSystem& files, const std::string& path,
+                                             const std::vector<int64_t>& counts) {
+  if (!files.exists(path)) return nullptr;
+  auto file = files.open(path);
+  const int64_t bytes = file->size();
+  if (std::find(counts.begin(), counts.end(), bytes / 8) == counts.end() || bytes % 8 != 0)
     fail(ErrorKind::io,
          "step counters \"{}\": {} bytes, expected {}; were they saved by another model or optimizer?", path,
-         file.size(), 8 * counts.back());
-  auto steps = read_array<int64_t>(file, file.size() / 8);
+         bytes, 8 * counts.back());
+  return file;
+}
+
+std::vector<int64_t> read_steps(const RandomAccessFile& file, int64_t first, int64_t count) {
   constexpr int64_t kMaxStep = int64_t{1} << 48;
+  std::vector<int64_t> steps(static_cast<size_t>(count));
+  read_exactly(file, first * 8, steps.data(), steps.size() * 8);
   for (size_t i = 0; i < steps.size(); ++i)
     if (steps[i] < 0 || steps[i] > kMaxStep)
-      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, which no training reaches", path, i,
-           steps[i]);
+      fail(ErrorKind::io, "step counters \"{}\": entry {} is {}, which no training reaches", file.path(),
+           first + static_cast<int64_t>(i), steps[i]);
   return steps;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,14 +27,18 @@ Json read_description(const FileSystem& files, const std::string& what, const st
 // True when a side file says that a release of ours wrote `path`. Others wrote 16-bit states and longer ones.
 bool is_ours(const FileSystem& files, const std::string& path);
 
-// Refuses values that tensor `s` of this optimizer's states cannot have.
+// Refuses values that tensor `s` of this optimizer's states cannot have; `first` is the place of the first
+// one.
 void check_states(const std::string& path, const OptimizerSpec& optimizer, int s,
-                  std::span<const float> values);
+                  std::span<const float> values, int64_t first = 0);
 
-// Step counters beside an optimizer file: i64, the optimizer's step first. Missing: none. Their number must
-// be one of `counts`.
+// Step counters beside an optimizer file: i64, the optimizer's step first. Missing: none, null. Their number
+// must be one of `counts`.
 void write_steps(OutputFile& file, int64_t step, const std::vector<int64_t>& rows);
 std::vector<int64_t> read_steps(const FileSystem& files, const std::string& path,
                                 const std::vector<int64_t>& counts);
+std::unique_ptr<RandomAccessFile> open_steps(const FileSystem& files, const std::string& path,
+                                             const std::vector<int64_t>& counts);
+std::vector<int64_t> read_steps(const RandomAccessFile& file, int64_t first, int64_t count);
 
 }  // namespace ctr
