@@ -30,7 +30,7 @@ CTR_HOST_DEVICE inline uint64_t hash_key(int64_t key, HashSalt salt) {
 
 // Maps 64-bit keys (any value) to rows. A key that comes in gets a row that an erased key has left, the last
 // one first, else the next of 0, 1, 2, ...; whatever the salt. Batched: many keys are in flight at once, so
-// that their cache misses overlap. Host memory; docs/design/0013-row-store.md says why it is as it is.
+// that their cache misses overlap. Host memory; docs/design/0014-row-store.md says why it is as it is.
 //
 // The high bits of a key's hash say its segment, a block of buckets that stays in the first-level cache. A
 // bucket is one cache line of ten entries: a row, and the sixteen bits of the hash that follow the segment's.
