@@ -257,7 +257,8 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
     memory.copy_to_device(ctx, b.found.data(), b.rows.data(), b.rows.size() * sizeof(uint32_t));
   else
     b.is_narrow = upload_keys(stream_of(ctx), bags.keys, b.keys.data(), b.is_narrow);
-  const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), b.is_narrow, 0};
+  const BatchCounts counts{static_cast<uint32_t>(bags.count()), static_cast<uint32_t>(keys), b.is_narrow, 0,
+                           tables_[e]->report.next_batch()};
   memory.copy_to_device(ctx, b.counts.data(), &counts, sizeof(counts));
 }
 
@@ -275,20 +276,20 @@ void CudaEmbeddingGroup::upload_offsets(Context& ctx, size_t e, const Bags& bags
       .copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));
 }
 
-// Only where all keys of the batch being new could overflow the table does the host wait for exact numbers.
+// Only where all keys that the device has not reported being new could overflow the table does the host wait
+// for exact numbers.
 void CudaEmbeddingGroup::check_room(Context& ctx, size_t e) {
   if (tables_[e]->host_index()) return;
   CudaTable& table = *tables_[e];
   const int64_t capacity = table.capacity(), keys = batches_[e].keys_staged;
-  if (table.size_limit + keys > capacity) table.size_limit = table.size();
-  if (table.size_limit + keys <= capacity) {
-    table.size_limit += keys;
-    return;
-  }
+  RowReport& report = table.report;
+  if (report.most_rows() + keys > capacity) report.set(table.size());
+  const int64_t rows = report.most_rows();
+  if (rows + keys <= capacity) return report.add_batch(keys);
   const int64_t fresh = count_fresh(ctx, group_, static_cast<int>(e), views_[e]);
-  if (table.size_limit + fresh > capacity)
-    fail_overflow(table.spec(), ctx.rank, capacity, table.size_limit, fresh, MoreKeys::may_come);
-  table.size_limit += fresh;
+  if (rows + fresh > capacity)
+    fail_overflow(table.spec(), ctx.rank, capacity, rows, fresh, MoreKeys::may_come);
+  report.add_batch(fresh);
 }
 
 // Of the step that begins; the update advances the clock.

@@ -115,10 +115,20 @@ __device__ uint32_t add_to_chain(uint32_t* chain, uint32_t count) {
   return before;
 }
 
+__device__ inline void report(const TableView& t, RowCounts counts) {
+  *static_cast<volatile uint64_t*>(t.report) =
+      RowReport::word(t.counts->number, counts.end_row - counts.free);
+}
+
 // The n-th first key gets the n-th new row, and this its initial values: one that was left, or the next.
 __global__ void number_fresh_kernel(const TableView* tables, uint64_t seed) {
   const TableView& t = tables[blockIdx.y];
-  if (!t.entries || !t.counts->fresh) return;
+  if (!t.entries) return;
+  const bool reports = blockIdx.x == gridDim.x - 1 && threadIdx.x == 0;
+  if (!t.counts->fresh) {
+    if (reports) report(t, *t.row_counts);
+    return;
+  }
   __shared__ uint32_t warp_counts[kBlock / 32];
   const RowCounts before{*static_cast<volatile uint32_t*>(&t.row_counts->end_row),  // the last block
                          *static_cast<volatile uint32_t*>(&t.row_counts->free)};    // writes them
@@ -151,9 +161,10 @@ __global__ void number_fresh_kernel(const TableView* tables, uint64_t seed) {
     const uint32_t row = new_row(t, before, n);
     initialize_row(t, seed, row, t.keys[row], t.bound);
   }
-  if (blockIdx.x < gridDim.x - 1 || threadIdx.x > 0) return;
+  if (!reports) return;
   const uint32_t all = first_new + count, reused = min(all, before.free);
   *t.row_counts = {before.end_row + all - reused, before.free - reused};
+  report(t, *t.row_counts);
 }
 
 // Gives claimed entries back: they are the youngest, so no other key was placed behind them.

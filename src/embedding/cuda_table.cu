@@ -123,7 +123,7 @@ void CudaTable::describe(TableView& view) const {
   view.has_last_step = layout_.has_last_step;
   view.bound = initial_bound(spec_, 0), view.initial_state = initial_state(spec_.optimizer, 0);
   view.number = number_;
-  view.row_counts = pointer<RowCounts>(counts_);
+  view.row_counts = pointer<RowCounts>(counts_), view.report = report.place();
   view.entries = pointer<Entry>(entries_), view.num_entries = num_entries_, view.salt = hash_salt();
   view.keys = pointer<int64_t>(keys_), view.slot_ids = pointer<uint32_t>(slot_ids_);
   view.free_bits = pointer<uint32_t>(free_bits_);
@@ -222,7 +222,7 @@ void CudaTable::find_or_insert(std::span<const RowEntry> entries, std::span<uint
   insert(staging, fresh, numbers);
   const int64_t reused = std::min<int64_t>(n, c.free);
   set_counts({static_cast<uint32_t>(c.end_row + n - reused), static_cast<uint32_t>(c.free - reused)});
-  size_limit += n;
+  report.add(n);
   for (size_t i = 0, k = 0; i < rows.size(); ++i)
     if (rows[i] == kNoRow) rows[i] = numbers[order[k++]];
 }

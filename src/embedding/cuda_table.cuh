@@ -7,6 +7,7 @@
 #include "embedding/dump.h"
 #include "embedding/embedding.h"
 #include "embedding/row_index.h"
+#include "embedding/row_report.cuh"
 #include "kernels/hash_table.h"
 #include "optim/row_update.h"
 
@@ -35,6 +36,7 @@ struct BatchCounts {
   uint32_t bags, keys;
   uint32_t narrow;  // the keys came as 32-bit numbers
   uint32_t fresh;   // set when a key without a row was met
+  uint32_t number;  // of the batch, by which its insertion is reported
 };
 
 // One table, and the batch it works on, as kernels see them.
@@ -45,6 +47,7 @@ struct TableView {
   float bound, initial_state;
   uint32_t number;  // of the embedding within its model
   RowCounts* row_counts;
+  uint64_t* report;  // see RowReport
 
   Entry* entries;  // null for one-hot tables, whose rows the host computes
   uint64_t num_entries;
@@ -105,7 +108,7 @@ class CudaTable final : public RowStore {
   std::unique_ptr<RowImport> begin_import() override;
   void import_states(const RowBlock& rows) override;
 
-  int64_t size_limit = 0;  // what the table holds at most, as far as the host knows
+  RowReport report;
 
  private:
   class Import;

@@ -161,7 +161,7 @@ void CudaTable::replace(const OwnedEntries& mine, const std::vector<uint32_t>& r
   if (!one_hot_) {
     insert(staging, mine.entries, rows);
     set_counts({static_cast<uint32_t>(n), 0});
-    size_limit = n;
+    report.set(n);
   }
   scatter(staging, rows, mine.positions, vectors.data(), spec_.dim, 0);
 }

@@ -68,7 +68,13 @@ TEST_P(StepGraphTest, AnErrorWhileRecordingIsReportedItself) {
   OnDevice d(GetParam());
   const Tensor x = d.make({1}, {1}), y = d.make({1}, {0});
   StepGraph graph;
-  graph.run(d.ctx, [] {});
+  graph.run(d.ctx, [&] {  // takes what a recording must not
+    {
+      const Aside aside(d.ctx, Lane::branch);
+      scale_into(d.ctx, x, y, 1.0f, true);
+    }
+    join_aside(d.ctx, Lane::branch);
+  });
   try {
     graph.run(d.ctx, [&] {
       const Aside aside(d.ctx, Lane::branch);  // not joined: the recording cannot end well
