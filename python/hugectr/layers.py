@@ -186,7 +186,8 @@ class DenseLayer(Record):
         layer_type: Kind of layer.
         bottom_names: Input tensors (one name may stand without a list). A tensor may feed any number of layers.
         top_names: Output tensors.
-        factor: BatchNorm: weight of the new batch in the running statistics. Scale: number of repetitions.
+        factor: BatchNorm: weight of the new batch in the running statistics. Scale: number of repetitions. Softmax:
+            factor of the logits.
         eps: Added to the variance (BatchNorm, LayerNorm, PReLU_Dice).
         gamma_init_type: Initial scale of BatchNorm and LayerNorm.
         beta_init_type: Initial offset of BatchNorm and LayerNorm.
@@ -221,6 +222,8 @@ class DenseLayer(Record):
         max_sequence_len_from, max_sequence_len_to: SequenceMask: positions of queries and of keys.
         dim: Select: dimension to choose along.
         index: Select: what to choose, in output order.
+        num_attention_heads: MultiHeadAttention: heads, which divide the width.
+        shape: Reshape: all dimensions of the output, one of them -1, in place of `leading_dim` and `time_step`.
 
     Raises:
         TypeError: An argument is unknown or has the wrong type.
@@ -270,6 +273,8 @@ class DenseLayer(Record):
         max_sequence_len_to: int = 1,
         dim: int = 0,
         index: Sequence[int] = (),
+        num_attention_heads: int = 1,
+        shape: Sequence[int] = (),
     ) -> None:
         for name in ("bottom_names", "top_names"):
             names = getattr(self, name)

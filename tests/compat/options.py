@@ -487,4 +487,6 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "max_sequence_len_to": (hugectr.SequenceMask, ["one", "one"], 3, {}),
     "dim": (hugectr.Select, ["e"], 2, {"index": [0]}),
     "index": (hugectr.Select, ["e"], [0], {"dim": 2}),
+    "num_attention_heads": (hugectr.MultiHeadAttention, ["e", "e", "e"], 2, {}),
+    "shape": (hugectr.Reshape, ["e"], [-1, 2], {}),
 }  # fmt: skip

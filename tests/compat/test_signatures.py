@@ -49,7 +49,7 @@ SIGNATURES = {
         selected=False selected_slots=() ranges=() indices=() weight_dims=() out_dim=0 axis=1 target_weight_vec=()
         use_regularizer=False regularizer_type=L1 lambda_=0.0 pos_type=Non act_type=Relu dense_layer_switches=None
         projection_dim=0 num_outputs=() use_bias=True activations=() biases=() max_sequence_len_from=1
-        max_sequence_len_to=1 dim=0 index=()""",
+        max_sequence_len_to=1 dim=0 index=() num_attention_heads=1 shape=()""",
     "GroupDenseLayer": "group_layer_type bottom_name_list top_name_list num_outputs last_act_type=Relu",
     "Model": "solver reader_params opt_params etc=None",
     "ModelPerfExt": "solver reader_params opt_params etc=None",
