@@ -20,6 +20,7 @@ from hugectr.enums import (
     Regularizer_t,
 )
 from hugectr.errors import InvalidArgumentError
+from hugectr.initializer import Initializer
 from hugectr.optimizer import OptParamsPy
 from hugectr.reader import DataReaderSparseParam
 
@@ -194,7 +195,7 @@ class DenseLayer(Record):
         dropout_rate: Dropout: probability of dropping an element; survivors are scaled by 1 / (1 - rate).
         elu_alpha: ELU, PReLU_Dice: slope or saturation on the negative side.
         num_output: InnerProduct, FusedInnerProduct, GRU: outputs per sample.
-        weight_init_type: Initial weights.
+        weight_init_type: Initial weights; an :class:`Initializer` where there is a number to it.
         bias_init_type: Initial bias.
         num_layers: MultiCross: number of cross layers.
         leading_dim: Reshape: last dimension of the output; left out, all elements of a sample.
@@ -237,13 +238,13 @@ class DenseLayer(Record):
         top_names: Union[str, Sequence[str]],
         factor: float = 1.0,
         eps: float = 1e-5,
-        gamma_init_type: Initializer_t = Initializer_t.Default,
-        beta_init_type: Initializer_t = Initializer_t.Default,
+        gamma_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
+        beta_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
         dropout_rate: float = 0.5,
         elu_alpha: float = 1.0,
         num_output: int = 1,
-        weight_init_type: Initializer_t = Initializer_t.Default,
-        bias_init_type: Initializer_t = Initializer_t.Default,
+        weight_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
+        bias_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
         num_layers: int = 0,
         leading_dim: int = 1,
         time_step: int = 0,

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/checked.h"
@@ -8,6 +6,12 @@
 
 namespace ctr {
 namespace {
+
+std::string listed(const IntList& values) {
+  std::string text;
+  for (const int64_t value : values) text += fmt::format("{}{}", text.empty() ? "[" : ", ", value);
+  return text + "]";
+}
 
 class Reshape final : public Mover {
  public:
@@ -42,13 +46,12 @@ class Reshape final : public Mover {
     const bool fits = std::ssize(shape_) <= Shape::kMaxRank &&
                       std::count(shape_.begin(), shape_.end(), 0) == 0 &&
                       std::count_if(shape_.begin(), shape_.end(), [](int64_t n) { return n < 0; }) == 1;
-    require(fits, "shape must be up to {} dimensions, one of them -1 and the others positive, got [{}]",
-            Shape::kMaxRank, fmt::join(shape_, ", "));
+    require(fits, "shape must be up to {} dimensions, one of them -1 and the others positive, got {}",
+            Shape::kMaxRank, listed(shape_));
     int64_t known = 1;
     for (const int64_t n : shape_)
       if (n > 0) known = checked_product(known, n);
-    require(x.numel() % known == 0, "{} does not divide into shape [{}]", to_string(x),
-            fmt::join(shape_, ", "));
+    require(x.numel() % known == 0, "{} does not divide into shape {}", to_string(x), listed(shape_));
     const auto extent = [&](size_t i) { return shape_[i] > 0 ? shape_[i] : x.numel() / known; };
     switch (shape_.size()) {
       case 1: return {.outputs = {{extent(0)}}, .is_view = true};

@@ -18,7 +18,7 @@ MEMBERS = {
     "TrainPSType_t": "Staged Cached",
     "Embedding_t": "DistributedSlotSparseEmbeddingHash LocalizedSlotSparseEmbeddingHash "
     "LocalizedSlotSparseEmbeddingOneHot HybridSparseEmbedding",
-    "Initializer_t": "Default Uniform XavierNorm XavierUniform Zero",
+    "Initializer_t": "Default Uniform XavierNorm XavierUniform Zero Sinusoidal Constant Normal",
     "GroupLayer_t": "GroupFusedInnerProduct",
     "LrPolicy_t": "fixed",
     "Optimizer_t": "Adam AdaGrad MomentumSGD Nesterov SGD Ftrl RMSProp",

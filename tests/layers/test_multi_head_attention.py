@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 from harness.ops import Case, OpTests, bits, close, normal, run
-
 from layers.test_softmax import masked_softmax, softmax
 
 
