@@ -163,8 +163,12 @@ def test_sinusoidal(layer, index):
 def test_wrong_numbers(text, message):
     with pytest.raises(ValueError, match=message):
         weights("InnerProduct", text)
-    with pytest.raises(KeyError, match="unknown initializer"):
-        weights("InnerProduct", "Gaussian(1)")
+
+
+def test_unknown_names():
+    for layer, index in WEIGHTS:
+        with pytest.raises(KeyError, match='unknown initializer "Gaussian".*Normal'):
+            weights(layer, "Gaussian")
 
 
 def test_python_has_them_with_their_numbers():
