@@ -166,7 +166,7 @@ def test_wrong_numbers(text, message):
 
 
 def test_unknown_names():
-    for layer, index in WEIGHTS:
+    for layer, _ in WEIGHTS:
         with pytest.raises(KeyError, match='unknown initializer "Gaussian".*Normal'):
             weights(layer, "Gaussian")
 
