@@ -292,6 +292,7 @@ class MetricsType(OrderedEnum):
     LogLoss = auto()
     NormalizedEntropy = auto()
     Calibration = auto()
+    GAUC = auto()
 
 
 class DeviceLayout(OrderedEnum):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,7 +20,10 @@ struct MetricInput {
   std::span<const float> predictions;  // [rows, columns], probabilities
   std::span<const float> labels;       // [rows, columns]
   double loss = 0;                     // mean over the rows of this rank
+  std::span<const int64_t> groups = {};  // [rows], in host memory, where a metric is one of groups
 };
+
+inline constexpr int64_t kNoGroup = std::numeric_limits<int64_t>::min();
 
 CTR_HOST_DEVICE inline bool is_positive(float label) { return label > 0.5f; }
 // The sample has no label in this column: no metric counts it.

@@ -103,6 +103,7 @@ Rank::Rank(const ModelSpec& spec, uint64_t seed, Device device, DType compute, s
       embeddings_(make_embedding_group(ctx_, spec.embeddings,
                                        std::max(spec.solver.batch_size, spec.solver.batch_size_eval))),
       regularizers_(regularizers_of(train_.graph())),
+      groups_(spec),
       keys_(spec.embeddings.size()) {
   if (stages_dense(train_) || stages_dense(evaluate_))
     dense_staging_ = Buffer(
@@ -300,6 +301,7 @@ void Rank::evaluate(const Batch& batch) {
   evaluated_rows_ = step_.rows;
   forward(evaluate_, false);
   compute_regularizers(evaluate_);
+  const auto groups = groups_.of(batch, step_.first_sample, step_.rows);
   for (size_t label = 0; label < regularizers_.size(); ++label) {
     const Tensor prediction = evaluate_.prediction(label);
     const Tensor truth = evaluate_.value(evaluate_.graph().labels[label]);
@@ -310,6 +312,7 @@ void Rank::evaluate(const Batch& batch) {
                          static_cast<size_t>(input.rows * prediction.shape().last())};
     input.labels = {truth.data<float>(), static_cast<size_t>(input.rows * input.columns)};
     input.loss = label_loss(evaluate_, label);
+    input.groups = groups;
     for (auto& metric : metrics_) metric[label]->update(input);
   }
 }

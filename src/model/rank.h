@@ -10,6 +10,7 @@
 #include "model/finite_watch.h"
 #include "model/network.h"
 #include "model/regularizer.h"
+#include "model/sample_groups.h"
 
 namespace ctr {
 
@@ -87,6 +88,7 @@ class Rank {
   std::vector<size_t> sparse_of_embedding_;
   std::vector<RegularizerTerm> regularizers_;
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
+  SampleGroups groups_;
   std::vector<const CsrKeys*> keys_;
   std::vector<Tensor> train_outputs_, train_d_outputs_, evaluate_outputs_;
   std::vector<float> label_staging_;

@@ -182,6 +182,8 @@ SOLVER: dict[str, Case] = {
     "use_mixed_precision": (True, USED, {"scaler": 128}),
     "scaler": (256.0, USED, {"use_mixed_precision": True}),
     "mixed_precision_type": ("bf16", USED, {"use_mixed_precision": True, "scaler": 128}),
+    "gauc_input": ("other", USED, {"metrics_spec": {hugectr.GAUC: 1.0}}),
+    "gauc_slot": (1, USED, {"metrics_spec": {hugectr.GAUC: 1.0}, "gauc_input": "data1"}),
     "decay_steps": (5, USED, {"decay_start": 3}),
     "end_lr": (0.1, USED, {"decay_start": 3}),
     "use_embedding_collection": (True, REFUSED, {}),

@@ -28,7 +28,7 @@ MEMBERS = {
     "FcPosition_t": "Non Head Body Tail Isolated",
     "Alignment_t": "Auto Non",
     "MetricsRawType": "Loss Pred Label",
-    "MetricsType": "AUC AverageLoss HitRate NDCG SMAPE LogLoss NormalizedEntropy Calibration",
+    "MetricsType": "AUC AverageLoss HitRate NDCG SMAPE LogLoss NormalizedEntropy Calibration GAUC",
     "DeviceLayout": "LocalFirst NodeFirst",
     "AllReduceAlgo": "OneShot NCCL",
     "HybridEmbeddingType": "Distributed",

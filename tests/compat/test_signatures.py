@@ -22,7 +22,7 @@ SIGNATURES = {
         all_reduce_algo=NCCL grouped_all_reduce=False num_iterations_statistics=20 is_dlrm=False kafka_brockers=''
         data_source_params=None * perf_logging=False drop_incomplete_batch=None train_intra_iteration_overlap=False
         train_inter_iteration_overlap=False eval_intra_iteration_overlap=False eval_inter_iteration_overlap=False
-        training_callbacks=() mixed_precision_type='auto'""",
+        training_callbacks=() mixed_precision_type='auto' gauc_input='' gauc_slot=0""",
     "CreateETC": "ps_types sparse_models=() local_paths=() hmem_cache_configs=()",
     "CreateHMemCache": "num_blocks target_hit_rate max_num_evict",
     "CreateMOS": "train_from_scratch use_host_memory_ps=True trained_sparse_models=() dest_sparse_models=()",
