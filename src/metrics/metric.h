@@ -16,10 +16,10 @@ namespace ctr {
 // What one evaluation batch gives on one rank: valid rows only, in the memory of the metric's device.
 struct MetricInput {
   int64_t rows = 0;
-  int64_t columns = 1;                 // labels per sample
-  std::span<const float> predictions;  // [rows, columns], probabilities
-  std::span<const float> labels;       // [rows, columns]
-  double loss = 0;                     // mean over the rows of this rank
+  int64_t columns = 1;                   // labels per sample
+  std::span<const float> predictions;    // [rows, columns], probabilities
+  std::span<const float> labels;         // [rows, columns]
+  double loss = 0;                       // mean over the rows of this rank
   std::span<const int64_t> groups = {};  // [rows], in host memory, where a metric is one of groups
 };
 
