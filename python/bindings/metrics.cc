@@ -30,14 +30,16 @@ class RankedMetric {
 
   RankedMetric(const RankedMetric&) = delete;
 
-  void update(int rank, const Matrix& predictions, const Matrix& labels, double loss) {
+  void update(int rank, const Matrix& predictions, const Matrix& labels, double loss,
+              const std::vector<int64_t>& groups) {
     const ctr::Buffer scores = on_device(predictions), truth = on_device(labels);
     metrics_.at(static_cast<size_t>(rank))
         ->update({.rows = static_cast<int64_t>(predictions.shape(0)),
                   .columns = static_cast<int64_t>(predictions.shape(1)),
                   .predictions = {reinterpret_cast<const float*>(scores.data()), predictions.size()},
                   .labels = {reinterpret_cast<const float*>(truth.data()), labels.size()},
-                  .loss = loss});
+                  .loss = loss,
+                  .groups = groups});
     ctr::memory_backend(device_).synchronize(ctx_);
   }
 
@@ -94,7 +96,8 @@ void bind_metrics(nb::module_& m) {
   nb::class_<RankedMetric>(testing, "Metric", "One metric accumulated on several ranks.")
       .def(nb::init<std::string_view, int>(), nb::arg("name"), nb::arg("ranks") = 1)
       .def("update", &RankedMetric::update, nb::arg("rank"), nb::arg("predictions"), nb::arg("labels"),
-           nb::arg("loss") = 0.0, "Add one batch of a rank: predictions and labels [rows, columns].")
+           nb::arg("loss") = 0.0, nb::arg("groups") = std::vector<int64_t>(),
+           "Add one batch of a rank: predictions and labels [rows, columns].")
       .def("values", &RankedMetric::values, nb::call_guard<nb::gil_scoped_release>(),
            "The value each rank computes.")
       .def("reset", &RankedMetric::reset);

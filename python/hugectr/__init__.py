@@ -29,6 +29,7 @@ from hugectr.errors import NotFoundError as NotFoundError
 from hugectr.errors import OutOfMemoryError as OutOfMemoryError
 from hugectr.errors import TrainingDivergedError as TrainingDivergedError
 from hugectr.errors import UnsupportedError as UnsupportedError
+from hugectr.initializer import Initializer as Initializer
 from hugectr.layers import DenseLayer as DenseLayer
 from hugectr.layers import DenseLayerSwitchs as DenseLayerSwitchs
 from hugectr.layers import GroupDenseLayer as GroupDenseLayer

@@ -145,13 +145,20 @@ class Embedding_t(OrderedEnum):
 
 
 class Initializer_t(OrderedEnum):
-    """Distribution that initial weights are drawn from; ``Default`` is the layer's own choice."""
+    """Distribution that initial weights are drawn from; ``Default`` is the layer's own choice.
+
+    ``Constant`` and ``Normal`` have a number, and come as :class:`hugectr.Initializer`. ``Sinusoidal`` is no
+    distribution: row `p` of a matrix encodes the position `p`.
+    """
 
     Default = auto()
     Uniform = auto()
     XavierNorm = auto()
     XavierUniform = auto()
     Zero = auto()
+    Sinusoidal = auto()
+    Constant = auto()
+    Normal = auto()
 
 
 class Layer_t(OrderedEnum):
@@ -285,6 +292,7 @@ class MetricsType(OrderedEnum):
     LogLoss = auto()
     NormalizedEntropy = auto()
     Calibration = auto()
+    GAUC = auto()
 
 
 class DeviceLayout(OrderedEnum):

@@ -20,6 +20,7 @@ from hugectr.enums import (
     Regularizer_t,
 )
 from hugectr.errors import InvalidArgumentError
+from hugectr.initializer import Initializer
 from hugectr.optimizer import OptParamsPy
 from hugectr.reader import DataReaderSparseParam
 
@@ -186,14 +187,15 @@ class DenseLayer(Record):
         layer_type: Kind of layer.
         bottom_names: Input tensors (one name may stand without a list). A tensor may feed any number of layers.
         top_names: Output tensors.
-        factor: BatchNorm: weight of the new batch in the running statistics. Scale: number of repetitions.
+        factor: BatchNorm: weight of the new batch in the running statistics. Scale: number of repetitions. Softmax:
+            factor of the logits.
         eps: Added to the variance (BatchNorm, LayerNorm, PReLU_Dice).
         gamma_init_type: Initial scale of BatchNorm and LayerNorm.
         beta_init_type: Initial offset of BatchNorm and LayerNorm.
         dropout_rate: Dropout: probability of dropping an element; survivors are scaled by 1 / (1 - rate).
         elu_alpha: ELU, PReLU_Dice: slope or saturation on the negative side.
         num_output: InnerProduct, FusedInnerProduct, GRU: outputs per sample.
-        weight_init_type: Initial weights.
+        weight_init_type: Initial weights; an :class:`Initializer` where there is a number to it.
         bias_init_type: Initial bias.
         num_layers: MultiCross: number of cross layers.
         leading_dim: Reshape: last dimension of the output; left out, all elements of a sample.
@@ -221,6 +223,8 @@ class DenseLayer(Record):
         max_sequence_len_from, max_sequence_len_to: SequenceMask: positions of queries and of keys.
         dim: Select: dimension to choose along.
         index: Select: what to choose, in output order.
+        num_attention_heads: MultiHeadAttention: heads, which divide the width.
+        shape: Reshape: all dimensions of the output, one of them -1, in place of `leading_dim` and `time_step`.
 
     Raises:
         TypeError: An argument is unknown or has the wrong type.
@@ -234,13 +238,13 @@ class DenseLayer(Record):
         top_names: Union[str, Sequence[str]],
         factor: float = 1.0,
         eps: float = 1e-5,
-        gamma_init_type: Initializer_t = Initializer_t.Default,
-        beta_init_type: Initializer_t = Initializer_t.Default,
+        gamma_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
+        beta_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
         dropout_rate: float = 0.5,
         elu_alpha: float = 1.0,
         num_output: int = 1,
-        weight_init_type: Initializer_t = Initializer_t.Default,
-        bias_init_type: Initializer_t = Initializer_t.Default,
+        weight_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
+        bias_init_type: Union[Initializer_t, Initializer] = Initializer_t.Default,
         num_layers: int = 0,
         leading_dim: int = 1,
         time_step: int = 0,
@@ -270,6 +274,8 @@ class DenseLayer(Record):
         max_sequence_len_to: int = 1,
         dim: int = 0,
         index: Sequence[int] = (),
+        num_attention_heads: int = 1,
+        shape: Sequence[int] = (),
     ) -> None:
         for name in ("bottom_names", "top_names"):
             names = getattr(self, name)

@@ -71,6 +71,8 @@ def _check(solver: Solver) -> None:
         solver.mixed_precision_type in ("auto", "fp16", "bf16"),
         f'mixed_precision_type must be "auto", "fp16" or "bf16", got "{solver.mixed_precision_type}"',
     )
+    _require(bool(solver.gauc_input) or MetricsType.GAUC not in solver.metrics_spec, "GAUC needs a gauc_input")
+    _require(solver.gauc_slot >= 0, f"gauc_slot must not be negative, got {solver.gauc_slot}")
     for option in DLRM_OPTIONS:
         _require(solver.is_dlrm or not getattr(solver, option), f"{option} needs is_dlrm=True")
     _require(
@@ -100,6 +102,9 @@ def _warn_about_idle(solver: Solver) -> None:
     if not solver.use_mixed_precision:
         given = {"scaler": solver.scaler != 1, "mixed_precision_type": solver.mixed_precision_type != "auto"}
         idle.warn(where, [name for name, is_given in given.items() if is_given], "without use_mixed_precision=True")
+    if MetricsType.GAUC not in solver.metrics_spec:
+        given = {"gauc_input": bool(solver.gauc_input), "gauc_slot": solver.gauc_slot != 0}
+        idle.warn(where, [name for name, is_given in given.items() if is_given], "without GAUC in metrics_spec")
     if solver.decay_start == 0:
         given = {
             "decay_steps": solver.decay_steps != 1,
@@ -161,6 +166,8 @@ def CreateSolver(
     eval_inter_iteration_overlap: bool = False,
     training_callbacks: Sequence[Any] = (),
     mixed_precision_type: str = "auto",
+    gauc_input: str = "",
+    gauc_slot: int = 0,
 ) -> Solver:
     """Describes a training run.
 
@@ -202,6 +209,8 @@ def CreateSolver(
         training_callbacks: Objects of :class:`hugectr.TrainingCallback`, told by every :meth:`hugectr.Model.fit`.
         mixed_precision_type: The 16-bit format: "fp16" (GPUs only), "bf16" (on a CPU, even where it is slower), or
             "auto": the device's usual one, on a CPU where it is faster.
+        gauc_input, gauc_slot: The sparse input, and the slot of it, whose key groups the samples for the metric GAUC
+            (users, say). Samples without a key there do not count.
 
     Returns:
         Solver: the arguments as read-only attributes.

@@ -12,6 +12,7 @@ from hugectr import idle
 from hugectr.arguments import Record
 from hugectr.enums import Check_t, DataReaderType_t, Embedding_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
+from hugectr.initializer import Initializer
 from hugectr.layers import DenseLayer, Input, SparseEmbedding
 from hugectr.optimizer import OptParamsPy
 from hugectr.reader import DataReaderParams
@@ -36,6 +37,8 @@ def plain(value: Any) -> Any:
     """`value` with enumeration members as names and records as dictionaries; containers are copied."""
     if isinstance(value, enum.Enum):
         return value.name
+    if isinstance(value, Initializer):
+        return value.text
     if isinstance(value, Record):
         return plain(value.values())
     if isinstance(value, dict):

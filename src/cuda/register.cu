@@ -17,6 +17,7 @@
   X(rows)             \
   X(softmax)          \
   X(metrics)          \
+  X(gauc)             \
   X(dense_update)     \
   X(embedding)        \
   X(finite_watch)     \

@@ -30,15 +30,25 @@ __device__ float block_max(float value) {
   return value;
 }
 
-// What is done with rows of logits: nothing more in forward, where d_y is null.
-template <class T>
+// What is done with rows of logits: nothing more in forward, where d_y is null. The mask may be, too.
+template <class X, class Y>
 struct Rows {
-  Matrix<const T> x, d_y;
-  Matrix<T> out;
+  Matrix<const X> x, d_y;
+  Matrix<const Y> mask;
+  Matrix<Y> out;
   float scale;
   bool accumulate;
+  int64_t times, inner;
 
-  __device__ float logit(int64_t r, int64_t i) const { return scale * cuda::load(*x.at(r, i)); }
+  __device__ float mask_at(int64_t r, int64_t i) const {
+    return mask.data ? cuda::load(*mask.at(mask_row(r, times, inner), i)) : 1.0f;
+  }
+  // `most` is the largest mask of the row: one whose elements are all masked alike keeps its digits.
+  __device__ float logit(int64_t r, int64_t i, float most) const {
+    const float l = scale * cuda::load(*x.at(r, i));
+    return mask.data ? l - kMaskedLogit * (most - mask_at(r, i)) : l;
+  }
+  __device__ float inverse(float sum) const { return 1.0f / (mask.data ? sum + kMaskedSum : sum); }
   __device__ float gradient(int64_t r, int64_t i) const {
     return d_y.data ? cuda::load(*d_y.at(r, i)) : 0.0f;
   }
@@ -47,8 +57,8 @@ struct Rows {
   }
 };
 
-template <int kHeld, class T>
-__global__ void short_rows_kernel(Rows<T> rows, int lanes) {
+template <int kHeld, class X, class Y>
+__global__ void short_rows_kernel(Rows<X, Y> rows, int lanes) {
   const int lane = threadIdx.x % lanes, groups = cuda::kBlock / lanes;
   const int64_t n = rows.x.columns;
   // Whole blocks go on or end: every lane of a warp takes part in its sums.
@@ -56,12 +66,18 @@ __global__ void short_rows_kernel(Rows<T> rows, int lanes) {
        first += int64_t{gridDim.x} * groups) {
     const int64_t r = first + threadIdx.x / lanes;
     const bool is_row = r < rows.x.rows;
-    float e[kHeld], g[kHeld], largest = -INFINITY, sum = 0, mean = 0;
+    float e[kHeld], g[kHeld], most = -INFINITY, largest = -INFINITY, sum = 0, mean = 0;
+    if (rows.mask.data) {
+#pragma unroll
+      for (int k = 0; k < kHeld; ++k)
+        if (const int64_t i = lane + k * lanes; is_row && i < n) most = fmaxf(most, rows.mask_at(r, i));
+      most = lanes_max(most, lanes);
+    }
 #pragma unroll
     for (int k = 0; k < kHeld; ++k) {
       const int64_t i = lane + k * lanes;
       const bool holds = is_row && i < n;
-      e[k] = holds ? rows.logit(r, i) : -INFINITY;
+      e[k] = holds ? rows.logit(r, i, most) : -INFINITY;
       g[k] = holds ? rows.gradient(r, i) : 0.0f;
       largest = fmaxf(largest, e[k]);
     }
@@ -72,7 +88,7 @@ __global__ void short_rows_kernel(Rows<T> rows, int lanes) {
       sum += e[k];
       mean += e[k] * g[k];
     }
-    const float inverse = 1.0f / lanes_sum(sum, lanes);
+    const float inverse = rows.inverse(lanes_sum(sum, lanes));
     mean = lanes_sum(mean, lanes) * inverse;
 #pragma unroll
     for (int k = 0; k < kHeld; ++k)
@@ -80,59 +96,80 @@ __global__ void short_rows_kernel(Rows<T> rows, int lanes) {
   }
 }
 
-template <class T>
-__global__ void long_rows_kernel(Rows<T> rows) {
+template <class X, class Y>
+__global__ void long_rows_kernel(Rows<X, Y> rows) {
   const int64_t n = rows.x.columns;
   for (int64_t r = blockIdx.x; r < rows.x.rows; r += gridDim.x) {
-    float largest = -INFINITY, sum = 0, mean = 0;
-    for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) largest = fmaxf(largest, rows.logit(r, i));
+    float most = -INFINITY, largest = -INFINITY, sum = 0, mean = 0;
+    if (rows.mask.data) {
+      for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) most = fmaxf(most, rows.mask_at(r, i));
+      most = block_max(most);
+    }
+    for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) largest = fmaxf(largest, rows.logit(r, i, most));
     largest = block_max(largest);
     for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock) {
-      const float e = expf(rows.logit(r, i) - largest);
+      const float e = expf(rows.logit(r, i, most) - largest);
       sum += e;
       mean += e * rows.gradient(r, i);
     }
-    const float inverse = 1.0f / cuda::block_sum(sum);
+    const float inverse = rows.inverse(cuda::block_sum(sum));
     mean = cuda::block_sum(mean) * inverse;
     for (int64_t i = threadIdx.x; i < n; i += cuda::kBlock)
-      rows.finish(r, i, expf(rows.logit(r, i) - largest) * inverse, rows.gradient(r, i), mean);
+      rows.finish(r, i, expf(rows.logit(r, i, most) - largest) * inverse, rows.gradient(r, i), mean);
   }
 }
 
-template <class T>
-void run(const Context& ctx, std::string_view name, const Rows<T>& rows) {
+template <class X, class Y>
+void run(const Context& ctx, std::string_view name, const Rows<X, Y>& rows) {
   const int64_t n = rows.x.columns;
   if (rows.x.rows == 0 || n == 0) return;
   const cuda::Stream& stream = cuda::stream_of(ctx);
   if (n > int64_t{32} * kMostHeld)
-    return cuda::launch(ctx, name, {cuda::grid_for(stream, rows.x.rows, 1)}, long_rows_kernel<T>, rows);
+    return cuda::launch(ctx, name, {cuda::grid_for(stream, rows.x.rows, 1)}, long_rows_kernel<X, Y>, rows);
   int lanes = 1;
   while (lanes < 32 && lanes < n) lanes *= 2;
   const auto go = [&](auto kernel) {
     cuda::launch(ctx, name, {cuda::grid_for(stream, rows.x.rows, cuda::kBlock / lanes)}, kernel, rows, lanes);
   };
   const int64_t held = cuda::divide_up(n, lanes);
-  if (held == 1) return go(short_rows_kernel<1, T>);
-  if (held <= 4) return go(short_rows_kernel<4, T>);
-  if (held <= 12) return go(short_rows_kernel<12, T>);
-  go(short_rows_kernel<kMostHeld, T>);
+  if (held == 1) return go(short_rows_kernel<1, X, Y>);
+  if (held <= 4) return go(short_rows_kernel<4, X, Y>);
+  if (held <= 12) return go(short_rows_kernel<12, X, Y>);
+  go(short_rows_kernel<kMostHeld, X, Y>);
 }
 
 template <class T>
 Matrix<const T> read(const Tensor& t) {
+  if (!t) return {};
   const auto m = t.matrix<T>();
   return {m.data, m.rows, m.columns, m.stride};
 }
 
-template <class T>
-void softmax_cuda(Context& ctx, const Tensor& x, const Tensor& y, float scale) {
-  run<T>(ctx, "softmax", {read<T>(x), {}, y.matrix<T>(), scale, false});
+// Rows of logits in X, with `out` of any type that goes with it.
+template <class X>
+void run_rows(const Context& ctx, std::string_view name, const Tensor& x, const Tensor& d_y,
+              const Tensor& out, const SoftmaxOptions& o, bool accumulate) {
+  const int64_t times = o.mask ? x.shape().rows() / std::max<int64_t>(1, o.mask.shape().rows()) : 1;
+  const auto go = [&]<class Y>(Y) {
+    run<X, Y>(
+        ctx, name,
+        {read<X>(x), read<X>(d_y), read<Y>(o.mask), out.matrix<Y>(), o.scale, accumulate, times, o.inner});
+  };
+  if constexpr (std::is_same_v<X, float>)
+    cuda::with_storage_type(out.dtype(), go);
+  else
+    go(X{});
 }
 
-template <class T>
-void softmax_backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x, float scale,
-                           bool accumulate) {
-  run<T>(ctx, "softmax_backward", {read<T>(x), read<T>(d_y), d_x.matrix<T>(), scale, accumulate});
+template <class X>
+void softmax_cuda(Context& ctx, const Tensor& x, const Tensor& y, const SoftmaxOptions& o) {
+  run_rows<X>(ctx, "softmax", x, {}, y, o, false);
+}
+
+template <class X>
+void softmax_backward_cuda(Context& ctx, const Tensor& x, const Tensor& d_y, const Tensor& d_x,
+                           const SoftmaxOptions& o, bool accumulate) {
+  run_rows<X>(ctx, "softmax_backward", x, d_y, d_x, o, accumulate);
 }
 
 }  // namespace

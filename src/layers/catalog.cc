@@ -9,15 +9,6 @@ namespace ctr {
 #define DECLARE(layer, kernels) LayerDef layer##_layer();
 CTR_LAYERS(DECLARE)
 
-namespace {
-
-// Members of Layer_t that are still to come.
-constexpr std::string_view kMissing[] = {
-    "MultiHeadAttention",
-};
-
-}  // namespace
-
 const std::vector<LayerDef>& layer_catalog() {
 #define ENTRY(layer, kernels) layer##_layer(),
   static const std::vector<LayerDef> catalog{CTR_LAYERS(ENTRY)};
@@ -31,8 +22,6 @@ const LayerDef& find_layer(std::string_view name) {
       return def;
     known.push_back(def.name);
   }
-  if (std::find(std::begin(kMissing), std::end(kMissing), name) != std::end(kMissing))
-    fail(ErrorKind::unsupported, "layer {} is not supported yet", name);
   fail_unknown("layer type", name, known);
 }
 

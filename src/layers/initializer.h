@@ -2,15 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/tensor.h"
 
 namespace ctr {
 
-// A resolved distribution of initial weights: constant(a), uniform(-a, a] or normal(0, a).
+// A resolved distribution of initial weights: constant(a), uniform(-a, a] or normal(0, a). Or what row p of a
+// matrix gets as the code of position p: in columns 2i and 2i + 1 the sine and cosine of p / 10000^(2i /
+// width).
 struct Initializer {
-  enum class Kind : uint8_t { constant, uniform, normal };
+  enum class Kind : uint8_t { constant, uniform, normal, sinusoidal };
   Kind kind = Kind::constant;
   float a = 0;
 
@@ -23,8 +26,14 @@ struct Initializer {
 Initializer xavier_uniform(double fan_in, double fan_out);  // U(+-sqrt(3 v))
 Initializer xavier_normal(double fan_in, double fan_out);   // N(0, sqrt(v) / 0.87962566103423978)
 
-// What an Initializer_t member means for a tensor with these fans: "Default" is the layer's own rule, "Zero"
-// is constant 0, "Uniform" is U(+-1 / (fan_in + fan_out)).
+// What a text says whatever the tensor: "Constant(0.5)", "Normal(0.01)", "Uniform(0.05)", "Zero",
+// "Sinusoidal".
+std::optional<Initializer> explicit_initializer(const std::string& text);
+// Element (position, column) of Kind::sinusoidal.
+float sinusoidal(int64_t position, int64_t column, int64_t width);
+
+// What an Initializer_t member means for a tensor with these fans: "Default" is the layer's own rule,
+// "Uniform" is U(+-1 / (fan_in + fan_out)); or what it says by itself.
 Initializer choose_initializer(const std::string& type, double fan_in, double fan_out,
                                const Initializer& by_default);
 // The same for a tensor whose only rule is its default.

@@ -189,7 +189,7 @@ void require_equal_shapes(const InferContext& inputs);
 
 // All layers, in alphabetical order. catalog.cc is the table of contents of the layer library.
 const std::vector<LayerDef>& layer_catalog();
-// By name or alias; an unknown name lists the candidates, one of a layer still to come throws unsupported.
+// By name or alias; an unknown name lists the candidates.
 const LayerDef& find_layer(std::string_view name);
 
 }  // namespace ctr

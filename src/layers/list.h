@@ -26,6 +26,7 @@
   X(matrix_multiply, none)                      \
   X(multi_cross, multi_cross)                   \
   X(multi_cross_entropy_loss, sigmoid_loss)     \
+  X(multi_head_attention, none)                 \
   X(prelu_dice, prelu_dice)                     \
   X(relu, pointwise)                            \
   X(reduce_mean, none)                          \

@@ -7,16 +7,27 @@
 namespace ctr {
 namespace {
 
+std::string listed(const IntList& values) {
+  std::string text;
+  for (const int64_t value : values) text += fmt::format("{}{}", text.empty() ? "[" : ", ", value);
+  return text + "]";
+}
+
 class Reshape final : public Mover {
  public:
   explicit Reshape(const Params& p)
       : leading_dim_(p.integer("leading_dim")),
         time_step_(p.integer("time_step")),
         selected_(p.flag("selected")),
-        slots_(p.get<IntList>("selected_slots")) {}
+        slots_(p.get<IntList>("selected_slots")),
+        shape_(p.get<IntList>("shape")) {
+    require(shape_.empty() || (leading_dim_ <= 0 && time_step_ <= 0),
+            "takes shape, or leading_dim and time_step, not both");
+  }
 
   LayerShapes infer(const InferContext& inputs) const override {
-    return selected_ ? infer_selected(inputs[0]) : infer_plain(inputs[0]);
+    if (selected_) return infer_selected(inputs[0]);
+    return shape_.empty() ? infer_plain(inputs[0]) : infer_shape(inputs[0]);
   }
 
  private:
@@ -29,6 +40,25 @@ class Reshape final : public Mover {
     const int64_t rows = x.numel() / wanted;
     if (time_step_ > 0) return {.outputs = {{rows, steps, width}}, .is_view = true};
     return {.outputs = {{rows, width}}, .is_view = true};
+  }
+
+  LayerShapes infer_shape(const Shape& x) const {
+    const bool fits = std::ssize(shape_) <= Shape::kMaxRank &&
+                      std::count(shape_.begin(), shape_.end(), 0) == 0 &&
+                      std::count_if(shape_.begin(), shape_.end(), [](int64_t n) { return n < 0; }) == 1;
+    require(fits, "shape must be up to {} dimensions, one of them -1 and the others positive, got {}",
+            Shape::kMaxRank, listed(shape_));
+    int64_t known = 1;
+    for (const int64_t n : shape_)
+      if (n > 0) known = checked_product(known, n);
+    require(x.numel() % known == 0, "{} does not divide into shape {}", to_string(x), listed(shape_));
+    const auto extent = [&](size_t i) { return shape_[i] > 0 ? shape_[i] : x.numel() / known; };
+    switch (shape_.size()) {
+      case 1: return {.outputs = {{extent(0)}}, .is_view = true};
+      case 2: return {.outputs = {{extent(0), extent(1)}}, .is_view = true};
+      case 3: return {.outputs = {{extent(0), extent(1), extent(2)}}, .is_view = true};
+      default: return {.outputs = {{extent(0), extent(1), extent(2), extent(3)}}, .is_view = true};
+    }
   }
 
   LayerShapes infer_selected(const Shape& x) const {
@@ -45,40 +75,46 @@ class Reshape final : public Mover {
 
   int64_t leading_dim_, time_step_;
   bool selected_;
-  IntList slots_;
+  IntList slots_, shape_;
 };
 
 }  // namespace
 
 LayerDef reshape_layer() {
-  return {
-      .name = "Reshape",
-      .doc =
-          "the same elements as [-1, leading_dim] or [-1, time_step, leading_dim], or the chosen slots of a "
-          "[batch, slot, dim] tensor side by side",
-      .params = {{"selected", "selected", false, JsonRule::presence, "choose slots instead of reshaping"},
-                 {.keyword = "selected_slots",
-                  .json_path = "selected",
-                  .initial = IntList{},
-                  .doc = "slots in output order; empty: all",
-                  .gate = "selected"},
-                 {.keyword = "leading_dim",
-                  .json_path = "leading_dim",
-                  .initial = int64_t{0},
-                  .rule = JsonRule::optional,
-                  .doc = "last dimension of the output; 0: all elements of a row",
-                  .min = 0,
-                  .max = kMaxExtent,
-                  .gate = "!selected"},
-                 {.keyword = "time_step",
-                  .json_path = "time_step",
-                  .initial = int64_t{0},
-                  .rule = JsonRule::optional,
-                  .doc = "middle dimension of the output; 0: none",
-                  .min = 0,
-                  .max = kMaxExtent,
-                  .gate = "!selected"}},
-      .create = make_layer<Reshape>};
+  return {.name = "Reshape",
+          .doc =
+              "the same elements as [-1, leading_dim], [-1, time_step, leading_dim] or `shape`, or the "
+              "chosen slots "
+              "of a [batch, slot, dim] tensor side by side",
+          .params = {{"selected", "selected", false, JsonRule::presence, "choose slots instead of reshaping"},
+                     {.keyword = "selected_slots",
+                      .json_path = "selected",
+                      .initial = IntList{},
+                      .doc = "slots in output order; empty: all",
+                      .gate = "selected"},
+                     {.keyword = "leading_dim",
+                      .json_path = "leading_dim",
+                      .initial = int64_t{0},
+                      .rule = JsonRule::optional,
+                      .doc = "last dimension of the output; 0: all elements of a row",
+                      .min = 0,
+                      .max = kMaxExtent,
+                      .gate = "!selected"},
+                     {.keyword = "time_step",
+                      .json_path = "time_step",
+                      .initial = int64_t{0},
+                      .rule = JsonRule::optional,
+                      .doc = "middle dimension of the output; 0: none",
+                      .min = 0,
+                      .max = kMaxExtent,
+                      .gate = "!selected"},
+                     {.keyword = "shape",
+                      .json_path = "shape",
+                      .initial = IntList{},
+                      .rule = JsonRule::if_changed,
+                      .doc = "all dimensions of the output, in place of the two; that which is -1 follows",
+                      .gate = "!selected"}},
+          .create = make_layer<Reshape>};
 }
 
 }  // namespace ctr

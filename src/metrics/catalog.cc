@@ -18,6 +18,11 @@ std::vector<MetricDef>& catalog() {
        "labels.",
        {make_normalized_entropy}},
       {"Calibration", "Sum of the predictions over the sum of the labels.", {make_calibration}},
+      {"GAUC",
+       "Mean AUC of the groups that have both classes, each counted by its samples; the mean over columns "
+       "for "
+       "several labels.",
+       {make_gauc}},
   };
   return catalog;
 }

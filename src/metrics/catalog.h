@@ -7,6 +7,7 @@ namespace ctr {
 
 std::unique_ptr<Metric> make_auc(const Context& ctx);
 std::unique_ptr<Metric> make_average_loss(const Context& ctx);
+std::unique_ptr<Metric> make_gauc(const Context& ctx);
 std::unique_ptr<Metric> make_hit_rate(const Context& ctx);
 std::unique_ptr<Metric> make_calibration(const Context& ctx);
 std::unique_ptr<Metric> make_log_loss(const Context& ctx);

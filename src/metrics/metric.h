@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,11 +16,14 @@ namespace ctr {
 // What one evaluation batch gives on one rank: valid rows only, in the memory of the metric's device.
 struct MetricInput {
   int64_t rows = 0;
-  int64_t columns = 1;                 // labels per sample
-  std::span<const float> predictions;  // [rows, columns], probabilities
-  std::span<const float> labels;       // [rows, columns]
-  double loss = 0;                     // mean over the rows of this rank
+  int64_t columns = 1;                   // labels per sample
+  std::span<const float> predictions;    // [rows, columns], probabilities
+  std::span<const float> labels;         // [rows, columns]
+  double loss = 0;                       // mean over the rows of this rank
+  std::span<const int64_t> groups = {};  // [rows], in host memory, where a metric is one of groups
 };
+
+inline constexpr int64_t kNoGroup = std::numeric_limits<int64_t>::min();
 
 CTR_HOST_DEVICE inline bool is_positive(float label) { return label > 0.5f; }
 // The sample has no label in this column: no metric counts it.

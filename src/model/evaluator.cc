@@ -27,7 +27,8 @@ Evaluator::Evaluator(const ModelSpec& spec, const RankParts& parts)
       forward_(build_graph(spec, spec.solver.batch_size_eval / parts.ctx.world_size, true,
                            parts.ctx.device.backend),
                parts.weights, parts.ctx, false),
-      regularizers_(parts.ctx, forward_.graph(), spec.solver.batch_size_eval) {
+      regularizers_(parts.ctx, forward_.graph(), spec.solver.batch_size_eval),
+      groups_(spec) {
   for (const auto& def : metric_catalog()) {
     if (!spec.solver.metrics.count(def.name)) continue;
     auto& per_label = metrics_.emplace_back();
@@ -86,6 +87,7 @@ void Evaluator::predict(const Batch& batch) {
 void Evaluator::evaluate(const Batch& batch) {
   predict(batch);
   regularizers_.compute(parts_.ctx, parts_.weights.memory());
+  const auto groups = groups_.of(batch, parts_.input.state.first_sample, rows_);
   for (size_t label = 0; label < regularizers_.labels(); ++label) {
     const Tensor prediction = forward_.prediction(label);
     const Tensor truth = forward_.value(forward_.graph().labels[label]);
@@ -95,6 +97,7 @@ void Evaluator::evaluate(const Batch& batch) {
     input.predictions = {prediction.data<float>(), static_cast<size_t>(rows_ * prediction.shape().last())};
     input.labels = {truth.data<float>(), static_cast<size_t>(rows_ * input.columns)};
     input.loss = label_loss(label);
+    input.groups = groups;
     for (auto& metric : metrics_) metric[label]->update(input);
   }
 }

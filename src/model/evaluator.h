@@ -6,6 +6,7 @@
 
 #include "metrics/metric.h"
 #include "model/regularizer.h"
+#include "model/sample_groups.h"
 #include "model/trainer.h"
 
 namespace ctr {
@@ -40,6 +41,7 @@ class Evaluator {
   Forward forward_;
   Regularizers regularizers_;
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
+  SampleGroups groups_;
   std::vector<int64_t> sizes_;                                 // of this rank's part of a batch
   std::vector<Tensor> outputs_;                                // of embeddings
   int64_t rows_ = 0;                                           // of the last batch

@@ -27,6 +27,8 @@ struct SolverSpec {
   bool enable_tf32_compute = false;  // f32 matrix products with factors rounded to 10 bits, where devices can
   bool use_cuda_graph = true;        // record a training step and replay it, where devices can
   std::map<std::string, double> metrics = {{"AUC", 1.0}};  // name -> stopping threshold (AUC only)
+  std::string gauc_input;  // the sparse input and its slot whose key groups samples
+  int64_t gauc_slot = 0;
   bool i64_input_key = false;
 };
 

@@ -182,6 +182,8 @@ SOLVER: dict[str, Case] = {
     "use_mixed_precision": (True, USED, {"scaler": 128}),
     "scaler": (256.0, USED, {"use_mixed_precision": True}),
     "mixed_precision_type": ("bf16", USED, {"use_mixed_precision": True, "scaler": 128}),
+    "gauc_input": ("other", USED, {"metrics_spec": {hugectr.GAUC: 1.0}}),
+    "gauc_slot": (1, USED, {"metrics_spec": {hugectr.GAUC: 1.0}, "gauc_input": "data1"}),
     "decay_steps": (5, USED, {"decay_start": 3}),
     "end_lr": (0.1, USED, {"decay_start": 3}),
     "use_embedding_collection": (True, REFUSED, {}),
@@ -487,4 +489,6 @@ LAYERS: dict[str, tuple[Any, list[str], Any, dict[str, Any]]] = {
     "max_sequence_len_to": (hugectr.SequenceMask, ["one", "one"], 3, {}),
     "dim": (hugectr.Select, ["e"], 2, {"index": [0]}),
     "index": (hugectr.Select, ["e"], [0], {"dim": 2}),
+    "num_attention_heads": (hugectr.MultiHeadAttention, ["e", "e", "e"], 2, {}),
+    "shape": (hugectr.Reshape, ["e"], [-1, 2], {}),
 }  # fmt: skip

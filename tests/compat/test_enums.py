@@ -18,7 +18,7 @@ MEMBERS = {
     "TrainPSType_t": "Staged Cached",
     "Embedding_t": "DistributedSlotSparseEmbeddingHash LocalizedSlotSparseEmbeddingHash "
     "LocalizedSlotSparseEmbeddingOneHot HybridSparseEmbedding",
-    "Initializer_t": "Default Uniform XavierNorm XavierUniform Zero",
+    "Initializer_t": "Default Uniform XavierNorm XavierUniform Zero Sinusoidal Constant Normal",
     "GroupLayer_t": "GroupFusedInnerProduct",
     "LrPolicy_t": "fixed",
     "Optimizer_t": "Adam AdaGrad MomentumSGD Nesterov SGD Ftrl RMSProp",
@@ -28,7 +28,7 @@ MEMBERS = {
     "FcPosition_t": "Non Head Body Tail Isolated",
     "Alignment_t": "Auto Non",
     "MetricsRawType": "Loss Pred Label",
-    "MetricsType": "AUC AverageLoss HitRate NDCG SMAPE LogLoss NormalizedEntropy Calibration",
+    "MetricsType": "AUC AverageLoss HitRate NDCG SMAPE LogLoss NormalizedEntropy Calibration GAUC",
     "DeviceLayout": "LocalFirst NodeFirst",
     "AllReduceAlgo": "OneShot NCCL",
     "HybridEmbeddingType": "Distributed",

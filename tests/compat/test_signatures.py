@@ -22,7 +22,7 @@ SIGNATURES = {
         all_reduce_algo=NCCL grouped_all_reduce=False num_iterations_statistics=20 is_dlrm=False kafka_brockers=''
         data_source_params=None * perf_logging=False drop_incomplete_batch=None train_intra_iteration_overlap=False
         train_inter_iteration_overlap=False eval_intra_iteration_overlap=False eval_inter_iteration_overlap=False
-        training_callbacks=() mixed_precision_type='auto'""",
+        training_callbacks=() mixed_precision_type='auto' gauc_input='' gauc_slot=0""",
     "CreateETC": "ps_types sparse_models=() local_paths=() hmem_cache_configs=()",
     "CreateHMemCache": "num_blocks target_hit_rate max_num_evict",
     "CreateMOS": "train_from_scratch use_host_memory_ps=True trained_sparse_models=() dest_sparse_models=()",
@@ -49,7 +49,7 @@ SIGNATURES = {
         selected=False selected_slots=() ranges=() indices=() weight_dims=() out_dim=0 axis=1 target_weight_vec=()
         use_regularizer=False regularizer_type=L1 lambda_=0.0 pos_type=Non act_type=Relu dense_layer_switches=None
         projection_dim=0 num_outputs=() use_bias=True activations=() biases=() max_sequence_len_from=1
-        max_sequence_len_to=1 dim=0 index=()""",
+        max_sequence_len_to=1 dim=0 index=() num_attention_heads=1 shape=()""",
     "GroupDenseLayer": "group_layer_type bottom_name_list top_name_list num_outputs last_act_type=Relu",
     "Model": "solver reader_params opt_params etc=None",
     "ModelPerfExt": "solver reader_params opt_params etc=None",

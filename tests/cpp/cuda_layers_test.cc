@@ -151,6 +151,9 @@ const LayerCase kCases[] = {
     {"MultiCross", {{"num_layers", 9}}, {{1000, 429}}},
     {"MultiCross", {{"num_layers", 33}}, {{70, 53}}},
     {"MultiCrossEntropyLoss", {{"target_weight_vec", {0.5, 2.0, 1.0}}}, {{64, 3}, {64, 3}}},
+    {"MultiHeadAttention", {{"num_attention_heads", 2}}, {{9, 3, 8}, {9, 7, 8}, {9, 7, 8}}},
+    {"MultiHeadAttention", {}, {{2, 65, 36}, {2, 70, 36}, {2, 70, 36}, {2, 1, 65, 70}}},
+    {"MultiHeadAttention", {}, {{2, 3, 4, 8}, {2, 3, 5, 8}}},
     {"PReLU_Dice", {{"elu_alpha", 0.2}}, {{300, 37}}},
     {"PReLU_Dice", {{"elu_alpha", 0.2}, {"eps", 1e-3}}, {{300, 64}}, 119},
     {"PReLU_Dice", {{"elu_alpha", 0.2}}, {{300, 37}}, 0},
@@ -170,6 +173,8 @@ const LayerCase kCases[] = {
     {"Softmax", {}, {{9, 3, 100}}},
     {"Softmax", {}, {{33, 1024}}},
     {"Softmax", {}, {{5, 5001}}},
+    {"Softmax", {{"factor", 0.5}}, {{9, 3, 4, 10}, {9, 1, 4, 10}}},
+    {"Softmax", {}, {{2, 2, 2, 1500}, {2, 1, 2, 1500}}},
     {"Sub", {}, {{5, 6}, {5, 6}}},
     {"WeightMultiply", {{"weight_dims", {13, 10}}}, {{40, 13}}},
 };

@@ -16,10 +16,16 @@ class TestReshape(OpTests):
         Case((4, 3, 5), selected=True),
         Case((1, 1, 1), selected=True, selected_slots=[0]),
         Case((501, 6, 33), selected=True, selected_slots=[5, 1, 3]),
+        Case((4, 6), shape=[-1]),
+        Case((4, 6), shape=[3, -1]),
+        Case((4, 6), shape=[-1, 3, 2]),
+        Case((4, 2, 6), shape=[4, 2, -1, 2]),
     ]
 
     @staticmethod
-    def formula(x, w, leading_dim=0, time_step=0, selected=False, selected_slots=()):
+    def formula(x, w, leading_dim=0, time_step=0, selected=False, selected_slots=(), shape=()):
+        if shape:
+            return x[0].reshape(shape)
         if selected:
             return x[0][:, selected_slots or slice(None)].reshape(len(x[0]), -1)
         width = leading_dim or x[0][0].size
@@ -28,6 +34,13 @@ class TestReshape(OpTests):
     def test_wrong_arguments(self):
         with pytest.raises(ValueError, match=r"\[2, 5\] does not divide into rows of leading_dim 4"):
             run("Reshape", [np.ones((2, 5))], leading_dim=4)
+        with pytest.raises(ValueError, match=r"\[2, 5\] does not divide into shape \[-1, 4\]"):
+            run("Reshape", [np.ones((2, 5))], shape=[-1, 4])
+        with pytest.raises(ValueError, match="takes shape, or leading_dim and time_step, not both"):
+            run("Reshape", [np.ones((2, 5))], shape=[-1, 5], leading_dim=5)
+        for shape in ([2, 5], [-1, -1], [-1, 0], [-1, 1, 1, 1, 1]):
+            with pytest.raises(ValueError, match="one of them -1 and the others positive"):
+                run("Reshape", [np.ones((2, 5))], shape=shape)
         with pytest.raises(ValueError, match="time_step 3 x leading_dim 5"):
             run("Reshape", [np.ones((2, 5))], leading_dim=5, time_step=3)
         with pytest.raises(ValueError, match="slot 3 is outside the 3 slots"):

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
-from harness.ops import Case, OpTests, as_printed, close, run
+import pytest
+from harness.ops import Case, OpTests, as_printed, bits, close, normal, run
 
 
 def softmax(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
+
+
+def masked_softmax(x, mask):
+    """Of [batch, heads, queries, keys] and [batch, 1, queries, keys]."""
+    a = x - 10000 * (1 - mask)
+    e = np.exp(a - a.max(-1, keepdims=True))
+    return e / (e.sum(-1, keepdims=True) + 1e-6)
 
 
 class TestSoftmax(OpTests):
@@ -20,11 +28,13 @@ class TestSoftmax(OpTests):
         Case((301, 257)),
         Case((7, 1024)),
         Case((3, 5001)),
+        Case((5, 7), factor=0.25),
+        Case((33, 100), factor=-2.0),
     ]
 
     @staticmethod
-    def formula(x, w):
-        return softmax(x[0])
+    def formula(x, w, factor=1.0):
+        return softmax(np.float64(np.float32(factor)) * x[0])
 
     def test_worked_numbers(self):
         result = run("Softmax", [[[0, 1, -1]]], d_outputs=[[[1, 2, 3]]])
@@ -44,3 +54,35 @@ class TestSoftmax(OpTests):
         np.testing.assert_allclose(result["outputs"][0], y, rtol=1e-6)
         g = np.array([[0.0, 1.0, 1.0, 1.0]])
         np.testing.assert_allclose(result["d_inputs"][0], y * (g - (g * y).sum()), rtol=1e-6)
+
+
+class TestMaskedSoftmax(OpTests):
+    type = "Softmax"
+    draw = (normal, bits)
+    differentiable = 1
+    cases = [
+        Case((2, 3, 4, 5), (2, 1, 4, 5)),
+        Case((1, 1, 1, 3), (1, 1, 1, 3)),
+        Case((33, 2, 3, 10), (33, 1, 3, 10), factor=0.5),
+        Case((3, 4, 5, 64), (3, 1, 5, 64)),
+        Case((2, 2, 2, 257), (2, 1, 2, 257)),
+        Case((1, 2, 2, 1500), (1, 1, 2, 1500)),
+    ]
+
+    @staticmethod
+    def formula(x, w, factor=1.0):
+        return masked_softmax(factor * x[0], x[1])
+
+    def test_worked_numbers(self):
+        x, mask = [[[[1, 2, 3], [1, 2, 3]]]], [[[[1, 0, 1], [0, 0, 0]]]]
+        result = run("Softmax", [x, mask], d_outputs=[[[[[1, 2, 3], [1, 2, 3]]]]])
+        e = np.exp([[-2, -np.inf, 0], [-2, -1, 0]])
+        y = e / (e.sum(1, keepdims=True) + 1e-6)
+        close(result["outputs"][0], [[y]], 1e-6)
+        close(result["d_inputs"][0], [[y * (np.array([1, 2, 3]) - y @ [[1], [2], [3]])]], 1e-6)
+        close(result["d_inputs"][1], np.zeros((1, 1, 2, 3)), 0)
+
+    def test_wrong_shapes(self):
+        for mask in ((2, 3, 4, 5), (1, 1, 4, 5), (2, 4, 5)):
+            with pytest.raises(ValueError, match=r"\[batch, 1, queries, keys\], got \[2, 3, 4, 5\] and \["):
+                run("Softmax", [np.ones((2, 3, 4, 5)), np.ones(mask)])

@@ -167,6 +167,63 @@ def test_normalized_entropy_and_auc_of_several_labels_are_means_over_columns(ran
         assert metric(name, *spread(scores, labels, ranks)) == pytest.approx(np.mean(columns), rel=1e-12)
 
 
+def grouped_auc(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:
+    areas, counts = [], []
+    for group in np.unique(groups):
+        inside = groups == group
+        if len(np.unique(labels[inside])) == 2:
+            areas.append(roc_auc_score(labels[inside], scores[inside]))
+            counts.append(inside.sum())
+    return float(np.average(areas, weights=counts))
+
+
+def gauc(ranks: int, *columns: np.ndarray, groups: np.ndarray) -> float:
+    """Of scores and labels, dealt out to ranks in batches."""
+    m = _core.testing.Metric("GAUC", ranks)
+    for i, part in enumerate(np.array_split(np.arange(len(groups)), 7)):
+        m.update(i % ranks, *(matrix(c[part]) for c in columns), groups=groups[part].tolist())
+    values = m.values()
+    assert all(v == values[0] or math.isnan(v) for v in values)
+    m.reset()
+    assert math.isnan(m.values()[0])
+    return float(values[0])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("digits", [1, 8])  # few digits: many ties
+def test_gauc_is_the_mean_area_of_groups_by_their_samples(ranks: int, digits: int) -> None:
+    rng = np.random.default_rng(digits)
+    groups = rng.zipf(1.5, 5000) % 300 + (rng.integers(0, 2, 5000) << 40)  # keys of more than 32 bits, some once
+    labels = (rng.random(5000) < 0.3).astype(np.float32)
+    scores = np.round(rng.random(5000) + 0.2 * labels + groups % 7, digits).astype(np.float32)
+    expected = grouped_auc(scores, labels, groups)
+    assert gauc(ranks, scores, labels, groups=groups) == pytest.approx(expected, rel=1e-12)
+    assert expected != pytest.approx(roc_auc_score(labels, scores), abs=0.02)
+    negative = -groups  # any key
+    assert gauc(ranks, scores, labels, groups=negative) == pytest.approx(expected, rel=1e-12)
+
+
+def test_gauc_table() -> None:
+    scores, labels = np.float32([0.1, 0.9, 0.5, 0.5, 0.2, 0.8, 0.7]), np.float32([0, 1, 0, 1, 1, 1, 0])
+    groups = np.array([3, 3, 5, 5, 8, 8, 3])
+    assert gauc(1, scores, labels, groups=groups) == pytest.approx((3 * 1.0 + 2 * 0.5) / 5)  # 8 has no negative
+    assert math.isnan(gauc(1, scores, labels, groups=np.arange(7)))
+    labels[2:4], scores[2] = -1, math.nan  # no label
+    assert gauc(1, scores, labels, groups=groups) == 1.0
+    groups[1], scores[1] = -(2**63), math.nan  # no group
+    assert math.isnan(gauc(1, scores, labels, groups=groups))
+    scores[0] = math.nan
+    assert math.isnan(gauc(1, scores, labels, groups=groups))
+
+
+def test_gauc_of_several_labels_is_the_mean_over_columns() -> None:
+    rng = np.random.default_rng(3)
+    groups, labels = rng.integers(0, 20, 600), (rng.random((600, 2)) < 0.4).astype(np.float32)
+    scores = rng.random((600, 2)).astype(np.float32)
+    expected = np.mean([grouped_auc(scores[:, c], labels[:, c], groups) for c in range(2)])
+    assert gauc(2, scores, labels, groups=groups) == pytest.approx(expected, rel=1e-12)
+
+
 def test_certain_predictions_have_a_finite_loss() -> None:
     assert metric("LogLoss", [((1.0, 0.0), (1, 0))]) == pytest.approx(2**-23, rel=1e-6)
     assert metric("LogLoss", [((1.0, 0.0), (0, 1))]) == pytest.approx(23 * math.log(2), rel=1e-6)
@@ -175,7 +232,7 @@ def test_certain_predictions_have_a_finite_loss() -> None:
 
 def test_names_and_order() -> None:
     assert _core.metric_names() == [
-        "AUC", "AverageLoss", "HitRate", "NDCG", "SMAPE", "LogLoss", "NormalizedEntropy", "Calibration",
+        "AUC", "AverageLoss", "HitRate", "NDCG", "SMAPE", "LogLoss", "NormalizedEntropy", "Calibration", "GAUC",
     ]  # fmt: skip
     with pytest.raises(KeyError, match='unknown metric "Auc"; did you mean "AUC"'):
         _core.testing.Metric("Auc")

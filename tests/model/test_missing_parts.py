@@ -14,7 +14,6 @@ from hugectr._core import layer_catalog
 from model.tiny import tiny, tiny_data
 
 CATALOG = {name for layer in layer_catalog() for name in (layer["name"], *layer["aliases"])}
-LAYERS = [member.name for member in hugectr.Layer_t if member.name not in CATALOG]
 HYBRID = "HybridSparseEmbedding"
 
 
@@ -25,10 +24,8 @@ def bare(add_input=True):
     )
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_layers(name):
-    with pytest.raises(NotImplementedError, match=f'layer "x" .*: layer {name} is not supported yet'):
-        bare().add(hugectr.DenseLayer(hugectr.Layer_t[name], ["dense"], ["x"]))
+def test_no_layer():
+    assert [member.name for member in hugectr.Layer_t if member.name not in CATALOG] == []
 
 
 def test_an_embedding():
@@ -37,13 +34,11 @@ def test_an_embedding():
         bare().add(layer)
 
 
-@pytest.mark.parametrize("name", [*LAYERS[:1], HYBRID])
-def test_in_a_graph_file(name, tmp_path):
+def test_in_a_graph_file(tmp_path):
     graph = tmp_path / "graph.json"
     training.create_model(tiny(), Optimizer("SGD"), tiny_data(tmp_path, tiny()), batch_size=4).graph_to_json(str(graph))
     document = json.loads(graph.read_text())
-    entry = document["layers"][1 if name == HYBRID else 2]
-    entry["type"] = name
+    document["layers"][1]["type"] = HYBRID
     graph.write_text(json.dumps(document))
-    with pytest.raises(NotImplementedError, match=rf"graph.json: .*layers\[\d\]\S*: .*{name} is not supported yet"):
+    with pytest.raises(NotImplementedError, match=rf"graph.json: .*layers\[\d\]\S*: .*{HYBRID} is not supported yet"):
         bare(add_input=False).construct_from_json(str(graph), True)

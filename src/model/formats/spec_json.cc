@@ -77,6 +77,8 @@ SolverSpec read_solver(const Json& json) {
   read(j, "use_cuda_graph", s.use_cuda_graph);
   read(j, "scaler", s.scaler);
   read(j, "metrics_spec", s.metrics);
+  read(j, "gauc_input", s.gauc_input);
+  read(j, "gauc_slot", s.gauc_slot);
   read(j, "i64_input_key", s.i64_input_key);
   j.warn_about_others();
   return s;
