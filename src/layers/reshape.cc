@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "base/log.h"
 #include "layers/mover.h"
 
 namespace ctr {
@@ -23,6 +24,8 @@ class Reshape final : public Mover {
         shape_(p.get<IntList>("shape")) {
     require(shape_.empty() || (leading_dim_ <= 0 && time_step_ <= 0),
             "takes shape, or leading_dim and time_step, not both");
+    if (!selected_ && !slots_.empty())
+      log::warn_once("Reshape: selected_slots has no effect without selected=True");
   }
 
   LayerShapes infer(const InferContext& inputs) const override {

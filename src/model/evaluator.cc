@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "device/memory.h"
+#include "kernels/columns.h"
 
 namespace ctr {
 namespace {
@@ -35,6 +36,11 @@ Evaluator::Evaluator(const ModelSpec& spec, const RankParts& parts)
     for (size_t l = 0; l < spec.input.labels.size(); ++l)
       per_label.push_back(make_metric(parts.ctx, def.name));
   }
+  int64_t clicks = 0;
+  for (size_t l = 0; l < regularizers_.labels(); ++l)
+    if (is_of_two_classes(l))
+      clicks = std::max(clicks, forward_.prediction(l).shape().rows() + forward_.samples());
+  clicks_ = Buffer(parts.ctx.device, static_cast<size_t>(clicks) * sizeof(float), "predictions of clicks");
   outputs_.resize(spec.embeddings.size());
   // Sums of 16-bit products come out alike in whole units of rows only.
   constexpr int64_t kUnit = 16;
@@ -89,17 +95,38 @@ void Evaluator::evaluate(const Batch& batch) {
   regularizers_.compute(parts_.ctx, parts_.weights.memory());
   const auto groups = groups_.of(batch, parts_.input.state.first_sample, rows_);
   for (size_t label = 0; label < regularizers_.labels(); ++label) {
-    const Tensor prediction = forward_.prediction(label);
-    const Tensor truth = forward_.value(forward_.graph().labels[label]);
-    MetricInput input;
-    input.rows = rows_;
-    input.columns = truth.shape()[1];
-    input.predictions = {prediction.data<float>(), static_cast<size_t>(rows_ * prediction.shape().last())};
-    input.labels = {truth.data<float>(), static_cast<size_t>(rows_ * input.columns)};
-    input.loss = label_loss(label);
+    MetricInput input = metric_input(label);
     input.groups = groups;
     for (auto& metric : metrics_) metric[label]->update(input);
   }
+}
+
+bool Evaluator::is_of_two_classes(size_t label) const {
+  const Graph& graph = forward_.graph();
+  return graph.nodes[static_cast<size_t>(graph.losses[label])].spec.type == "CrossEntropyLoss";
+}
+
+// Of two classes, metrics see the second.
+MetricInput Evaluator::metric_input(size_t label) {
+  Tensor prediction = forward_.prediction(label), truth = forward_.value(forward_.graph().labels[label]);
+  if (is_of_two_classes(label)) {
+    auto* free = reinterpret_cast<float*>(clicks_.data());
+    for (Tensor* t : {&prediction, &truth}) {
+      const int64_t rows = t->shape().rows(), last = t->shape().last() - 1;
+      const Tensor column(DType::f32, {rows, 1}, free);
+      copy_columns(parts_.ctx, *t, column, rows, {last, 0, 1}, false);
+      *t = column;
+      free += rows;
+    }
+  }
+  MetricInput input;
+  input.rows = rows_;
+  input.columns = truth.shape().last();
+  const auto count = static_cast<size_t>(rows_ * input.columns);
+  input.predictions = {prediction.data<float>(), count};
+  input.labels = {truth.data<float>(), count};
+  input.loss = label_loss(label);
+  return input;
 }
 
 double Evaluator::label_loss(size_t label) const {

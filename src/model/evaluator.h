@@ -35,6 +35,8 @@ class Evaluator {
   bool add_size(int64_t samples);
   void choose_size(int64_t samples);
   double label_loss(size_t label) const;
+  bool is_of_two_classes(size_t label) const;
+  MetricInput metric_input(size_t label);
 
   ModelSpec spec_;
   RankParts parts_;
@@ -42,9 +44,10 @@ class Evaluator {
   Regularizers regularizers_;
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
   SampleGroups groups_;
-  std::vector<int64_t> sizes_;                                 // of this rank's part of a batch
-  std::vector<Tensor> outputs_;                                // of embeddings
-  int64_t rows_ = 0;                                           // of the last batch
+  Buffer clicks_;                // of predictions and labels of two classes, the second one's
+  std::vector<int64_t> sizes_;   // of this rank's part of a batch
+  std::vector<Tensor> outputs_;  // of embeddings
+  int64_t rows_ = 0;             // of the last batch
 };
 
 }  // namespace ctr

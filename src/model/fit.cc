@@ -102,7 +102,7 @@ class FitLoop {
       if ((iteration_ + 1) % kDivergenceInterval == 0) require_finite_loss();
       if (due(options_.display)) display(lr);
       evaluate_and_save();
-      if (!hit_) ++iteration_;
+      ++iteration_;
       report(Event::iteration);
     } else {
       schedule.set_step(schedule_step);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/intervals.h"
 #include "model/liveness.h"
 
 namespace ctr {
@@ -97,9 +98,6 @@ class GradientPlanner {
         layout_(values.for_gradients(keeps_sums ? positions() : std::vector<size_t>())),
         written_(graph.values.size()),
         pending_(graph.values.size(), false) {
-    for (size_t v = 0; v < written_.size(); ++v)
-      written_[v].assign(static_cast<size_t>(std::max<int64_t>(1, layout_.row_of_parts(static_cast<int>(v)))),
-                         false);
     plan.copies.insert(plan.copies.end(), layout_.copies.begin(), layout_.copies.end());
   }
 
@@ -109,7 +107,7 @@ class GradientPlanner {
     for (const int v : graph_.embeddings) read(v);
     std::vector<int> handle(graph_.values.size(), -1);
     for (size_t v = 0; v < graph_.values.size(); ++v)
-      if (std::find(written_[v].begin(), written_[v].end(), true) != written_[v].end())
+      if (written_[v].meets({0, row_of(v)}))
         handle[v] = plan_.gradients.add(storage_type(graph_.values[v], compute),
                                         {layout_.memory(static_cast<int>(v))});
     for (size_t v = 0; v < graph_.values.size(); ++v) {
@@ -122,8 +120,11 @@ class GradientPlanner {
  private:
   struct Columns {  // of a root's gradient, or all of it as one
     size_t root;
-    int64_t begin, end;
+    Range range;
   };
+  int64_t row_of(size_t root) const {
+    return std::max<int64_t>(1, layout_.row_of_parts(static_cast<int>(root)));
+  }
 
   std::vector<size_t> positions() const {
     std::vector<size_t> turn(graph_.nodes.size(), 0);
@@ -134,29 +135,25 @@ class GradientPlanner {
   Columns columns_of(int value) const {
     const int s = graph_.values[static_cast<size_t>(value)].storage;
     const auto root = static_cast<size_t>(layout_.root(s));
-    if (layout_[s].parent < 0) return {root, 0, std::ssize(written_[root])};
+    if (layout_[s].parent < 0) return {root, {0, row_of(root)}};
     const int64_t first = layout_.first_column(s);
-    return {root, first, first + layout_[s].width};
+    return {root, {first, first + layout_[s].width}};
   }
 
   bool is_written(int value) const {
     const Columns c = columns_of(value);
-    const auto& row = written_[c.root];
-    return std::find(row.begin() + c.begin, row.begin() + c.end, true) != row.begin() + c.end;
+    return written_[c.root].meets(c.range);
   }
 
   // What is added to or read must hold something.
   void read(int value) {
     const Columns c = columns_of(value);
-    auto& row = written_[c.root];
-    for (int64_t begin = c.begin; begin < c.end; ++begin) {
-      int64_t end = begin;
-      while (end < c.end && !row[static_cast<size_t>(end)]) row[static_cast<size_t>(end++)] = true;
-      const int64_t width = end - begin, all = std::ssize(row);
-      if (width > 0)
-        plan_.zeroed_gradients.push_back({static_cast<int>(c.root), width == all ? 0 : all, begin, width});
-      begin = end;
+    const int64_t all = row_of(c.root);
+    for (const auto [begin, end] : written_[c.root].gaps(c.range)) {
+      const int64_t width = end - begin;
+      plan_.zeroed_gradients.push_back({static_cast<int>(c.root), width == all ? 0 : all, begin, width});
     }
+    written_[c.root].add(c.range);
   }
 
   GradMode write(int value, bool adds) {
@@ -165,7 +162,7 @@ class GradientPlanner {
       return GradMode::accumulate;
     }
     const Columns c = columns_of(value);
-    std::fill(written_[c.root].begin() + c.begin, written_[c.root].begin() + c.end, true);
+    written_[c.root].add(c.range);
     return GradMode::overwrite;
   }
 
@@ -212,8 +209,8 @@ class GradientPlanner {
   const Graph& graph_;
   Plan& plan_;
   Layout layout_;
-  std::vector<std::vector<bool>> written_;  // by root: columns of its row, where it has parts
-  std::vector<bool> pending_;               // roots whose gradients are written aside
+  std::vector<Intervals> written_;  // by root: columns of its row, where it has parts
+  std::vector<bool> pending_;       // roots whose gradients are written aside
 };
 
 bool like_gpu = false;

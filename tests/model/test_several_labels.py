@@ -11,6 +11,7 @@ import pytest
 from harness import reference, training
 from harness.declaration import Declaration, Embedding, Label, SparseInput, node
 from harness.reference_optimizers import Optimizer
+from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
 BATCH, STEPS = 16, 10
 
@@ -94,6 +95,36 @@ def test_metrics_of_each_label(tmp_path):
     values = training.evaluate(model, 3)
     parts = [values[f"AverageLoss:{label.name}"] for label in declaration.labels]
     assert values["AverageLoss"] == pytest.approx(np.mean(parts)) and len(set(parts)) == 3
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_metrics_of_two_classes_are_of_the_second(ranks, tmp_path):
+    """What scikit-learn says of the predictions that are exported."""
+    declaration = multi_task((1.0, 1.0, 1.0))
+    batches = random_batches(declaration)
+    for batch in batches:
+        batch.label[:, 1] = batch.dense[:, 0] > np.median(batch.dense[:, 0])
+    source = training.write_norm(tmp_path, declaration, batches)
+    names = ["AUC", "AverageLoss", "LogLoss", "Calibration", "HitRate", "SMAPE", "NDCG", "NormalizedEntropy"]
+    model = training.create_model(
+        declaration, Optimizer("Adam"), source, batch_size=BATCH, ranks=ranks, lr=0.05,
+        metrics_spec={getattr(hugectr.MetricsType, name): 1.0 for name in names},
+    )  # fmt: skip
+    model.start_data_reading()
+    training.train(model, 30)
+    model.get_data_reader_eval().set_source(source)
+    values = training.evaluate(model, STEPS)
+    model.get_data_reader_eval().set_source(source)
+    for _ in range(STEPS):
+        model.eval()
+        model.export_predictions(tmp_path / "predictions", tmp_path / "labels")
+    click = np.loadtxt(tmp_path / "predictions").reshape(-1, 6)[:, 2]
+    label = np.loadtxt(tmp_path / "labels").reshape(-1, 5)[:, 1]
+    assert values["AUC:buy"] == pytest.approx(roc_auc_score(label, click), rel=1e-6) and values["AUC:buy"] > 0.6
+    assert values["LogLoss:buy"] == pytest.approx(log_loss(label, click), rel=1e-5)
+    assert values["AverageLoss:buy"] == pytest.approx(values["LogLoss:buy"], rel=1e-5)
+    assert values["Calibration:buy"] == pytest.approx(click.sum() / label.sum(), rel=1e-5)
+    assert values["NDCG:buy"] == pytest.approx(ndcg_score([label], [click]), rel=1e-5)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

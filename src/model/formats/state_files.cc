@@ -18,7 +18,8 @@ constexpr int64_t kMaxDescriptionBytes = int64_t{16} << 20;
 std::string description_of(const std::string& path) { return path + ".json"; }
 
 bool is_sum_of_squares(OptimizerType type, int s) {
-  return type == OptimizerType::adagrad || (type == OptimizerType::adam && s == 1);
+  return type == OptimizerType::adagrad || type == OptimizerType::rmsprop ||
+         (type == OptimizerType::ftrl && s == 0) || (type == OptimizerType::adam && s == 1);
 }
 
 }  // namespace
