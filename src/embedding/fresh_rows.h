@@ -27,9 +27,9 @@ class FreshRows {
 
 // One of the two standard normals that two draws make (Box-Muller), in double: initialisation only.
 CTR_HOST_DEVICE inline float to_normal(uint32_t a, uint32_t b, bool second) {
-  const double r = sqrt(-2.0 * log((static_cast<double>(a) + 1.0) * 0x1p-32));
+  const double r = ::sqrt(-2.0 * ::log((static_cast<double>(a) + 1.0) * 0x1p-32));
   const double angle = 6.283185307179586 * (static_cast<double>(b) * 0x1p-32);
-  return static_cast<float>(r * (second ? sin(angle) : cos(angle)));
+  return static_cast<float>(r * (second ? ::sin(angle) : ::cos(angle)));
 }
 
 // Element `column` of a key's row of `dim`, from the four draws of its block.
