@@ -42,9 +42,9 @@ class Evaluator {
   Regularizers regularizers_;
   std::vector<std::vector<std::unique_ptr<Metric>>> metrics_;  // [metric][label]
   SampleGroups groups_;
-  std::vector<int64_t> sizes_;                                 // of this rank's part of a batch
-  std::vector<Tensor> outputs_;                                // of embeddings
-  int64_t rows_ = 0;                                           // of the last batch
+  std::vector<int64_t> sizes_;   // of this rank's part of a batch
+  std::vector<Tensor> outputs_;  // of embeddings
+  int64_t rows_ = 0;             // of the last batch
 };
 
 }  // namespace ctr
