@@ -136,6 +136,9 @@ class SparseEmbedding(Record):
         slot_size_array: Number of distinct keys of each slot (localized types).
         optimizer: Optimizer of this embedding; unset means the model's.
         hybrid_embedding_param: Settings of ``HybridSparseEmbedding``.
+        initializer: Rows of keys that training has not met before. The default is uniform within 0.05, in one-hot
+            embeddings within 1 / sqrt(keys of the slot). Xavier needs a `slot_size_array`; ``Sinusoidal`` takes keys
+            for positions.
 
     Raises:
         InvalidArgumentError: A number is out of range, or the combiner is unknown.
@@ -153,6 +156,8 @@ class SparseEmbedding(Record):
         slot_size_array: Sequence[int] = (),
         optimizer: Optional[OptParamsPy] = None,
         hybrid_embedding_param: Optional[HybridEmbeddingParam] = None,
+        *,
+        initializer: Union[Initializer_t, Initializer] = Initializer_t.Default,
     ) -> None:
         where = f'SparseEmbedding "{sparse_embedding_name}"'
         if not 1 <= embedding_vec_size <= 1024:

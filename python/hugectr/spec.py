@@ -177,6 +177,7 @@ def embedding_spec(layer: SparseEmbedding) -> Plain:
         "embedding_vec_size": layer.embedding_vec_size,
         "combiner": layer.combiner,
         "slot_size_array": list(layer.slot_size_array),
+        "initializer": plain(layer.initializer),
         "optimizer": optimizer_spec(own) if own else None,
     }
 

@@ -58,12 +58,13 @@ __device__ inline void set_used(const TableView& t, uint32_t row) {
 
 // Writes a row as it is when its key is seen for the first time; the threads of a warp share the work.
 __device__ inline void initialize_row(const TableView& t, uint64_t seed, uint32_t row, int64_t key,
-                                      float bound) {
+                                      const Initializer& fresh) {
   const int lane = threadIdx.x % 32;
   float* w = t.rows + int64_t{row} * t.stride;
   for (int block = lane; block * 4 < t.dim; block += 32) {
     const Random4 bits = fresh_block(seed, t.number, key, static_cast<uint32_t>(block));
-    for (int k = 0; k < 4 && block * 4 + k < t.dim; ++k) w[block * 4 + k] = to_uniform(bits.v[k], bound);
+    for (int k = block * 4; k < block * 4 + 4 && k < t.dim; ++k)
+      w[k] = fresh_element(fresh, bits, key, k, t.dim);
   }
   for (int i = t.dim + lane; i < t.stride; i += 32) w[i] = t.initial_state;
   __syncwarp();

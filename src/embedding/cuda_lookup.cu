@@ -159,7 +159,7 @@ __global__ void number_fresh_kernel(const TableView* tables, uint64_t seed) {
   }
   for (uint32_t n = first_new + warp; n < first_new + count; n += kBlock / 32) {
     const uint32_t row = new_row(t, before, n);
-    initialize_row(t, seed, row, t.keys[row], t.bound);
+    initialize_row(t, seed, row, t.keys[row], t.fresh);
   }
   if (!reports) return;
   const uint32_t all = first_new + count, reused = min(all, before.free);

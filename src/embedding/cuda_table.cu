@@ -16,11 +16,11 @@ constexpr int64_t kRowsAtOnce = int64_t{1} << 20;  // on their way between host 
 
 // Rows numbers[i], or begin + i where there are none.
 __global__ void initialize_kernel(TableView t, uint64_t seed, const uint32_t* numbers, int64_t begin,
-                                  int64_t n, int64_t key_offset, float bound) {
+                                  int64_t n, int64_t key_offset, Initializer fresh) {
   const int64_t warps = int64_t{gridDim.x} * (kBlock / 32);
   for (int64_t i = int64_t{blockIdx.x} * (kBlock / 32) + threadIdx.x / 32; i < n; i += warps) {
     const int64_t row = numbers ? int64_t{numbers[i]} : begin + i;
-    initialize_row(t, seed, static_cast<uint32_t>(row), t.entries ? t.keys[row] : key_offset + row, bound);
+    initialize_row(t, seed, static_cast<uint32_t>(row), t.entries ? t.keys[row] : key_offset + row, fresh);
   }
 }
 
@@ -121,7 +121,7 @@ void CudaTable::describe(TableView& view) const {
   view.rows = pointer<float>(rows_);
   view.dim = static_cast<int>(spec_.dim), view.stride = stride_, view.states = layout_.states;
   view.has_last_step = layout_.has_last_step;
-  view.bound = initial_bound(spec_, 0), view.initial_state = initial_state(spec_.optimizer, 0);
+  view.fresh = fresh_rows(spec_, 0), view.initial_state = initial_state(spec_.optimizer, 0);
   view.number = number_;
   view.row_counts = pointer<RowCounts>(counts_), view.report = report.place();
   view.entries = pointer<Entry>(entries_), view.num_entries = num_entries_, view.salt = hash_salt();
@@ -171,7 +171,7 @@ void CudaTable::clear() {
     for (int64_t row = 0; row < capacity_;) {
       const auto [key, slot] = one_hot_->entry(row);
       const int64_t n = first_keys[slot + 1] - key;
-      initialize(nullptr, row, n, key - row, initial_bound(spec_, slot));
+      initialize(nullptr, row, n, key - row, fresh_rows(spec_, slot));
       row += n;
     }
     return;
@@ -182,10 +182,10 @@ void CudaTable::clear() {
 }
 
 void CudaTable::initialize(const uint32_t* numbers, int64_t begin, int64_t n, int64_t key_offset,
-                           float bound) const {
+                           const Initializer& fresh) const {
   if (n > 0)
     launch(ctx_, "embedding.initialize", {grid_for(stream_of(ctx_), n, kBlock / 32)}, initialize_kernel,
-           view(), ctx_.seed, numbers, begin, n, key_offset, bound);
+           view(), ctx_.seed, numbers, begin, n, key_offset, fresh);
 }
 
 void CudaTable::find(std::span<const RowEntry> entries, std::span<uint32_t> rows) const {
@@ -256,7 +256,7 @@ void CudaTable::insert(const Staging& staging, std::span<const RowEntry> entries
     copy_to_device(ctx_, tensor<int32_t>(staging.numbers, n), &rows[begin]);
     if (staging.slots.data()) copy_to_device(ctx_, tensor<int32_t>(staging.slots, n), slots.data());
     insert_keys(ctx_, view(), pointer<int64_t>(staging.keys), pointer<uint32_t>(staging.slots), numbers, n);
-    initialize(numbers, 0, n, 0, initial_bound(spec_, 0));
+    initialize(numbers, 0, n, 0, fresh_rows(spec_, 0));
   }
 }
 
@@ -282,7 +282,7 @@ void CudaTable::restart(const Staging& staging, std::span<const uint32_t> rows) 
     n = static_cast<size_t>(std::lower_bound(part.begin(), part.end(), end_row) - part.begin());
     copy_to_device(ctx_, tensor<int32_t>(staging.numbers, static_cast<int64_t>(n)), &rows[begin]);
     initialize(pointer<uint32_t>(staging.numbers), 0, static_cast<int64_t>(n), key_offset,
-               initial_bound(spec_, slot));
+               fresh_rows(spec_, slot));
   }
 }
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "embedding/dump.h"
-#include "embedding/embedding.h"
+#include "embedding/fresh_rows.h"
 #include "embedding/row_index.h"
 #include "embedding/row_report.cuh"
 #include "kernels/hash_table.h"
@@ -44,7 +44,8 @@ struct TableView {
   float* rows;  // [capacity, stride]: vector, states, and for LazyGlobal the last step in the last element
   int dim, stride, states;
   bool has_last_step;
-  float bound, initial_state;
+  Initializer fresh;
+  float initial_state;
   uint32_t number;  // of the embedding within its model
   RowCounts* row_counts;
   uint64_t* report;  // see RowReport
@@ -128,7 +129,8 @@ class CudaTable final : public RowStore {
   void set_counts(RowCounts counts) const;
   Staging make_staging(int64_t rows, int64_t floats) const;
   void clear();
-  void initialize(const uint32_t* numbers, int64_t begin, int64_t n, int64_t key_offset, float bound) const;
+  void initialize(const uint32_t* numbers, int64_t begin, int64_t n, int64_t key_offset,
+                  const Initializer& fresh) const;
   std::vector<uint32_t> next_rows(const Staging& staging, RowCounts counts, int64_t n) const;
   void insert(const Staging& staging, std::span<const RowEntry> entries,
               std::span<const uint32_t> rows) const;

@@ -30,6 +30,7 @@ struct EmbeddingSpec {
   std::vector<int64_t> slot_size_array;
   OptimizerSpec optimizer;
   RowColumns columns;
+  std::string initializer = "Default";  // of the rows of unseen keys
 };
 
 // Rows one rank can hold: from the workspace, or from slot_size_array where that decides.

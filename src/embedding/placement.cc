@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/checked.h"
+#include "embedding/fresh_rows.h"
 #include "optim/row_update.h"
 #include "optim/row_width.h"
 
@@ -118,12 +119,6 @@ int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit, int
        spec.name, spec.workspace_mb, rows, limit, limit * row_bytes(spec) / kMiB);
 }
 
-float initial_bound(const EmbeddingSpec& spec, int64_t slot) {
-  if (spec.type != EmbeddingType::localized_one_hot) return 0.05f;
-  return static_cast<float>(
-      std::sqrt(1.0 / static_cast<double>(spec.slot_size_array[static_cast<size_t>(slot)])));
-}
-
 void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added,
                    MoreKeys more) {
   const std::string remedy =
@@ -136,6 +131,18 @@ void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_
        spec.name, rank, used, added, capacity, remedy,
        more == MoreKeys::may_come ? " for these; later batches may need more" : "");
 }
+
+namespace {
+
+void validate_initializer(const EmbeddingSpec& spec) {
+  try {
+    fresh_rows(spec, 0);
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("embedding \"{}\": {}", spec.name, e.what()));
+  }
+}
+
+}  // namespace
 
 void validate(const EmbeddingSpec& spec) {
   require(spec.dim >= 1 && spec.dim <= kMaxRowWidth,
@@ -150,6 +157,7 @@ void validate(const EmbeddingSpec& spec) {
         "embedding \"{}\": workspace_size_per_gpu_in_mb must be positive and hold at least one row, got {}",
         spec.name, spec.workspace_mb);
   validate_optimizer(spec);
+  validate_initializer(spec);
   if (spec.type == EmbeddingType::localized_one_hot) validate_one_key(spec);
 }
 

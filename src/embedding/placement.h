@@ -40,9 +40,6 @@ const char* capacity_argument(const EmbeddingSpec& spec);
 // The rows of the rank if each embedding had at most this workspace. One-hot embeddings keep all of theirs.
 int64_t row_capacity_within(const EmbeddingSpec& spec, int64_t workspace_mb, int rank, int world_size);
 
-// Fresh elements of a row are uniform in (-bound, bound].
-float initial_bound(const EmbeddingSpec& spec, int64_t slot);
-
 // Throws out_of_memory and says what would be enough: for now, or for good where no more than `added` keys
 // come.
 enum class MoreKeys : uint8_t { may_come, never };

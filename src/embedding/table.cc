@@ -25,6 +25,7 @@ Table::Table(const Context& ctx, const EmbeddingSpec& spec, uint32_t number)
       spec_(spec),
       number_(number),
       layout_(spec.optimizer, spec.dim),
+      fresh_(spec),
       index_(make_index(spec, ctx)),
       rows_(ctx.device, static_cast<size_t>(index_->capacity() * layout_.stride()) * sizeof(float),
             fmt::format("embedding \"{}\"", spec.name)),
@@ -63,11 +64,12 @@ void Table::initialize_new(int64_t known) {
 // As if it had just been seen for the first time.
 void Table::initialize(int64_t r) {
   const auto [key, slot] = index_->entry(r);
-  const float bound = initial_bound(spec_, slot);
+  const Initializer& fresh = fresh_.of(slot);
   float* w = row(r);
   for (int64_t i = 0; i < layout_.dim; i += 4) {
     const Random4 bits = fresh_block(ctx_.seed, number_, key, static_cast<uint32_t>(i / 4));
-    for (int64_t k = i; k < std::min(i + 4, layout_.dim); ++k) w[k] = to_uniform(bits.v[k - i], bound);
+    for (int64_t k = i; k < std::min(i + 4, layout_.dim); ++k)
+      w[k] = fresh_element(fresh, bits, key, k, layout_.dim);
   }
   for (int s = 0; s < layout_.states; ++s)
     std::fill_n(layout_.state(w, s), layout_.dim, initial_state(spec_.optimizer, s));

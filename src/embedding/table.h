@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "embedding/fresh_rows.h"
 #include "embedding/row_index.h"
 #include "optim/row_update.h"
 
@@ -50,6 +51,7 @@ class Table final : public RowStore {
   EmbeddingSpec spec_;
   uint32_t number_;
   RowLayout layout_;
+  FreshRows fresh_;
   std::unique_ptr<RowIndex> index_;
   Buffer rows_;
   Buffer epochs_, scores_;        // by row, on request

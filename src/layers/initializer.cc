@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/random.h"
+#include "layers/sinusoidal.h"
 
 namespace ctr {
 namespace {
@@ -55,13 +56,6 @@ std::optional<Initializer> explicit_initializer(const std::string& text) {
   if (!number) return std::nullopt;
   if (name == "Constant") return Initializer::constant(*number);
   return name == "Normal" ? Initializer::normal(*number) : Initializer::uniform(*number);
-}
-
-float sinusoidal(int64_t position, int64_t column, int64_t width) {
-  const double frequency =
-      std::pow(10000.0, -static_cast<double>(column / 2 * 2) / static_cast<double>(width));
-  const double angle = static_cast<double>(position) * frequency;
-  return static_cast<float>(column % 2 == 0 ? std::sin(angle) : std::cos(angle));
 }
 
 Initializer xavier_uniform(double fan_in, double fan_out) {

@@ -9,9 +9,8 @@
 
 namespace ctr {
 
-// A resolved distribution of initial weights: constant(a), uniform(-a, a] or normal(0, a). Or what row p of a
-// matrix gets as the code of position p: in columns 2i and 2i + 1 the sine and cosine of p / 10000^(2i /
-// width).
+// A resolved distribution of initial weights: constant(a), uniform(-a, a] or normal(0, a); or row p of a
+// matrix is the code of position p (sinusoidal.h).
 struct Initializer {
   enum class Kind : uint8_t { constant, uniform, normal, sinusoidal };
   Kind kind = Kind::constant;
@@ -29,8 +28,6 @@ Initializer xavier_normal(double fan_in, double fan_out);   // N(0, sqrt(v) / 0.
 // What a text says whatever the tensor: "Constant(0.5)", "Normal(0.01)", "Uniform(0.05)", "Zero",
 // "Sinusoidal".
 std::optional<Initializer> explicit_initializer(const std::string& text);
-// Element (position, column) of Kind::sinusoidal.
-float sinusoidal(int64_t position, int64_t column, int64_t width);
 
 // What an Initializer_t member means for a tensor with these fans: "Default" is the layer's own rule,
 // "Uniform" is U(+-1 / (fan_in + fan_out)); or what it says by itself.

@@ -256,6 +256,7 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
                embedding_vec_size=8, combiner="mean", sparse_embedding_name="f", slot_size_array=[3, 3],
                optimizer=hugectr.CreateOptimizer(hugectr.SGD)),
         "bottom_name": ("nothing", REFUSED, {}),
+        "initializer": (hugectr.Initializer(hugectr.Normal, 0.01), USED, {}),
         "hybrid_embedding_param": (hugectr.HybridEmbeddingParam(**HYBRID), NAMED, {}),
     }),
     "HybridEmbeddingParam": (hugectr.HybridEmbeddingParam, hybrid,

@@ -41,7 +41,8 @@ SIGNATURES = {
         * beta=None lambda1=0.0 lambda2=0.0""",
     "Input": "label_dim label_name dense_dim dense_name data_reader_sparse_param_array * label_weights=None",
     "SparseEmbedding": """embedding_type workspace_size_per_gpu_in_mb=0 embedding_vec_size combiner
-        sparse_embedding_name bottom_name slot_size_array=() optimizer=None hybrid_embedding_param=None""",
+        sparse_embedding_name bottom_name slot_size_array=() optimizer=None hybrid_embedding_param=None
+        * initializer=Default""",
     "DenseLayerSwitchs": "fuse_wb=False",
     "DenseLayer": """layer_type bottom_names top_names factor=1.0 eps=1e-05 gamma_init_type=Default
         beta_init_type=Default dropout_rate=0.5 elu_alpha=1.0 num_output=1 weight_init_type=Default

@@ -51,6 +51,7 @@ Json embedding_entry(const EmbeddingSpec& e, int ranks) {
               {"embedding_vec_size", e.dim},
               {"combiner", name_of(e.combiner)}};
   if (!e.slot_size_array.empty()) hparam["slot_size_array"] = e.slot_size_array;
+  if (e.initializer != "Default") hparam["initializer"] = e.initializer;
   return {{"type", name_of(e.type)},
           {"bottom", e.bottom},
           {"top", e.name},
@@ -215,6 +216,7 @@ Json read_embedding_entry(const Entry& e) {
           "graph file: {}.embedding_vec_size must be 1 to {}, got {}", hparam.path(), kMaxRowWidth,
           result["embedding_vec_size"].dump());
   if (hparam.has("slot_size_array")) result["slot_size_array"] = hparam.integers("slot_size_array");
+  if (hparam.has("initializer")) result["initializer"] = hparam.get<std::string>("initializer");
   read_capacity(hparam, result);
   if (e.has("optimizer")) result["optimizer"] = read_optimizer_entry(e.child("optimizer"));
   return result;

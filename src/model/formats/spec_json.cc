@@ -223,6 +223,7 @@ EmbeddingSpec read_embedding(const Json& json, const ModelSpec& model) {
   read(j, "embedding_vec_size", e.dim);
   read(j, "combiner", combiner);
   read(j, "slot_size_array", e.slot_size_array);
+  read(j, "initializer", e.initializer);
   in_context(fmt::format("embedding \"{}\"", e.name), [&] {
     e.type = parse_embedding_type(type);
     e.combiner = parse_combiner(combiner);
