@@ -43,13 +43,23 @@ _Bool = Union[bool, np.bool_]
 _Text = Union[str, bytes, os.PathLike[str]]
 
 """
-SUBMODULES = ("_core", "data", "enums", "errors", "inference", "log", "tools", "unsupported")
+SUBMODULES = ("_core", "data", "enums", "errors", "inference", "log", "optimizer", "tools", "unsupported")
 # Forms of other releases that name or order the arguments differently.
 FORMS = {
     "Input": [
         """self, label_dim: Sequence[int], label_name: Sequence[str], label_weights: Sequence[float], dense_dim: int,
-        dense_name: str, data_reader_sparse_param_array: Sequence[DataReaderSparseParam]"""
+        dense_name: str, data_reader_sparse_param_array: Sequence[DataReaderSparseParam]""",
+        """self, *, data_reader_type: DataReaderType_t, source: str, eval_source: str, check_type: Check_t,
+        cache_eval_data: int = 0, label_dim: int, label_name: str, dense_dim: int, dense_name: str,
+        num_samples: int = 0, eval_num_samples: int = 0, float_label_dense: bool = True, num_workers: int = 12,
+        slot_size_array: Sequence[int] = (), data_reader_sparse_param_array: Sequence[DataReaderSparseParam],
+        sparse_names: Sequence[str]""",
     ],
+    "SparseEmbedding": [
+        """self, embedding_type: Embedding_t, max_vocabulary_size_per_gpu: int, embedding_vec_size: int, combiner: int,
+        sparse_embedding_name: str, bottom_name: str, slot_size_array: Sequence[int] = ()"""
+    ],
+    "Model": ["self, solver_parser: SolverParser, opt_params: OptParamsBase"],
     "DataReaderSparseParam": ["self, type: DataReaderSparse_t, max_feature_num: int, max_nnz: int, slot_num: int"],
     "HybridEmbeddingParam": [
         """self, max_num_frequent_categories: int, max_num_infrequent_samples: int, p_dup_max: float,
@@ -132,14 +142,27 @@ def overloads(function: Any) -> Iterator[str]:
         yield f"({', '.join(texts + more)})"
 
 
+def form_text(arguments: ast.arguments) -> str:
+    """The parameters of another release's form."""
+
+    def text(argument: ast.arg, default: Any) -> str:
+        kind = f": {widened(ast.unparse(argument.annotation))}" if argument.annotation else ""
+        return argument.arg + kind + (" = ..." if default is not None else "")
+
+    missing = [None] * (len(arguments.args) - len(arguments.defaults))
+    parts = [text(*pair) for pair in zip(arguments.args, [*missing, *arguments.defaults])]
+    if arguments.kwonlyargs:
+        parts += ["*", *(text(*pair) for pair in zip(arguments.kwonlyargs, arguments.kw_defaults))]
+    return ", ".join(parts)
+
+
 def function_text(name: str, function: Any, label: str = "", indent: str = "") -> str:
     returns = inspect.signature(function).return_annotation
     forms = list(overloads(function))
     for form in FORMS.get(label, []):
         declared = ast.parse(f"def f({form}): ...").body[0]
         assert isinstance(declared, ast.FunctionDef)
-        typed = (f": {widened(ast.unparse(a.annotation))}" if a.annotation else "" for a in declared.args.args)
-        forms.append(f"({', '.join(a.arg + text for a, text in zip(declared.args.args, typed))})")
+        forms.append(f"({form_text(declared.args)})")
     if name == "CreateSolver":  # releases 3.1 and 3.2 began with the seed
         forms.append(forms[0].replace("(model_name: _Text = ..., seed: SupportsIndex = ...", "(seed: SupportsIndex"))
     marker = f"{indent}@overload\n" if len(forms) > 1 else ""
@@ -174,11 +197,12 @@ def public(module: ModuleType) -> dict[str, Any]:
 def facade() -> str:
     """The stub of hugectr itself."""
     names = public(hugectr)
-    placeholders = {**unsupported.SESSION, **unsupported.TRAINING_CACHE, **unsupported.COLLECTION}
+    placeholders = {**unsupported.TRAINING_CACHE, **unsupported.COLLECTION}
     makers = {"Solver": hugectr.CreateSolver, "HMemCacheConfig": hugectr.CreateHMemCache,
-              "EmbeddingTrainingCacheParams": hugectr.CreateETC}  # fmt: skip
+              "EmbeddingTrainingCacheParams": hugectr.CreateETC,
+              "SolverParser": hugectr.solver_parser_helper}  # fmt: skip
     imports = [f"from hugectr import {name} as {name}\n" for name in SUBMODULES]
-    imports.append("from hugectr.data import DataSourceParams\n")
+    imports.append("from hugectr.data import DataSourceParams\nfrom hugectr.optimizer import OptParamsBase\n")
     functions, classes, members, others = [], [], [], []
     for name, value in names.items():
         if isinstance(value, enum.Enum):

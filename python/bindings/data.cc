@@ -90,10 +90,12 @@ void bind_spec(nb::module_& m) {
       .def(
           "__init__",
           [](ctr::SparseInputSpec* self, std::string name, std::vector<int64_t> nnz_per_slot,
-             bool is_fixed_length) {
-            new (self) ctr::SparseInputSpec{std::move(name), std::move(nnz_per_slot), is_fixed_length};
+             bool is_fixed_length, int64_t max_keys) {
+            new (self)
+                ctr::SparseInputSpec{std::move(name), std::move(nnz_per_slot), is_fixed_length, max_keys};
           },
-          nb::arg("name"), nb::arg("nnz_per_slot"), nb::arg("is_fixed_length") = false);
+          nb::arg("name"), nb::arg("nnz_per_slot"), nb::arg("is_fixed_length") = false,
+          nb::arg("max_keys") = 0);
   nb::class_<ctr::ReaderSpec>(m, "ReaderSpec")
       .def(nb::init<>())
       .def_rw("format", &ctr::ReaderSpec::format)

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <exception>
@@ -73,6 +74,8 @@ ctr::EmbeddingSpec spec_from(const nb::dict& d) {
   take(d, "bottom", spec.bottom);
   take(d, "slots", spec.slots);
   take(d, "workspace_mb", spec.workspace_mb);
+  take(d, "rows", spec.rows);
+  take(d, "counts_states", spec.counts_states);
   take(d, "dim", spec.dim);
   take(d, "slot_size_array", spec.slot_size_array);
   spec.optimizer = optimizer_from(nb::cast<nb::dict>(d["optimizer"]));
@@ -273,10 +276,15 @@ void bind_group(nb::module_& m) {
 }  // namespace
 
 void bind_embedding(nb::module_& m) {
+  m.def("check_vector_size", &ctr::require_vector_size, nb::arg("where"), nb::arg("embedding_vec_size"),
+        "Raises unless an embedding can have vectors of that length.");
   nb::module_ testing = m.def_submodule("testing");
   bind_group(testing);
   testing.def("row_capacity", [](const nb::dict& spec, int rank, int world_size) {
     return ctr::row_capacity(spec_from(spec), rank, world_size);
+  });
+  testing.def("row_limit", [](const nb::dict& spec, int rank, int world_size) {
+    return ctr::row_limit(spec_from(spec), rank, world_size);
   });
   testing.def("owner_of", [](const nb::dict& spec, int64_t key, int64_t slot, int world_size) {
     return ctr::owner_of(spec_from(spec), key, slot, world_size);

@@ -15,6 +15,7 @@
 #include "base/interrupt.h"
 #include "bind.h"
 #include "device/memory.h"
+#include "model/bind.h"
 #include "model/checkpoint.h"
 #include "model/fit.h"
 #include "model/formats/graph_json.h"
@@ -211,8 +212,10 @@ int64_t parameter_count(Engine& engine) {
   return n;
 }
 
+ctr::ModelSpec bound(const std::string& spec) { return ctr::bind(ctr::spec_from_json(spec)); }
+
 std::vector<std::string> column_copies(const std::string& spec, bool like_gpu) {
-  const ctr::ModelSpec fused = ctr::fuse(ctr::spec_from_json(spec));
+  const ctr::ModelSpec fused = ctr::fuse(bound(spec));
   const ctr::Graph graph = ctr::build_graph(fused, fused.solver.batch_size);
   const ctr::Backend backend = like_gpu ? ctr::Backend::cuda : ctr::Backend::cpu;
   const ctr::Plan plan = ctr::make_plan(graph, ctr::plan_options({backend, 0}, ctr::DType::f32, true));
@@ -226,7 +229,7 @@ std::vector<std::string> column_copies(const std::string& spec, bool like_gpu) {
 
 // Bytes of a model's memory on one rank beside embeddings.
 std::map<std::string, size_t> plan_bytes(const std::string& spec, bool training) {
-  const ctr::ModelSpec fused = ctr::fuse(ctr::spec_from_json(spec));
+  const ctr::ModelSpec fused = ctr::fuse(bound(spec));
   const ctr::Graph graph = ctr::build_graph(fused, fused.solver.batch_size);
   const ctr::Plan plan = ctr::make_plan(graph, ctr::plan_options({}, ctr::DType::f32, training));
   size_t weights = 0;
@@ -242,17 +245,19 @@ std::map<std::string, size_t> plan_bytes(const std::string& spec, bool training)
 
 void bind_graph(nb::module_& m) {
   m.def(
-      "graph_to_json", [](const std::string& spec) { return ctr::graph_to_json(ctr::spec_from_json(spec)); },
+      "graph_to_json", [](const std::string& spec) { return ctr::graph_to_json(bound(spec)); },
       nb::arg("spec"), "Text of the graph file of a model spec (JSON document).");
-  m.def("graph_from_json", &ctr::graph_from_json, nb::arg("text"),
-        "Parts of a model spec (input, embeddings, layers), as JSON, from the text of a graph file.");
   m.def(
-      "graph_summary", [](const std::string& spec) { return ctr::summary(ctr::spec_from_json(spec)); },
-      nb::arg("spec"), "Table of inputs and layers with shapes.");
+      "graph_from_json",
+      [](const std::string& text) { return ctr::spec_to_json(ctr::graph_from_json(text)); }, nb::arg("text"),
+      "Parts of a model spec (input, embeddings, layers), as JSON, from the text of a graph file.");
+  m.def(
+      "graph_summary", [](const std::string& spec) { return ctr::summary(bound(spec)); }, nb::arg("spec"),
+      "Table of inputs and layers with shapes.");
   m.def(
       "check_graph",
       [](const std::string& spec) {
-        const ctr::ModelSpec parsed = ctr::spec_from_json(spec);
+        const ctr::ModelSpec parsed = bound(spec);
         ctr::build_graph(parsed, ctr::rank_batch(parsed), false);
       },
       nb::arg("spec"), "Raises when the layers given so far do not fit together.");
@@ -304,6 +309,11 @@ void bind_readers(Class& c) {
            nb::arg("train"))
       .def("reader_at_end", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).at_end(); }),
            nb::arg("train"))
+      .def("reader_skip", in_turn<bool>([](Engine& e, bool train) {
+             const ctr::Batch* batch = reader(e, train).next();
+             return batch ? batch->size : 0;
+           }),
+           nb::arg("train"), "Takes a batch and drops it; its samples, 0 at the end.")
       .def("reader_skipped", in_turn<bool>([](Engine& e, bool train) { return reader(e, train).skipped(); }),
            nb::arg("train"))
       .def("set_source",
@@ -319,7 +329,14 @@ std::map<std::string, std::string> paths(const std::map<std::string, Path>& path
 
 void bind_files(Class& c) {
   using Paths = const std::map<std::string, Path>&;
-  c.def("save", in_turn<const Path&, int64_t>(ctr::save_checkpoint), nb::arg("prefix"), nb::arg("iteration"))
+  c.def(
+       "save",
+       in_turn<const Path&, int64_t, bool>([](Engine& e, const Path& prefix, int64_t iteration, bool single) {
+         using Form = ctr::SparseForm;
+         ctr::save_checkpoint(e, prefix, iteration, single ? Form::single_file : Form::directory);
+       }),
+       nb::arg("prefix"), nb::arg("iteration"), nb::arg("single_files") = false)
+      .def("save_dense", in_turn<const Path&>(ctr::save_dense_weights), nb::arg("path"))
       .def("load_dense", in_turn<const Path&>(ctr::load_dense_weights), nb::arg("path"))
       .def("load_dense_optimizer", in_turn<const Path&>(ctr::load_dense_optimizer), nb::arg("path"))
       .def("load_sparse",
@@ -355,6 +372,10 @@ void bind_model(nb::module_& m) {
   testing.def(
       "column_copies", &column_copies, nb::arg("spec"), nb::arg("like_gpu") = false,
       "What Concat, Slice and Reshape of a model still copy in a training step, and why: one line each.");
+  testing.def(
+      "rewrite_spec", [](const std::string& spec) { return ctr::spec_to_json(ctr::spec_from_json(spec)); },
+      nb::arg("spec"),
+      "A model spec that was read and written: every member, with its default where it was missing.");
   testing.def(
       "plan_bytes", &plan_bytes, nb::arg("spec"), nb::arg("training"),
       "Bytes of a model's activations and buffers, their gradients, its dense weights, and what training "

@@ -14,11 +14,18 @@ from hugectr import data as data
 from hugectr import enums as enums
 from hugectr import inference as inference
 from hugectr import log as log
+from hugectr import optimizer as optimizer
 from hugectr import unsupported as unsupported
 from hugectr.callbacks import BestCheckpoint as BestCheckpoint
 from hugectr.callbacks import EarlyStopping as EarlyStopping
 from hugectr.callbacks import History as History
 from hugectr.callbacks import TrainingCallback as TrainingCallback
+from hugectr.compat.oversubscriber import CreateMOS as CreateMOS
+from hugectr.compat.oversubscriber import ModelOversubscriberParams as ModelOversubscriberParams
+from hugectr.compat.session import Session as Session
+from hugectr.compat.session import get_learning_rate_scheduler as get_learning_rate_scheduler
+from hugectr.compat.solver_parser import SolverParser as SolverParser
+from hugectr.compat.solver_parser import solver_parser_helper as solver_parser_helper
 from hugectr.enums import *  # noqa: F403
 from hugectr.errors import DeviceError as DeviceError
 from hugectr.errors import FileError as FileError
@@ -38,11 +45,12 @@ from hugectr.layers import Input as Input
 from hugectr.layers import SparseEmbedding as SparseEmbedding
 from hugectr.loop import DataReader32 as DataReader32
 from hugectr.loop import DataReader64 as DataReader64
+from hugectr.loop import IDataReader as IDataReader
 from hugectr.loop import LearningRateScheduler as LearningRateScheduler
 from hugectr.model import Model as Model
 from hugectr.model import ModelPerfExt as ModelPerfExt
-from hugectr.optimizer import CreateOptimizer as CreateOptimizer
-from hugectr.optimizer import OptParamsPy as OptParamsPy
+from hugectr.opt_params import CreateOptimizer as CreateOptimizer
+from hugectr.opt_params import OptParamsPy as OptParamsPy
 from hugectr.reader import AsyncParam as AsyncParam
 from hugectr.reader import DataReaderParams as DataReaderParams
 from hugectr.reader import DataReaderSparseParam as DataReaderSparseParam
@@ -50,14 +58,12 @@ from hugectr.solver import CreateSolver as CreateSolver
 from hugectr.solver import Solver as Solver
 from hugectr.training_cache import CreateETC as CreateETC
 from hugectr.training_cache import CreateHMemCache as CreateHMemCache
-from hugectr.training_cache import CreateMOS as CreateMOS
 from hugectr.training_cache import EmbeddingTrainingCacheParams as EmbeddingTrainingCacheParams
 from hugectr.training_cache import HMemCacheConfig as HMemCacheConfig
-from hugectr.training_cache import ModelOversubscriberParams as ModelOversubscriberParams
 
 __version__ = _core.version
 globals().update(enums.members())
-globals().update({**unsupported.SESSION, **unsupported.TRAINING_CACHE, **unsupported.COLLECTION})
+globals().update({**unsupported.TRAINING_CACHE, **unsupported.COLLECTION})
 
 log.install()
 

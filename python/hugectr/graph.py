@@ -29,7 +29,6 @@ class Graph:
             "input": None,
             "embeddings": [],
             "layers": [],
-            "loss_weights": {},
         }
 
     def text(self) -> str:
@@ -95,11 +94,12 @@ class Graph:
             raise InvalidArgumentError(f"Model.compile(): {len(names)} loss_names but {len(weights)} loss_weights")
         if repeated := {name for name in names if list(names).count(name) > 1}:
             raise InvalidArgumentError(f"Model.compile(): loss_names has a label twice: {', '.join(sorted(repeated))}")
-        labels = [label["name"] for label in (self._document["input"] or {"labels": []})["labels"]]
+        labels = {label["name"]: label for label in (self._document["input"] or {"labels": []})["labels"]}
         for name in names:
             if name not in labels:
                 raise InvalidArgumentError(f'Model.compile(): no label "{name}"; known: {", ".join(labels)}')
-        self._document["loss_weights"] = dict(zip(names, weights))
+        for name, weight in zip(names, weights):
+            labels[name]["weight"] = weight
 
     def check_complete(self, method: str) -> None:
         """Raises unless there is an input and at least two layers."""

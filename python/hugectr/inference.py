@@ -21,7 +21,7 @@ globals().update(
         "hugectr.inference",
         "inference",
         "InferenceParams InferenceModel InferenceSession CreateInferenceSession CreateParameterServer "
-        "CreateEmbeddingCache ParameterServer ParameterServerConfig HPS VolatileDatabaseParams "
+        "CreateEmbeddingCache EmbeddingCache ParameterServer ParameterServerConfig HPS VolatileDatabaseParams "
         "PersistentDatabaseParams UpdateSourceParams CPUMemoryDatabaseParams DistributedDatabaseParams",
     )
 )

@@ -28,6 +28,9 @@ class CreateParameterServer:
 class CreateEmbeddingCache:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
+class EmbeddingCache:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
 class ParameterServer:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 

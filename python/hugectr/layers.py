@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-from hugectr import idle
-from hugectr.arguments import REQUIRED, Arguments, Record, converted
+from hugectr import _core, idle
+from hugectr.arguments import REQUIRED, Record, converted
+from hugectr.compat import forms
 from hugectr.enums import (
     Activation_t,
     CommunicationType,
@@ -21,16 +22,8 @@ from hugectr.enums import (
 )
 from hugectr.errors import InvalidArgumentError
 from hugectr.initializer import Initializer
-from hugectr.optimizer import OptParamsPy
-from hugectr.reader import DataReaderSparseParam
-
-
-def _weights_third(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """The form with label weights has them third: (dims, names, weights, dense_dim, dense_name, sparse)."""
-    if len(args) > 2 and not hasattr(args[2], "__index__"):
-        kwargs = {**kwargs, "label_weights": args[2]}
-        args = (*args[:2], *args[3:])
-    return args, kwargs
+from hugectr.opt_params import OptParamsPy
+from hugectr.reader import DataReaderParams, DataReaderSparseParam
 
 
 class Input(Record):
@@ -44,12 +37,14 @@ class Input(Record):
         dense_name: Name of the dense input, of shape [batch, dense_dim].
         data_reader_sparse_param_array: The sparse inputs, in the order of the data set's slots.
         label_weights: Factor of each label's loss; third when passed by position.
+        sparse_names: Names of the sparse inputs that have none of their own, as in releases 2.3 and 3.0.
+        reader_params: The data set, which release 3.0 described here (with its own arguments, see the guide).
 
     Raises:
         InvalidArgumentError: Lengths differ, a size is out of range or a name occurs twice.
     """
 
-    @converted(aliases={"label_dims": "label_dim", "label_names": "label_name"}, adapt=_weights_third)
+    @converted(aliases={"label_dims": "label_dim", "label_names": "label_name"}, adapt=forms.input_of_3_0)
     def __init__(
         self,
         label_dim: Union[int, Sequence[int]],
@@ -59,7 +54,14 @@ class Input(Record):
         data_reader_sparse_param_array: Sequence[DataReaderSparseParam],
         *,
         label_weights: Optional[Sequence[float]] = None,
+        sparse_names: Sequence[str] = (),
+        reader_params: Optional[DataReaderParams] = None,
     ) -> None:
+        sparse = [*data_reader_sparse_param_array]
+        if sparse_names:
+            if len(sparse_names) != len(sparse):
+                raise InvalidArgumentError(f"Input(): {len(sparse_names)} sparse_names for {len(sparse)} sparse inputs")
+            sparse = [param.named(name) for param, name in zip(sparse, sparse_names)]
         dims = [label_dim] if isinstance(label_dim, int) else list(label_dim)
         names = [label_name] if isinstance(label_name, str) else list(label_name)
         weights = [1.0] * len(names) if label_weights is None else list(label_weights)
@@ -71,21 +73,14 @@ class Input(Record):
             raise InvalidArgumentError(
                 f"Input(): label_dim {dims} and dense_dim {dense_dim} must not be negative or empty"
             )
-        tensors = [*names, dense_name, *(sparse.top_name for sparse in data_reader_sparse_param_array)]
+        tensors = [*names, dense_name, *(param.top_name for param in sparse)]
         if "" in tensors[len(names) + 1 :] or "" in names:
             raise InvalidArgumentError("Input(): every label and every sparse input needs a name")
         if repeated := {name for name in tensors if tensors.count(name) > 1}:
             raise InvalidArgumentError(f"Input(): name used twice: {', '.join(sorted(repeated))}")
-        self.__dict__.update(label_dim=dims, label_name=names, label_weights=weights)
-
-
-def _precompute_before_types(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Releases 3.3 to 3.8 had two more booleans before communication_type."""
-    extra = ("use_train_precompute_indices", "use_eval_precompute_indices")
-    if len(args) > 6 and isinstance(args[6], bool):
-        kwargs = {**kwargs, **dict(zip(extra, args[6:8]))}
-        args = (*args[:6], *args[8:])
-    return args, kwargs
+        self.__dict__.update(
+            label_dim=dims, label_name=names, label_weights=weights, data_reader_sparse_param_array=sparse
+        )
 
 
 class HybridEmbeddingParam(Record):
@@ -103,7 +98,7 @@ class HybridEmbeddingParam(Record):
         use_train_precompute_indices, use_eval_precompute_indices: Seventh and eighth argument in releases 3.3 to 3.8.
     """
 
-    @converted(adapt=_precompute_before_types)
+    @converted(adapt=forms.precompute_before_types)
     def __init__(
         self,
         max_num_frequent_categories: int,
@@ -139,12 +134,13 @@ class SparseEmbedding(Record):
         initializer: Rows of keys that training has not met before. The default is uniform within 0.05, in one-hot
             embeddings within 1 / sqrt(keys of the slot). Xavier needs a `slot_size_array`; ``Sinusoidal`` takes keys
             for positions.
+        max_vocabulary_size_per_gpu: Rows of one device, which releases 2.3 and 3.0 have instead of megabytes.
 
     Raises:
         InvalidArgumentError: A number is out of range, or the combiner is unknown.
     """
 
-    @converted()
+    @converted(adapt=forms.embedding_of_3_0)
     def __init__(
         self,
         embedding_type: Embedding_t,
@@ -158,15 +154,20 @@ class SparseEmbedding(Record):
         hybrid_embedding_param: Optional[HybridEmbeddingParam] = None,
         *,
         initializer: Union[Initializer_t, Initializer] = Initializer_t.Default,
+        max_vocabulary_size_per_gpu: int = 0,
     ) -> None:
         where = f'SparseEmbedding "{sparse_embedding_name}"'
-        if not 1 <= embedding_vec_size <= 1024:
-            raise InvalidArgumentError(f"{where}: embedding_vec_size must be 1 to 1024, got {embedding_vec_size}")
+        _core.check_vector_size(where, embedding_vec_size)
         if combiner not in ("sum", "mean"):
             raise InvalidArgumentError(f'{where}: combiner must be "sum" or "mean", got "{combiner}"')
         if any(size < 0 for size in slot_size_array):
             raise InvalidArgumentError(f"{where}: slot_size_array has a negative size: {slot_size_array}")
-        if workspace_size_per_gpu_in_mb < 0 or not (workspace_size_per_gpu_in_mb or slot_size_array):
+        if max_vocabulary_size_per_gpu < 0:
+            raise InvalidArgumentError(
+                f"{where}: max_vocabulary_size_per_gpu must not be negative, got {max_vocabulary_size_per_gpu}"
+            )
+        enough = workspace_size_per_gpu_in_mb or slot_size_array or max_vocabulary_size_per_gpu
+        if workspace_size_per_gpu_in_mb < 0 or not enough:
             raise InvalidArgumentError(
                 f"{where}: needs a positive workspace_size_per_gpu_in_mb or a slot_size_array, "
                 f"got {workspace_size_per_gpu_in_mb} MiB"

@@ -3,37 +3,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
+from hugectr import _core
 from hugectr.arguments import FilePath, converted
-from hugectr.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from hugectr._core import Engine
 
 
 class LearningRateScheduler:
-    """The learning-rate schedule of a model: linear warm-up, constant rate, polynomial decay."""
+    """A learning-rate schedule: linear warm-up, constant rate, polynomial decay.
 
-    _engine: Callable[[], Engine]
+    A Model hands its own out; one that is made by itself, as in releases 2.3 and 3.0, drives nothing but the loop that
+    asks it.
+
+    Args:
+        base_lr: The rate after the warm-up.
+        warmup_steps, decay_start, decay_steps, decay_power, end_lr: As in :func:`hugectr.CreateSolver`.
+
+    Raises:
+        InvalidArgumentError: A value is out of range.
+    """
+
+    _next: Callable[[], float]
     _lr = 0.0
     _step = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise UnsupportedError(
-            "LearningRateScheduler(): making one directly belongs to the Session interface of releases 2.3 and 3.0, "
-            "which is not supported yet; take the model's from Model.get_learning_rate_scheduler()"
-        )
+    @converted()
+    def __init__(
+        self,
+        base_lr: float,
+        warmup_steps: int = 1,
+        decay_start: int = 0,
+        decay_steps: int = 1,
+        decay_power: float = 2.0,
+        end_lr: float = 0.0,
+    ) -> None:
+        schedule = _core.LearningRateSchedule(base_lr, warmup_steps, decay_start, decay_steps, decay_power, end_lr)
+        self._next = schedule.get_next
 
     @classmethod
     def _of(cls, engine: Callable[[], Engine]) -> LearningRateScheduler:
         scheduler = cls.__new__(cls)
-        scheduler._engine = engine
+        scheduler._next = lambda: engine().next_learning_rate()
         return scheduler
 
     def get_next(self) -> float:
         """Advances the schedule by one step and returns the rate of that step."""
-        self._lr = float(self._engine().next_learning_rate())
+        self._lr = float(self._next())
         self._step += 1
         return self._lr
 
@@ -46,7 +64,7 @@ class LearningRateScheduler:
         return self._step
 
 
-class DataReader:
+class IDataReader:
     """The training or evaluation reader of a model."""
 
     def __init__(self, engine: Callable[[], Engine], is_training: bool) -> None:
@@ -78,10 +96,19 @@ class DataReader:
         """Whether reading has started."""
         return bool(self._engine().reader_started(self._is_training))
 
+    def read_a_batch_to_device(self) -> int:
+        """Takes the next batch, which nothing is done with, and returns its number of samples; 0 at the end."""
+        return int(self._engine().reader_skip(self._is_training))
 
-class DataReader32(DataReader):
+    read_a_batch_to_device_delay_release = read_a_batch_to_device
+
+    def ready_to_collect(self) -> None:
+        """Of no effect: a batch stays as it is until it was used."""
+
+
+class DataReader32(IDataReader):
     """Reader of a model with 32-bit keys."""
 
 
-class DataReader64(DataReader):
+class DataReader64(IDataReader):
     """Reader of a model with 64-bit keys (``i64_input_key=True``)."""

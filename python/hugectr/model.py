@@ -4,26 +4,30 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import importlib
 import weakref
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from hugectr import _core, idle, progress, spec
-from hugectr.arguments import Arguments, FilePath, converted
+from hugectr.arguments import FilePath, converted
 from hugectr.callbacks import History, Observer, require_callbacks
+from hugectr.compat import forms
+from hugectr.compat.solver_parser import SolverParser
 from hugectr.data import DataSourceParams
 from hugectr.enums import DataReaderType_t, Error_t, Tensor_t
 from hugectr.errors import HugectrError, InvalidArgumentError, UnsupportedError
 from hugectr.graph import Graph
 from hugectr.layers import DenseLayer, GroupDenseLayer, Input, SparseEmbedding
 from hugectr.loop import DataReader32, DataReader64, LearningRateScheduler
-from hugectr.optimizer import OptParamsPy
+from hugectr.opt_params import OptParamsPy
 from hugectr.reader import DataReaderParams
 from hugectr.solver import Solver
 from hugectr.training_cache import EmbeddingTrainingCacheParams
 
-_ADDED = ("input", "sparse_embedding", "dense_layer", "group_dense_layer")
+_ADDED = ("input", "sparse_embedding", "dense_layer", "group_dense_layer", "embedding_collection",
+          "embedding_collection_place_holder")  # fmt: skip
 _CACHE = ("mos", "mos_params", "etc_params")
 _live: weakref.WeakSet[Model] = weakref.WeakSet()
 
@@ -32,15 +36,6 @@ _live: weakref.WeakSet[Model] = weakref.WeakSet()
 def _close_engines() -> None:
     """Ends what other threads do with models, and the models' own threads: none may outlive the interpreter."""
     _core.close_engines([model._engine for model in list(_live) if model._engine is not None])
-
-
-def _source_pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """set_source(source, eval_source) beside set_source(source, keyset, eval_source)."""
-    if len(args) == 2 and "eval_source" not in kwargs:
-        return args[:1], {**kwargs, "eval_source": args[1]}
-    if len(args) == 3:
-        return args[:2], {**kwargs, "eval_source": args[2]}
-    return args, kwargs
 
 
 def _arrow_opener(kind: DataReaderType_t) -> Optional[Callable[..., Any]]:
@@ -112,6 +107,14 @@ class Model:
         self._open_arrow = _arrow_opener(reader_params.data_reader_type)
         self._engine: Optional[_core.Engine] = None
         _live.add(self)
+
+    if not TYPE_CHECKING:  # the stub has both forms
+
+        @functools.wraps(__init__)
+        def __new__(cls, *args: Any, **kwargs: Any) -> Model:
+            if cls is Model and ("solver_parser" in kwargs or (args and isinstance(args[0], SolverParser))):
+                return object.__new__(importlib.import_module("hugectr.compat.preview").PreviewModel)  # of release 3.0
+            return object.__new__(cls)
 
     def __repr__(self) -> str:
         return f"Model({self._graph.describe()}{', compiled' if self._engine else ''})"
@@ -386,7 +389,7 @@ class Model:
 
     # Data
 
-    @converted(adapt=_source_pair)
+    @converted(adapt=forms.source_pair)
     def set_source(
         self,
         source: Union[FilePath, Sequence[FilePath]],

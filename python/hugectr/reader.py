@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-from hugectr import _core, idle
-from hugectr.arguments import REQUIRED, Arguments, FilePath, Record, converted
+from hugectr import _core
+from hugectr.arguments import REQUIRED, FilePath, Record, converted
+from hugectr.compat import forms
 from hugectr.data import DataSourceParams
-from hugectr.enums import Alignment_t, Check_t, DataReaderSparse_t, DataReaderType_t
+from hugectr.enums import Alignment_t, Check_t, DataReaderType_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
 
 
@@ -119,45 +120,34 @@ class DataReaderParams(Record):
             raise InvalidArgumentError(f"DataReaderParams(): slot_size_array has a negative size: {slot_size_array}")
 
 
-def _sparse_param_of_3_0(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Releases 2.3 and 3.0: (type, max_feature_num, max_nnz, slot_num); the input was named elsewhere.
-
-    Without `max_nnz`, one slot may hold all the keys that a sample can have.
-    """
-    older = ("type", "max_feature_num", "max_nnz", "slot_num")
-    if not (args and isinstance(args[0], DataReaderSparse_t)) and "type" not in kwargs:
-        return args, kwargs
-    values = {**dict(zip(older, args)), **kwargs}
-    values.setdefault("max_nnz", values.get("max_feature_num"))
-    if len(args) > len(older) or set(values) != set(older) or set(older[: len(args)]) & set(kwargs):
-        raise TypeError(
-            "DataReaderSparseParam() of releases 2.3 and 3.0 takes type, max_feature_num, max_nnz (optional), slot_num"
-        )
-    unused = ["type", "max_feature_num"] if values["max_feature_num"] != values["max_nnz"] else ["type"]
-    idle.warn("DataReaderSparseParam()", unused, "here: a slot is bounded by max_nnz, an embedding has its own type")
-    # max_feature_num bounds the keys of all slots together; reading needs only the bound of each slot.
-    return ("", values["max_nnz"], False, values["slot_num"]), {}
-
-
 class DataReaderSparseParam(Record):
     """A group of categorical slots that feeds one or more embeddings.
 
     Args:
         top_name: Name of the input for the embeddings (also spelled ``sparse_name``).
-        nnz_per_slot: Most keys a slot can have in a sample: one number for all slots, or one for each.
-        is_fixed_length: Whether every slot always has exactly that many keys.
+        nnz_per_slot: A list has the most keys that each slot can have in a sample. One number is an average: a sample
+            can have `nnz_per_slot` times `slot_num` keys, however its slots share them.
+        is_fixed_length: Whether every slot always has exactly that many keys: a hint, fewer are read as well.
         slot_num: Number of slots.
 
+        max_feature_num: Most keys of a sample, however its slots share them, where that is neither of both.
+
     The form of releases 2.3 and 3.0, ``(type, max_feature_num, max_nnz=max_feature_num, slot_num)``, is accepted as
-    well.
+    well; ``Input(sparse_names=…)`` names its results.
 
     Raises:
         InvalidArgumentError: A number is not positive, or `nnz_per_slot` has another length than `slot_num`.
     """
 
-    @converted(aliases={"sparse_name": "top_name"}, adapt=_sparse_param_of_3_0)
+    @converted(aliases={"sparse_name": "top_name"}, adapt=forms.sparse_param_of_3_0)
     def __init__(
-        self, top_name: str, nnz_per_slot: Union[int, Sequence[int]], is_fixed_length: bool, slot_num: int
+        self,
+        top_name: str,
+        nnz_per_slot: Union[int, Sequence[int]],
+        is_fixed_length: bool,
+        slot_num: int,
+        *,
+        max_feature_num: int = 0,
     ) -> None:
         where = f'DataReaderSparseParam "{top_name}"'
         if not 1 <= slot_num <= _core.MAX_SLOTS:
@@ -167,4 +157,19 @@ class DataReaderSparseParam(Record):
             raise InvalidArgumentError(f"{where}: nnz_per_slot has {len(nnz)} entries for {slot_num} slots")
         if min(nnz) < 1:
             raise InvalidArgumentError(f"{where}: nnz_per_slot must be at least 1, got {min(nnz)}")
-        self.__dict__["nnz_per_slot"] = nnz
+        if max_feature_num < 0:
+            raise InvalidArgumentError(f"{where}: max_feature_num must not be negative, got {max_feature_num}")
+        of_sample = nnz_per_slot * slot_num if isinstance(nnz_per_slot, int) else 0
+        self.__dict__.update(nnz_per_slot=nnz, _max_keys=max_feature_num or of_sample)
+
+    def named(self, name: str) -> DataReaderSparseParam:
+        """The same under a name, unless it has one."""
+        if self.top_name:
+            return self
+        return DataReaderSparseParam(
+            name,
+            self.nnz_per_slot,
+            self.is_fixed_length,
+            self.slot_num,
+            max_feature_num=self._max_keys,
+        )

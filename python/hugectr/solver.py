@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from hugectr import _core, idle
-from hugectr.arguments import Arguments, Record, Seed, converted
+from hugectr.arguments import Record, Seed, converted
 from hugectr.callbacks import require_callbacks
+from hugectr.compat import forms
 from hugectr.data import DataSourceParams
 from hugectr.enums import AllReduceAlgo, DeviceLayout, LrPolicy_t, MetricsType
 from hugectr.errors import InvalidArgumentError
@@ -45,13 +46,6 @@ GPU_OPTIONS = ("enable_tf32_compute", "use_cuda_graph")
 
 class Solver(Record):
     """What :func:`CreateSolver` returns: its arguments as read-only attributes."""
-
-
-def _seed_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Releases 3.1 and 3.2 had no model_name: there the first argument is the seed."""
-    if args and not isinstance(args[0], (str, bytes)) and hasattr(args[0], "__index__"):
-        args = ("", *args)
-    return args, kwargs
 
 
 def _require(condition: bool, message: str) -> None:
@@ -118,7 +112,7 @@ def _warn_about_idle(solver: Solver) -> None:
     idle.warn(where, [name for name in tuning if getattr(solver, name) != parameters[name].default], "on this back end")
 
 
-@converted(aliases={"kafka_brokers": "kafka_brockers"}, adapt=_seed_first)
+@converted(aliases={"kafka_brokers": "kafka_brockers"}, adapt=forms.seed_first)
 def CreateSolver(
     model_name: str = "",
     seed: Seed = 0,

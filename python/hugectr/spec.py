@@ -8,13 +8,13 @@ import os
 import re
 from typing import Any, Optional
 
-from hugectr import idle
+from hugectr import idle, launch
 from hugectr.arguments import Record
 from hugectr.enums import Check_t, DataReaderType_t, Embedding_t
 from hugectr.errors import InvalidArgumentError, UnsupportedError
 from hugectr.initializer import Initializer
 from hugectr.layers import DenseLayer, Input, SparseEmbedding
-from hugectr.optimizer import OptParamsPy
+from hugectr.opt_params import OptParamsPy
 from hugectr.reader import DataReaderParams
 from hugectr.solver import GPU_OPTIONS, TUNING_OPTIONS, Solver
 
@@ -58,10 +58,7 @@ def solver_spec(solver: Solver) -> Plain:
     """Arguments of CreateSolver by name, as far as the core takes them; refuses what no back end can do yet."""
     if not solver.values():
         raise InvalidArgumentError("Model(): the solver is empty; make it with CreateSolver()")
-    if len(solver.vvgpu) > 1:
-        raise UnsupportedError(
-            f"CreateSolver(): vvgpu={solver.vvgpu} has several rows: several nodes are not supported yet"
-        )
+    launch.require_one_process(solver.vvgpu)
     if solver.use_embedding_collection:
         raise UnsupportedError("CreateSolver(): use_embedding_collection is not supported yet")
     devices = sum(len(row) for row in solver.vvgpu)
@@ -91,16 +88,16 @@ def reader_spec(reader: DataReaderParams, solver: Optional[Solver] = None) -> Pl
             f"DataReaderParams(): {len(sources)} sources need the embedding training cache, which is not supported yet"
         )
     _warn_about_idle(reader)
-    skipped = ("keyset", "cache_eval_data", "async_param", "data_source_params", "read_file_sequentially")
+    skipped = ("keyset", "check_type", "cache_eval_data", "async_param", "data_source_params",
+               "read_file_sequentially", "drop_incomplete_batch")  # fmt: skip
     spec: Plain = plain({name: value for name, value in reader.values().items() if name not in skipped})
     params = reader.data_source_params or (solver.data_source_params if solver else None)
     sources, eval_source = (
         [params.address(p) if params else p for p in paths] for paths in (sources, [reader.eval_source])
     )
     spec.update(source=[path_text(source) for source in sources], eval_source=path_text(eval_source[0]))
-    spec["drop_incomplete_batch"] = _drop_incomplete_batch(
-        reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None
-    )
+    drop = _drop_incomplete_batch(reader.drop_incomplete_batch, solver.drop_incomplete_batch if solver else None)
+    spec.update(check_sum=reader.check_type is Check_t.Sum, drop_incomplete_train=drop, drop_incomplete_eval=drop)
     if reader.data_reader_type is DataReaderType_t.RawAsync:
         spec["float_label_dense"] = False
         spec["shuffle"] = bool(reader.async_param and reader.async_param.shuffle)
@@ -144,6 +141,7 @@ def optimizer_spec(optimizer: OptParamsPy) -> Plain:
 
 def input_spec(layer: Input) -> Plain:
     """Labels, dense input and sparse inputs."""
+    idle.warn_changed("Input()", layer, ["reader_params"], "beside those of the Model")
     labels = zip(layer.label_name, layer.label_dim, layer.label_weights)
     return {
         "labels": [{"name": name, "dim": dim, "weight": weight} for name, dim, weight in labels],
@@ -154,6 +152,7 @@ def input_spec(layer: Input) -> Plain:
                 "name": sparse.top_name,
                 "nnz_per_slot": list(sparse.nnz_per_slot),
                 "is_fixed_length": sparse.is_fixed_length,
+                "max_keys": sparse._max_keys,
             }
             for sparse in layer.data_reader_sparse_param_array
         ],
@@ -163,7 +162,8 @@ def input_spec(layer: Input) -> Plain:
 def embedding_spec(layer: SparseEmbedding) -> Plain:
     """One sparse embedding."""
     where, kind = f'SparseEmbedding "{layer.sparse_embedding_name}"', layer.embedding_type
-    idle.warn_changed(where, layer, ["hybrid_embedding_param"], f"on {kind.name}")
+    if kind is not Embedding_t.HybridSparseEmbedding:
+        idle.warn_changed(where, layer, ["hybrid_embedding_param"], f"on {kind.name}")
     if kind is Embedding_t.DistributedSlotSparseEmbeddingHash:
         idle.warn_changed(where, layer, ["slot_size_array"], f"on {kind.name}")
     elif layer.slot_size_array:
@@ -174,12 +174,24 @@ def embedding_spec(layer: SparseEmbedding) -> Plain:
         "name": layer.sparse_embedding_name,
         "bottom": layer.bottom_name,
         "workspace_size_per_gpu_in_mb": layer.workspace_size_per_gpu_in_mb,
+        "max_vocabulary_size_per_gpu": layer.max_vocabulary_size_per_gpu,
         "embedding_vec_size": layer.embedding_vec_size,
         "combiner": layer.combiner,
         "slot_size_array": list(layer.slot_size_array),
         "initializer": plain(layer.initializer),
         "optimizer": optimizer_spec(own) if own else None,
+        "hybrid_embedding_param": _hybrid_spec(layer),
     }
+
+
+def _hybrid_spec(layer: SparseEmbedding) -> Optional[Plain]:
+    """What a graph file keeps of a hybrid embedding; it computes the same wherever its rows are."""
+    if layer.embedding_type is not Embedding_t.HybridSparseEmbedding or layer.hybrid_embedding_param is None:
+        return None
+    where = f'HybridEmbeddingParam of SparseEmbedding "{layer.sparse_embedding_name}"'
+    param: Plain = plain(layer.hybrid_embedding_param)
+    idle.warn_changed(where, layer.hybrid_embedding_param, param, "on a single GPU or a CPU")
+    return {name: value for name, value in param.items() if not name.endswith("precompute_indices")}
 
 
 def dense_spec(layer: DenseLayer) -> Plain:

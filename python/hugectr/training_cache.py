@@ -18,9 +18,6 @@ class EmbeddingTrainingCacheParams(Record):
     """What :func:`CreateETC` returns."""
 
 
-ModelOversubscriberParams = EmbeddingTrainingCacheParams  # its name in releases 3.1 and 3.2
-
-
 @converted()
 def CreateHMemCache(num_blocks: int, target_hit_rate: float, max_num_evict: int) -> HMemCacheConfig:
     """Describes the host memory cache of a ``Cached`` table.
@@ -66,32 +63,4 @@ def CreateETC(
             "local_paths": local_paths,
             "hmem_cache_configs": hmem_cache_configs,
         }
-    )
-
-
-@converted()
-def CreateMOS(
-    train_from_scratch: bool,
-    use_host_memory_ps: bool = True,
-    trained_sparse_models: Sequence[FilePath] = (),
-    dest_sparse_models: Sequence[FilePath] = (),
-) -> EmbeddingTrainingCacheParams:
-    """Describes the embedding training cache in the way of releases 3.1 and 3.2.
-
-    Args:
-        train_from_scratch: Whether the tables are new.
-        use_host_memory_ps: True keeps whole tables in memory (``Staged``), False parts of them (``Cached``).
-        trained_sparse_models: Tables to go on with.
-        dest_sparse_models: Where new tables are written.
-
-    Raises:
-        InvalidArgumentError: The list that is needed is empty.
-    """
-    name = "dest_sparse_models" if train_from_scratch else "trained_sparse_models"
-    models = dest_sparse_models if train_from_scratch else trained_sparse_models
-    if not models:
-        raise InvalidArgumentError(f"CreateMOS(): train_from_scratch={train_from_scratch} needs {name}")
-    kind = TrainPSType_t.Staged if use_host_memory_ps else TrainPSType_t.Cached
-    return EmbeddingTrainingCacheParams.of(
-        {"ps_types": [kind] * len(models), "sparse_models": models, "local_paths": [], "hmem_cache_configs": []}
     )

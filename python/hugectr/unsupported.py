@@ -22,12 +22,11 @@ def placeholders(module: str, feature: str, names: str) -> dict[str, type]:
     return {name: placeholder(module, name, feature) for name in names.split()}
 
 
-SESSION = placeholders(
+TRAINING_CACHE = placeholders(
     "hugectr",
-    "the Session interface of releases 2.3 and 3.0",
-    "Session SolverParser solver_parser_helper get_learning_rate_scheduler ModelOversubscriber ModelPrefetcher",
+    "the embedding training cache",
+    "EmbeddingTrainingCache EmbeddingTraingCache ModelOversubscriber ModelPrefetcher",
 )
-TRAINING_CACHE = placeholders("hugectr", "the embedding training cache", "EmbeddingTrainingCache EmbeddingTraingCache")
 COLLECTION = placeholders(
     "hugectr",
     "the embedding collection",

@@ -14,6 +14,7 @@ struct CsrKeys {
   int64_t slots = 0;
   std::vector<int64_t> offsets;  // batch * slots + 1
   std::vector<int64_t> keys;
+  bool is_full = false;  // every slot has as many keys as were declared for it
 };
 
 // The samples of a batch from `first` on lie behind each other in a file, from its `number` on.

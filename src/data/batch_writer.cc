@@ -55,6 +55,7 @@ void BatchWriter::begin(Batch& batch) {
   for (size_t i = 0; i < layout_.inputs.size(); ++i) {
     CsrKeys& csr = batch.sparse[i];
     csr.slots = layout_.inputs[i].slots;
+    csr.is_full = true;
     csr.offsets.resize(static_cast<size_t>(layout_.batch_size * csr.slots) + 1);
     csr.offsets[0] = 0;
   }
@@ -82,8 +83,10 @@ void BatchWriter::finish() {
   batch_->size = size_;
   std::fill(batch_->labels.begin() + size_ * layout_.label_dim, batch_->labels.end(), 0.0f);
   std::fill(batch_->dense.begin() + size_ * layout_.dense_dim, batch_->dense.end(), 0.0f);
-  for (CsrKeys& csr : batch_->sparse) {
+  for (size_t i = 0; i < layout_.inputs.size(); ++i) {
+    CsrKeys& csr = batch_->sparse[i];
     const auto last = csr.offsets.begin() + size_ * csr.slots;
+    csr.is_full &= *last == layout_.batch_size * layout_.inputs[i].declared_keys;
     std::fill(last, csr.offsets.end(), *last);
     csr.keys.resize(static_cast<size_t>(*last));
   }

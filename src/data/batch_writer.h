@@ -43,6 +43,8 @@ class BatchWriter {
     if (static_cast<int64_t>(keys.size()) < count) grow(keys, count);
     return keys.data();
   }
+  // A slot of the input has fewer keys than declared, or more.
+  void is_not_full(size_t input) const { batch_->sparse[input].is_full = false; }
   // Before a commit: the file's samples that follow, from `number` on.
   void comes_from(const std::shared_ptr<const std::string>& file, const char* unit, int64_t number);
   void commit(int64_t samples) { size_ += samples; }

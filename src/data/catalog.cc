@@ -5,14 +5,15 @@
 namespace ctr {
 namespace {
 
+constexpr std::pair<std::string_view, DataFormat> kFormats[] = {{"Norm", DataFormat::norm},
+                                                                {"Raw", DataFormat::raw},
+                                                                {"RawAsync", DataFormat::raw_async},
+                                                                {"Parquet", DataFormat::parquet}};
+
 void check_raw(const ReaderSpec& spec) {
   require(spec.format == DataFormat::raw_async || !spec.i64_keys,
           "Raw requires 32-bit keys: set i64_input_key=False");
   require(spec.num_samples >= 0, "num_samples must not be negative, got {}", spec.num_samples);
-  for (const SparseInputSpec& input : spec.sparse)
-    for (const int64_t nnz : input.nnz_per_slot)
-      require(nnz == 1, "sparse input \"{}\": Raw files have one key a slot, nnz_per_slot is {}", input.name,
-              nnz);
 }
 
 void check_raw_async(const ReaderSpec& spec) {
@@ -24,6 +25,21 @@ void check_raw_async(const ReaderSpec& spec) {
 }
 
 }  // namespace
+
+std::string_view name_of(DataFormat format) {
+  for (const auto& [name, value] : kFormats)
+    if (value == format) return name;
+  return "?";
+}
+
+DataFormat parse_data_format(std::string_view name) {
+  std::vector<std::string> known;
+  for (const auto& [known_name, value] : kFormats) {
+    if (known_name == name) return value;
+    known.emplace_back(known_name);
+  }
+  fail_unknown("data format", name, known);
+}
 
 void start_readers(const std::vector<ReaderStart>& starts) {
   std::vector<std::function<void()>> opened;

@@ -25,13 +25,18 @@ NormSample parse_norm_sample(const std::byte* begin, const std::byte* end, Batch
   size_t slot = 0;
   for (size_t input = 0; input < layout.inputs.size(); ++input) {
     int64_t* offsets = batch.offsets(input);
-    int64_t used = offsets[0];
+    const int64_t first = offsets[0], room = layout.inputs[input].max_keys;
+    int64_t used = first;
+    bool is_full = true;
     for (const size_t last = slot + static_cast<size_t>(layout.inputs[input].slots); slot < last; ++slot) {
       const SlotRule& rule = layout.slots[slot];
       if (end - p < 4) return defect(NormSample::truncated);
       const int64_t nnz = load<int32_t>(p);
       p += 4;
-      if (nnz < rule.min_nnz || nnz > rule.max_nnz) return defect(NormSample::bad_nnz, slot, nnz);
+      if (nnz < 0 || nnz > rule.max_nnz || used - first + nnz > room)
+        return defect(NormSample::bad_nnz, slot,
+                      layout.inputs[input].slots_share_it ? used - first + nnz : nnz);
+      is_full &= nnz == rule.nnz;
       if (end - p < nnz * static_cast<int64_t>(sizeof(Key))) return defect(NormSample::truncated);
       int64_t* keys = batch.keys(input, used + nnz) + used;
       for (int64_t k = 0; k < nnz; ++k, p += sizeof(Key)) {
@@ -41,6 +46,7 @@ NormSample parse_norm_sample(const std::byte* begin, const std::byte* end, Batch
       used += nnz;
       *++offsets = used;
     }
+    if (!is_full) batch.is_not_full(input);
   }
   return {NormSample::none, p - begin, 0, 0};
 }

@@ -61,7 +61,8 @@ class ParquetFile final : public SampleFile {
   [[noreturn]] void fail_not_finite(const NotFinite& found, int64_t first) const;
   void append_dense(size_t first, size_t count, float* out, int64_t stride, int64_t rows);
   void append_slots(BatchWriter& batch, size_t input, int64_t rows);
-  void count_keys(int64_t slot, int64_t rows, int64_t* offsets, int64_t stride);
+  // Whether all have as many as declared.
+  bool count_keys(int64_t slot, int64_t rows, int64_t* offsets, int64_t stride);
   void copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, int64_t stride, int64_t* keys) const;
   int64_t* starts_of(size_t column) { return starts_.data() + column * (kBlockRows + 1); }
   const int64_t* starts_of(size_t column) const { return starts_.data() + column * (kBlockRows + 1); }
@@ -206,20 +207,29 @@ void ParquetFile::append_dense(size_t first, size_t count, float* out, int64_t s
 void ParquetFile::append_slots(BatchWriter& batch, size_t input, int64_t rows) {
   const auto& in = layout_.inputs[input];
   int64_t* offsets = batch.offsets(input);
-  for (int64_t s = 0; s < in.slots; ++s) count_keys(in.first_slot + s, rows, offsets + s, in.slots);
+  bool is_full = true;
+  for (int64_t s = 0; s < in.slots; ++s)
+    is_full &= count_keys(in.first_slot + s, rows, offsets + s, in.slots);
+  if (!is_full) batch.is_not_full(input);
   for (int64_t r = 0; r < rows * in.slots; ++r) offsets[r + 1] += offsets[r];
+  for (int64_t r = 0; in.slots_share_it && r < rows; ++r)
+    if (const int64_t n = offsets[(r + 1) * in.slots] - offsets[r * in.slots]; n > in.max_keys)
+      fail_nnz(layout_, row_name(at_ + r), in.first_slot + in.slots - 1, n);
   int64_t* keys = batch.keys(input, offsets[rows * in.slots]);
   for (int64_t s = 0; s < in.slots; ++s) copy_keys(in.first_slot + s, rows, offsets + s, in.slots, keys);
 }
 
-void ParquetFile::count_keys(int64_t slot, int64_t rows, int64_t* offsets, int64_t stride) {
+bool ParquetFile::count_keys(int64_t slot, int64_t rows, int64_t* offsets, int64_t stride) {
   const SlotRule& rule = layout_.slots[static_cast<size_t>(slot)];
   const int64_t* starts = starts_of(labels_ + conts_ + static_cast<size_t>(slot));
+  bool is_full = true;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t nnz = starts[r + 1] - starts[r];
-    if (nnz < rule.min_nnz || nnz > rule.max_nnz) fail_nnz(layout_, row_name(at_ + r), slot, nnz);
+    if (nnz > rule.max_nnz) fail_nnz(layout_, row_name(at_ + r), slot, nnz);
+    is_full &= nnz == rule.nnz;
     offsets[r * stride + 1] = nnz;
   }
+  return is_full;
 }
 
 void ParquetFile::copy_keys(int64_t slot, int64_t rows, const int64_t* offsets, int64_t stride,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/batch.h"
@@ -17,6 +18,8 @@ namespace ctr {
 // raw_async is raw with keys of the solver's width, integers only, in repeat mode, for one sparse input.
 enum class DataFormat : uint8_t { norm, raw, raw_async, parquet };
 
+std::string_view name_of(DataFormat format);
+DataFormat parse_data_format(std::string_view name);
 inline bool is_raw(DataFormat format) { return format == DataFormat::raw || format == DataFormat::raw_async; }
 
 // Slots of all sparse inputs together: far more than data sets have, and few enough for lists by slot.
@@ -24,8 +27,9 @@ inline constexpr int64_t kMaxSlots = int64_t{1} << 20;
 
 struct SparseInputSpec {
   std::string name;
-  std::vector<int64_t> nnz_per_slot;  // maximum keys of each slot; its length is the number of slots
-  bool is_fixed_length = false;       // every slot has exactly its nnz, checked
+  std::vector<int64_t> nnz_per_slot;  // keys declared for each slot; its length is the number of slots
+  bool is_fixed_length = false;       // a hint: fewer keys are read, too
+  int64_t max_keys = 0;               // of a sample, however its slots share them; 0: each slot has its bound
   int64_t slots() const { return static_cast<int64_t>(nnz_per_slot.size()); }
 };
 

@@ -19,12 +19,20 @@ void add_input(const SparseInputSpec& input, SampleLayout& layout) {
   require(input.slots() > 0, "sparse input \"{}\": slot_num must be positive, got 0", input.name);
   require(layout.total_slots() + input.slots() <= kMaxSlots, "sparse input \"{}\": more than {} slots in all",
           input.name, kMaxSlots);
-  layout.inputs.push_back({input.name, layout.total_slots(), input.slots()});
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  require(input.max_keys >= 0 && input.max_keys <= kMost,
+          "sparse input \"{}\": the keys of a sample must be at most {}, got {}", input.name, kMost,
+          input.max_keys);
+  const bool shared = input.max_keys > 0 && input.slots() > 1;
+  int64_t sum = 0;
   for (const int64_t nnz : input.nnz_per_slot) {
-    require(nnz > 0 && nnz <= std::numeric_limits<int32_t>::max(),
-            "sparse input \"{}\": nnz_per_slot must be in [1, 2147483647], got {}", input.name, nnz);
-    layout.slots.push_back({input.is_fixed_length ? nnz : 0, nnz, 0, 0, 0});
+    require(nnz > 0 && nnz <= kMost, "sparse input \"{}\": nnz_per_slot must be in [1, {}], got {}",
+            input.name, kMost, nnz);
+    layout.slots.push_back({nnz, input.max_keys > 0 ? input.max_keys : nnz, 0, 0, 0});
+    sum += nnz;
   }
+  layout.inputs.push_back({input.name, layout.total_slots() - input.slots(), input.slots(), sum,
+                           input.max_keys > 0 ? input.max_keys : sum, shared});
 }
 
 void add_key_ranges(const ReaderSpec& spec, SampleLayout& layout) {
@@ -58,7 +66,7 @@ void add_key_ranges(const ReaderSpec& spec, SampleLayout& layout) {
 
 int64_t SampleLayout::max_keys() const {
   int64_t n = 0;
-  for (const SlotRule& rule : slots) n += rule.max_nnz;
+  for (const Input& input : inputs) n += input.max_keys;
   return n;
 }
 
@@ -84,10 +92,14 @@ std::string slot_name(const SampleLayout& layout, int64_t slot) {
 void fail_nnz(const SampleLayout& layout, const std::string& where, int64_t slot, int64_t nnz,
               const char* hint) {
   const SlotRule& rule = layout.slots[static_cast<size_t>(slot)];
-  const char* bound = rule.min_nnz == rule.max_nnz ? "exactly" : "at most";
-  const char* reason = rule.min_nnz == rule.max_nnz ? " (is_fixed_length)" : "";
-  fail(ErrorKind::invalid_argument, "{}, {}: {} keys found, {} {} declared{}{}", where,
-       slot_name(layout, slot), nnz, bound, rule.max_nnz, reason, hint);
+  for (const auto& input : layout.inputs)
+    if (input.slots_share_it && slot >= input.first_slot && slot < input.first_slot + input.slots)
+      fail(ErrorKind::invalid_argument,
+           "{}, \"{}\": {} keys found in the slots up to {}, at most {} declared for all of a sample "
+           "(nnz_per_slot {} of {} slots){}",
+           where, input.name, nnz, slot - input.first_slot, input.max_keys, rule.nnz, input.slots, hint);
+  fail(ErrorKind::invalid_argument, "{}, {}: {} keys found, at most {} declared{}", where,
+       slot_name(layout, slot), nnz, rule.max_nnz, hint);
 }
 
 void fail_key(const SampleLayout& layout, const std::string& where, int64_t slot, const std::string& key) {

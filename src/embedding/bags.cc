@@ -20,7 +20,8 @@ Bags BagSelector::select(Context& ctx, const EmbeddingSpec& spec, const CsrKeys&
   const std::span<const int64_t> offsets(input.offsets.data(), static_cast<size_t>(batch * spec.slots + 1));
   const int rank = ctx.rank, world = ctx.world_size;
   const SlotSet slots = slots_of(spec, rank, world);
-  if (world == 1) return {slots, offsets, {input.keys.data(), static_cast<size_t>(offsets.back())}, offsets};
+  if (world == 1)
+    return {slots, offsets, {input.keys.data(), static_cast<size_t>(offsets.back())}, offsets, input.is_full};
 
   const bool by_slot = is_localized(spec);
   const int64_t bags = batch * slots.count;

@@ -14,6 +14,7 @@ struct Bags {
   std::span<const int64_t> keys;
   // The same bags over all ranks: bag b has data_offsets[b + 1] - data_offsets[b] keys in the data.
   std::span<const int64_t> data_offsets;
+  bool is_full = false;  // every bag has as many keys as were declared for its slot
 
   int64_t count() const { return std::ssize(offsets) - 1; }
   int64_t sample(int64_t bag) const { return bag / slots.count; }

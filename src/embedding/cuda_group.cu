@@ -266,11 +266,8 @@ void CudaEmbeddingGroup::stage_keys(Context& ctx, size_t e, const CsrKeys& input
 void CudaEmbeddingGroup::upload_offsets(Context& ctx, size_t e, const Bags& bags) {
   BatchBuffers& b = batches_[e];
   b.keys_staged = std::ssize(bags.keys);
-  const EmbeddingSpec& spec = tables_[e]->spec();
-  const int64_t most = std::accumulate(spec.nnz_per_slot.begin(), spec.nnz_per_slot.end(), int64_t{0});
-  const bool is_full = ctx.world_size == 1 && most > 0 && b.keys_staged * spec.slots == bags.count() * most;
-  if (is_full && b.full_bags == bags.count()) return;
-  b.full_bags = is_full ? bags.count() : 0;
+  if (bags.is_full && b.full_bags == bags.count()) return;
+  b.full_bags = bags.is_full ? bags.count() : 0;
   b.offsets32.assign(bags.offsets.begin(), bags.offsets.end());
   memory_backend(ctx.device)
       .copy_to_device(ctx, b.offsets.data(), b.offsets32.data(), b.offsets32.size() * sizeof(uint32_t));

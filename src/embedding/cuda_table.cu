@@ -88,11 +88,13 @@ CudaTable::CudaTable(const Context& ctx, const EmbeddingSpec& spec, uint32_t num
       // The last step is padded so that rows stay aligned.
       stride_(static_cast<int>(layout_.dim * (1 + layout_.states)) +
               (layout_.has_last_step ? (layout_.dim % 4 == 0 ? 4 : 1) : 0)),
-      capacity_(row_capacity(spec, ctx.rank, ctx.world_size)),
+      capacity_(spec.type == EmbeddingType::localized_one_hot
+                    ? require_rows(spec, row_capacity(spec, ctx.rank, ctx.world_size), int64_t{kPending} - 1,
+                                   ctx.world_size)
+                    : hashed_rows(spec, ctx.rank, kMaxHashedRowsOnGpu, ctx.world_size)),
       counts_(ctx.device, sizeof(RowCounts), "row counts") {
   static_assert(2 * kMaxHashedRowsOnGpu < int64_t{kPending});  // entries
   const bool one_hot = spec.type == EmbeddingType::localized_one_hot;
-  require_rows(spec, capacity_, one_hot ? int64_t{kPending} - 1 : kMaxHashedRowsOnGpu, ctx.world_size);
   if (one_hot) one_hot_ = make_one_hot_index(spec, ctx.rank, ctx.world_size);
   const auto capacity = static_cast<size_t>(capacity_);
   const auto make = [&](size_t bytes) {

@@ -25,6 +25,8 @@ struct EmbeddingSpec {
   int64_t slots = 0;                  // of that input
   std::vector<int64_t> nnz_per_slot;  // most keys of each slot; empty: not known
   int64_t workspace_mb = 0;
+  int64_t rows = 0;            // of each rank, where no workspace says it
+  bool counts_states = false;  // a workspace pays for optimizer states, see row_limit()
   int64_t dim = 0;
   Combiner combiner = Combiner::sum;
   std::vector<int64_t> slot_size_array;
@@ -33,8 +35,13 @@ struct EmbeddingSpec {
   std::string initializer = "Default";  // of the rows of unseen keys
 };
 
-// Rows one rank can hold: from the workspace, or from slot_size_array where that decides.
+// Rows of one rank, from the workspace, or from slot_size_array where that decides: as releases from 3.5
+// count them, with their states, and as files are laid out.
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size);
+// Rows one rank may take. Earlier releases counted vectors alone, and a script does not say which release it
+// was written for: the larger number, unless the machine has no place for as many (`counts_states`). A CPU
+// takes memory as keys come, a GPU at once.
+int64_t row_limit(const EmbeddingSpec& spec, int rank, int world_size);
 // The rank that owns `key` of `slot`: key mod N (distributed, unsigned) or slot mod N (localized).
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size);
 

@@ -16,7 +16,7 @@ class HashIndex final : public RowIndex {
   HashIndex(const EmbeddingSpec& spec, int rank, int world_size)
       : spec_(spec),
         rank_(rank),
-        table_(require_rows(spec, row_capacity(spec, rank, world_size), kMaxHashedRows, world_size)),
+        table_(hashed_rows(spec, rank, kMaxHashedRows, world_size)),
         slots_(Device{}, is_localized(spec) ? static_cast<size_t>(capacity()) * sizeof(uint32_t) : 0,
                "slot ids") {}
 

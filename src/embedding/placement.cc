@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/checked.h"
 #include "embedding/fresh_rows.h"
@@ -14,10 +15,17 @@ namespace {
 
 constexpr int64_t kMiB = 1 << 20;
 
+int64_t vector_bytes(const EmbeddingSpec& spec) { return spec.dim * static_cast<int64_t>(sizeof(float)); }
+
 // Bytes a row is charged with: its vector and states; LazyGlobal's last step counts as one more state.
 int64_t row_bytes(const EmbeddingSpec& spec) {
   const RowLayout layout(spec.optimizer, spec.dim);
-  return (1 + layout.states + layout.has_last_step) * spec.dim * static_cast<int64_t>(sizeof(float));
+  return (1 + layout.states + layout.has_last_step) * vector_bytes(spec);
+}
+
+// Of the workspace, for a row.
+int64_t charged_bytes(const EmbeddingSpec& spec) {
+  return spec.counts_states ? row_bytes(spec) : vector_bytes(spec);
 }
 
 int64_t slot_rows(const EmbeddingSpec& spec, int rank, int world_size) {
@@ -68,14 +76,6 @@ void validate_optimizer(const EmbeddingSpec& spec) {
             name_of(o.type));
 }
 
-void validate_one_key(const EmbeddingSpec& spec) {
-  for (size_t s = 0; s < spec.nnz_per_slot.size(); ++s)
-    require(spec.nnz_per_slot[s] == 1,
-            "embedding \"{}\": a one-hot embedding takes one key per slot, but nnz_per_slot of slot {} of "
-            "\"{}\" is {}",
-            spec.name, s, spec.bottom, spec.nnz_per_slot[s]);
-}
-
 }  // namespace
 
 SlotSet slots_of(const EmbeddingSpec& spec, int rank, int world_size) {
@@ -90,7 +90,7 @@ std::vector<int64_t> slot_offsets(const EmbeddingSpec& spec) {
 }
 
 int64_t workspace_mb_for(const EmbeddingSpec& spec, int64_t rows) {
-  return checked_sum(checked_product(rows, row_bytes(spec)), kMiB - 1) / kMiB;
+  return checked_sum(checked_product(rows, charged_bytes(spec)), kMiB - 1) / kMiB;
 }
 
 bool slots_decide(const EmbeddingSpec& spec) {
@@ -99,36 +99,44 @@ bool slots_decide(const EmbeddingSpec& spec) {
 }
 
 const char* capacity_argument(const EmbeddingSpec& spec) {
-  return slots_decide(spec) ? "slot_size_array" : "workspace_size_per_gpu_in_mb";
+  if (slots_decide(spec)) return "slot_size_array";
+  return spec.rows > 0 ? "max_vocabulary_size_per_gpu" : "workspace_size_per_gpu_in_mb";
 }
 
-int64_t row_capacity_within(const EmbeddingSpec& spec, int64_t workspace_mb, int rank, int world_size) {
-  const int64_t all = row_capacity(spec, rank, world_size);
-  if (spec.type == EmbeddingType::localized_one_hot || workspace_mb >= workspace_mb_for(spec, all))
+std::string capacity_for(const EmbeddingSpec& spec, int64_t rows) {
+  if (slots_decide(spec)) return fmt::format("a slot_size_array that adds up to {} on this rank", rows);
+  return fmt::format("{}={}", capacity_argument(spec), spec.rows > 0 ? rows : workspace_mb_for(spec, rows));
+}
+
+int64_t row_limit_within(const EmbeddingSpec& spec, int64_t workspace_mb, int rank, int world_size) {
+  const int64_t all = row_limit(spec, rank, world_size);
+  if (spec.type == EmbeddingType::localized_one_hot ||
+      workspace_mb > std::numeric_limits<int64_t>::max() / kMiB)
     return all;
-  return workspace_mb * kMiB / row_bytes(spec);
+  return std::min(all, workspace_mb * kMiB / charged_bytes(spec));
+}
+
+int64_t hashed_rows(const EmbeddingSpec& spec, int rank, int64_t limit, int world_size) {
+  require_rows(spec, row_capacity(spec, rank, world_size), limit, world_size);
+  return std::min(limit, row_limit(spec, rank, world_size));
 }
 
 int64_t require_rows(const EmbeddingSpec& spec, int64_t rows, int64_t limit, int world_size) {
   if (rows <= limit) return rows;
   if (slots_decide(spec)) fail_slot_sizes(spec, rows, limit, world_size);
+  const bool by_rows = spec.rows > 0;
   fail(ErrorKind::invalid_argument,
-       "embedding \"{}\": workspace_size_per_gpu_in_mb={} makes {} rows on a rank, which can hold {}; {} or "
-       "less "
-       "would do",
-       spec.name, spec.workspace_mb, rows, limit, limit * row_bytes(spec) / kMiB);
+       "embedding \"{}\": {}={} makes {} rows on a rank, which can hold {}; {} or less would do", spec.name,
+       capacity_argument(spec), by_rows ? rows : spec.workspace_mb, rows, limit,
+       by_rows ? limit : limit * row_bytes(spec) / kMiB);
 }
 
 void fail_overflow(const EmbeddingSpec& spec, int rank, int64_t capacity, int64_t used, int64_t added,
                    MoreKeys more) {
-  const std::string remedy =
-      slots_decide(spec)
-          ? fmt::format("a slot_size_array that adds up to {} on this rank", used + added)
-          : fmt::format("workspace_size_per_gpu_in_mb={}", workspace_mb_for(spec, used + added));
   fail(ErrorKind::out_of_memory,
        "embedding \"{}\": rank {} uses {} rows and gets {} new keys, but can hold {} rows; {} would be "
        "enough{}",
-       spec.name, rank, used, added, capacity, remedy,
+       spec.name, rank, used, added, capacity, capacity_for(spec, used + added),
        more == MoreKeys::may_come ? " for these; later batches may need more" : "");
 }
 
@@ -144,10 +152,13 @@ void validate_initializer(const EmbeddingSpec& spec) {
 
 }  // namespace
 
+void require_vector_size(std::string_view where, int64_t embedding_vec_size) {
+  require(embedding_vec_size >= 1 && embedding_vec_size <= kMaxRowWidth,
+          "{}: embedding_vec_size must be 1 to {}, got {}", where, kMaxRowWidth, embedding_vec_size);
+}
+
 void validate(const EmbeddingSpec& spec) {
-  require(spec.dim >= 1 && spec.dim <= kMaxRowWidth,
-          "embedding \"{}\": embedding_vec_size must be between 1 and {}, got {}", spec.name, kMaxRowWidth,
-          spec.dim);
+  require_vector_size(fmt::format("embedding \"{}\"", spec.name), spec.dim);
   require(spec.slots >= 1, "embedding \"{}\": the input \"{}\" has no slots", spec.name, spec.bottom);
   if (slots_decide(spec))
     validate_slot_sizes(spec);
@@ -158,14 +169,14 @@ void validate(const EmbeddingSpec& spec) {
         spec.name, spec.workspace_mb);
   validate_optimizer(spec);
   validate_initializer(spec);
-  if (spec.type == EmbeddingType::localized_one_hot) validate_one_key(spec);
 }
 
 int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {
   const bool by_slots = slots_decide(spec);
   if (by_slots) validate_slot_sizes(spec);
   try {
-    if (!by_slots) return checked_product(spec.workspace_mb, kMiB) / row_bytes(spec);
+    if (!by_slots)
+      return spec.rows > 0 ? spec.rows : checked_product(spec.workspace_mb, kMiB) / row_bytes(spec);
     if (spec.type == EmbeddingType::localized_one_hot) return slot_rows(spec, rank, world_size);
     int64_t most = 0;  // the same limit everywhere: that of the fullest rank
     for (int r = 0; r < world_size; ++r) most = std::max(most, slot_rows(spec, r, world_size));
@@ -174,6 +185,12 @@ int64_t row_capacity(const EmbeddingSpec& spec, int rank, int world_size) {
     throw Error(e.kind(),
                 fmt::format("embedding \"{}\": {}: {}", spec.name, capacity_argument(spec), e.what()));
   }
+}
+
+int64_t row_limit(const EmbeddingSpec& spec, int rank, int world_size) {
+  const int64_t rows = row_capacity(spec, rank, world_size);
+  if (slots_decide(spec) || spec.rows > 0) return rows;
+  return checked_product(spec.workspace_mb, kMiB) / charged_bytes(spec);
 }
 
 int owner_of(const EmbeddingSpec& spec, int64_t key, int64_t slot, int world_size) {

@@ -183,6 +183,13 @@ Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given
   return params;
 }
 
+Json params_to_keywords(const Params& params) {
+  Json keywords = Json::object();
+  for (const auto& [keyword, value] : params.values())
+    std::visit([&, &key = keyword](const auto& v) { keywords[key] = v; }, value);
+  return keywords;
+}
+
 Params params_from_graph(const std::vector<ParamDef>& defs, const Json& entry, const std::string& where) {
   Params params;
   for (const ParamDef& def : defs) {

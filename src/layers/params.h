@@ -75,6 +75,7 @@ class Params {
 // (for example `layer "fc1" (InnerProduct)`). Reals pass through float: they are what the layer computes
 // with.
 Params params_from_keywords(const std::vector<ParamDef>& defs, const Json& given, const std::string& where);
+Json params_to_keywords(const Params& params);
 // The same from a layer's entry in a graph file. Missing required keys are named with their full path.
 Params params_from_graph(const std::vector<ParamDef>& defs, const Json& entry, const std::string& where);
 // Adds the layer's keys to its entry of a graph file.

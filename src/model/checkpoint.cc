@@ -85,7 +85,7 @@ RankRows finite(const EmbeddingSpec& spec, const RankRows& rows) {
   return {rows.ranks, read};
 }
 
-std::string sparse_directory(const std::string& prefix, int e, int64_t iteration) {
+std::string sparse_path(const std::string& prefix, int e, int64_t iteration) {
   return fmt::format("{}{}_sparse_{}.model", prefix, e, iteration);
 }
 
@@ -94,17 +94,22 @@ std::vector<std::string> outdated_slot_ids(Engine& engine, const std::string& pr
   std::vector<std::string> files;
   for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
     if (!is_localized(engine.spec().embeddings[static_cast<size_t>(e)]))
-      files.push_back(sparse_directory(prefix, e, iteration) + "/slot_id");
+      files.push_back(sparse_path(prefix, e, iteration) + "/slot_id");
   return files;
 }
 
 void save_embedding(Engine& engine, Transaction& transaction, int e, const std::string& prefix,
-                    int64_t iteration) {
+                    int64_t iteration, SparseForm form) {
   const EmbeddingSpec& spec = engine.spec().embeddings[static_cast<size_t>(e)];
   const RankRows rows = finite(spec, rows_of(engine, e));
-  transaction.add_directory(
-      sparse_directory(prefix, e, iteration),
-      [&](const Transaction::CreateFile& create) { write_sparse_directory(create, spec, rows); });
+  const std::string path = sparse_path(prefix, e, iteration);
+  if (form == SparseForm::single_file)
+    transaction.add_file(path, [&](OutputFile& file) {
+      write_sparse_file(file, spec, rows, engine.spec().solver.i64_input_key);
+    });
+  else
+    transaction.add_directory(
+        path, [&](const Transaction::CreateFile& create) { write_sparse_directory(create, spec, rows); });
   const std::string optimizer = fmt::format("{}{}_opt_sparse_{}.model", prefix, e, iteration);
   transaction.add_file(optimizer, [&](OutputFile& file) { write_sparse_optimizer(file, spec, rows); });
   transaction.add_file(optimizer + ".json", [&](OutputFile& file) {
@@ -141,20 +146,27 @@ void save_dense(Engine& engine, Transaction& transaction, const std::string& pre
 
 }  // namespace
 
-void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration) {
+void save_checkpoint(Engine& engine, const std::string& prefix, int64_t iteration, SparseForm form) {
   require_finite(engine);
   const auto transaction = engine.files().begin(fmt::format("{}_{}", prefix, iteration));
   for (int e = 0; e < static_cast<int>(engine.spec().embeddings.size()); ++e)
-    save_embedding(engine, *transaction, e, prefix, iteration);
+    save_embedding(engine, *transaction, e, prefix, iteration, form);
   save_dense(engine, *transaction, prefix, iteration);
   transaction->commit();
-  for (const std::string& file : outdated_slot_ids(engine, prefix, iteration))
-    engine.files().remove_all(file);
+  if (form == SparseForm::directory)
+    for (const std::string& file : outdated_slot_ids(engine, prefix, iteration))
+      engine.files().remove_all(file);
   log::info("Dumping sparse weights to files, successful");
   log::info("Dumping sparse optimzer states to files, successful");
   log::info("Dumping dense weights to file, successful");
   log::info("Dumping dense optimizer states to file, successful");
   if (has_statistics(engine.ranks()[0].graph())) log::info("Dumping untrainable weights to file, successful");
+}
+
+void save_dense_weights(Engine& engine, const std::string& path) {
+  Rank& rank = engine.ranks()[0];
+  const std::vector<float> weights = rank.weights().packed(rank.context());
+  engine.files().write(path, [&](OutputFile& file) { write_array(file, weights); });
 }
 
 void load_dense_weights(Engine& engine, const std::string& path) {

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "model/bind.h"
 #include "model/graph.h"
 #include "model/passes.h"
 #include "model/readers.h"
@@ -41,7 +42,7 @@ std::string to_text(const std::vector<float>& values) {
 }  // namespace
 
 Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
-    : spec_(std::move(spec)),
+    : spec_(bind(std::move(spec))),
       files_(std::move(files)),
       open_arrow_(std::move(open_arrow)),
       seed_((validate(spec_), begin_model(spec_))),
@@ -51,9 +52,11 @@ Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
       labels_(spec_, (*ranks_)[0].graph()),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
-      loaded_keys_(spec_.embeddings.size()) {
+      loaded_keys_(spec_.embeddings.size()),
+      varies_(spec_.input.sparse.size()) {
+  for (EmbeddingSpec& e : spec_.embeddings) e.counts_states = ranks_->counts_states();
   for (size_t e = 0; e < spec_.embeddings.size(); ++e)
-    log::info("max_vocabulary_size_per_gpu_={}", row_capacity(spec_.embeddings[e], 0, ranks_->size()));
+    log::info("max_vocabulary_size_per_gpu_={}", (*ranks_)[0].embeddings().capacity(static_cast<int>(e)));
 }
 
 void Engine::start_reading() { start_readers({{train_reader_.get()}, {eval_reader_.get()}}); }
@@ -78,7 +81,20 @@ bool Engine::train() {
   return done.kind != TrainingStep::Kind::end;
 }
 
+// Of inputs with is_fixed_length, which data need not keep.
+void Engine::note_lengths(const Batch& batch) {
+  if (batch.size < batch.capacity) return;
+  for (size_t i = 0; i < varies_.size(); ++i) {
+    const SparseInputSpec& input = spec_.input.sparse[i];
+    if (varies_[i] || !input.is_fixed_length || batch.sparse[i].is_full) continue;
+    varies_[i] = true;
+    log::info("sparse input \"{}\": is_fixed_length is taken as a hint; the data have other numbers of keys",
+              input.name);
+  }
+}
+
 void Engine::train_on(const Batch& batch) {
+  note_lengths(batch);
   labels_.check_training(batch, train_reader_->source());
   ranks_->run([&](Rank& rank) { rank.trainer().stage(batch); });
   ranks_->run([&](Rank& rank) { rank.train(batch, learning_rate_); });

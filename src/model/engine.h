@@ -80,6 +80,8 @@ class Engine {
   LoadedKeys& loaded_keys(int e) { return loaded_keys_[static_cast<size_t>(e)]; }
 
  private:
+  void note_lengths(const Batch& batch);
+
   ModelSpec spec_;
   Files files_;
   ArrowOpener open_arrow_;
@@ -92,6 +94,7 @@ class Engine {
   int64_t last_train_rows_ = 0, last_eval_rows_ = 0;
   bool evaluated_ = false;  // evaluate() was called
   std::vector<LoadedKeys> loaded_keys_;
+  std::vector<bool> varies_;  // whether the log has said so of a sparse input
 };
 
 }  // namespace ctr

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "embedding/placement.h"
+
 namespace ctr {
 namespace {
 
@@ -63,8 +65,7 @@ class GraphBuilder {
     for (const auto& sparse : spec_.input.sparse) known.push_back(sparse.name);
     if (std::find(known.begin(), known.end(), e.bottom) == known.end())
       fail_unknown(fmt::format("sparse input of embedding \"{}\":", e.name), e.bottom, known);
-    require(e.dim >= 1 && e.dim <= 1024, "embedding \"{}\": embedding_vec_size must be in 1..1024, got {}",
-            e.name, e.dim);
+    require_vector_size(fmt::format("embedding \"{}\"", e.name), e.dim);
     const Shape shape = in_context(fmt::format("embedding \"{}\" of {} slots", e.name, e.slots), [&] {
       return Shape{graph_.batch, e.slots, e.dim};
     });

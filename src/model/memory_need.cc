@@ -117,15 +117,14 @@ class Tables {
       : specs_(spec.embeddings), device_(devices.front()), ranks_(static_cast<int>(devices.size())) {}
 
   int64_t rows(const EmbeddingSpec& spec, int rank, int64_t workspace_mb) const {
-    return std::min(limit(spec), row_capacity_within(spec, workspace_mb, rank, ranks_));
+    return std::min(limit(spec), row_limit_within(spec, workspace_mb, rank, ranks_));
   }
   // The largest workspace, less an eighth for what else there is, with which all embeddings fit; 0: none.
   template <class Fits>
   int64_t workspace_that_fits(const Fits& fits) const {
     int64_t low = 0, high = 0;
     for (const EmbeddingSpec& spec : specs_)
-      if (is_hashed(spec))
-        high = std::max(high, workspace_mb_for(spec, std::min(limit(spec), row_capacity(spec, 0, ranks_))));
+      if (is_hashed(spec)) high = std::max(high, workspace_mb_for(spec, rows(spec, 0, kUnlimited)));
     while (low < high) {
       const int64_t middle = high - (high - low) / 2;
       fits(middle) ? low = middle : high = middle - 1;
@@ -148,7 +147,7 @@ class Tables {
                              [&](const auto& a, const auto& b) { return size(a) < size(b); });
   }
   double reserved_bytes(const EmbeddingSpec& spec) const {
-    return static_cast<double>(row_capacity(spec, 0, ranks_)) *
+    return static_cast<double>(row_limit(spec, 0, ranks_)) *
            static_cast<double>(vector_bytes(spec) + kKeyBytes);
   }
   std::string remedy(const EmbeddingSpec& spec, int64_t workspace_mb) const {
@@ -156,7 +155,8 @@ class Tables {
     if (slots_decide(spec))
       return fmt::format("a slot_size_array that adds up to {} on a rank would do",
                          rows(spec, 0, workspace_mb));
-    return fmt::format("workspace_size_per_gpu_in_mb={} or less{} would do", workspace_mb,
+    return fmt::format("{}={} or less{} would do", capacity_argument(spec),
+                       spec.rows > 0 ? rows(spec, 0, workspace_mb) : workspace_mb,
                        specs_.size() > 1 ? " for each embedding" : "");
   }
   bool any_hashed() const { return std::any_of(specs_.begin(), specs_.end(), is_hashed); }
@@ -173,28 +173,27 @@ class Tables {
 };
 
 // The rest of the model counts as one block.
-void check_address_space(const Tables& tables, double needed) {
+std::string address_shortage(const Tables& tables, double needed) {
   const auto granted = [&](int64_t workspace_mb) {
     std::vector<int64_t> blocks = tables.reserved(workspace_mb);
     blocks.push_back(static_cast<int64_t>(needed));
     return grants_address_space(blocks);
   };
-  if (!tables.any_hashed() || granted(kUnlimited)) return;
+  if (!tables.any_hashed() || granted(kUnlimited)) return {};
   const EmbeddingSpec& spec = tables.largest();
-  const std::string argument = slots_decide(spec)
-                                   ? "slot_size_array"
-                                   : fmt::format("workspace_size_per_gpu_in_mb={}", spec.workspace_mb);
-  fail(ErrorKind::out_of_memory,
-       "embedding \"{}\": {} reserves {:.0f} bytes ({}) on each rank, which the system does not grant (its "
-       "memory, "
-       "vm.overcommit_memory or ulimit -v); {}",
-       spec.name, argument, tables.reserved_bytes(spec), text_of(tables.reserved_bytes(spec)),
-       tables.remedy(spec, tables.workspace_that_fits(granted)));
+  const std::string argument =
+      slots_decide(spec)
+          ? "slot_size_array"
+          : fmt::format("{}={}", capacity_argument(spec), spec.rows > 0 ? spec.rows : spec.workspace_mb);
+  return fmt::format(
+      "embedding \"{}\": {} reserves {:.0f} bytes ({}) on each rank, which the system does not grant (its "
+      "memory, vm.overcommit_memory or ulimit -v); {}",
+      spec.name, argument, tables.reserved_bytes(spec), text_of(tables.reserved_bytes(spec)),
+      tables.remedy(spec, tables.workspace_that_fits(granted)));
 }
 
-}  // namespace
-
-void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DType compute) {
+// What there is too little of, in words; nothing where all has a place.
+std::string shortage(const ModelSpec& spec, const std::vector<Device>& devices, DType compute) {
   const auto ranks = static_cast<int>(devices.size());
   const Device device = devices.front();
   const Graph training = build_graph(spec, spec.solver.batch_size / ranks, true, device.backend);
@@ -213,19 +212,27 @@ void check_memory(const ModelSpec& spec, const std::vector<Device>& devices, DTy
   const auto sharing = static_cast<double>(std::count(devices.begin(), devices.end(), device));
   const auto available = static_cast<double>(memory_backend(device).available(device.index));
   const double needed = rank.total() * sharing;
-  if (needed <= available) {
-    if (device.backend == Backend::cpu) check_address_space(tables, needed);
-    return;
-  }
+  if (needed <= available)
+    return device.backend == Backend::cpu ? address_shortage(tables, needed) : std::string();
   std::string remedy;
   if (device.backend != Backend::cpu && tables.any_hashed())
     remedy = "; " + tables.remedy(tables.largest(), tables.workspace_that_fits([&](int64_t workspace_mb) {
       return with_rows(workspace_mb).total() * sharing <= available;
     }));
-  fail(ErrorKind::out_of_memory,
-       "the model needs {} of memory on {}{}, where {} are available; the largest of it: {}{}",
-       text_of(needed), to_string(device), sharing > 1 ? fmt::format(" for {} ranks", sharing) : "",
-       text_of(available), rank.largest(), remedy);
+  return fmt::format("the model needs {} of memory on {}{}, where {} are available; the largest of it: {}{}",
+                     text_of(needed), to_string(device),
+                     sharing > 1 ? fmt::format(" for {} ranks", sharing) : "", text_of(available),
+                     rank.largest(), remedy);
+}
+
+}  // namespace
+
+bool fit_memory(ModelSpec& spec, const std::vector<Device>& devices, DType compute) {
+  if (shortage(spec, devices, compute).empty()) return false;
+  for (EmbeddingSpec& e : spec.embeddings) e.counts_states = true;
+  if (const std::string text = shortage(spec, devices, compute); !text.empty())
+    fail(ErrorKind::out_of_memory, "{}", text);
+  return true;
 }
 
 }  // namespace ctr

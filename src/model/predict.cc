@@ -63,7 +63,15 @@ class SampleBatches {
     for (int64_t r = 0; r < batch_.capacity * input.slots; ++r) {
       if (r < batch_.size * input.slots) append(input, from, first * input.slots + r, to.keys);
       to.offsets[static_cast<size_t>(r) + 1] = std::ssize(to.keys);
+      if ((r + 1) % input.slots == 0) check_sample(input, to, first, r / input.slots);
     }
+  }
+
+  // Slots may share a bound.
+  void check_sample(const SampleLayout::Input& input, const CsrKeys& keys, int64_t first, int64_t i) const {
+    const auto offset = keys.offsets.begin() + i * input.slots;
+    if (const int64_t n = offset[input.slots] - offset[0]; n > input.max_keys)
+      fail_nnz(layout_, fmt::format("sample {}", first + i), input.first_slot + input.slots - 1, n);
   }
 
   void append(const SampleLayout::Input& input, const SampleArrays::Sparse& from, int64_t row,
@@ -73,8 +81,7 @@ class SampleBatches {
     const auto where = [&] { return fmt::format("sample {}", row / input.slots); };
     const int64_t begin = from.offsets[static_cast<size_t>(row)],
                   end = from.offsets[static_cast<size_t>(row) + 1];
-    if (end - begin < rule.min_nnz || end - begin > rule.max_nnz)
-      fail_nnz(layout_, where(), slot, end - begin);
+    if (end - begin > rule.max_nnz) fail_nnz(layout_, where(), slot, end - begin);
     for (int64_t k = begin; k < end; ++k) {
       const int64_t key = from.keys[static_cast<size_t>(k)];
       if (key < rule.min_key || key > rule.max_key) fail_key(layout_, where(), slot, std::to_string(key));

@@ -29,7 +29,7 @@ std::vector<Device> devices_of(const ModelSpec& spec) {
 
 }  // namespace
 
-RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
+RankGroup::RankGroup(ModelSpec spec, uint64_t seed) {
   const int n = spec.ranks();
   const int threads = std::max(1, available_threads() / n);
   std::vector<std::unique_ptr<Comm>> comms;
@@ -39,7 +39,7 @@ RankGroup::RankGroup(const ModelSpec& spec, uint64_t seed) {
     comms = make_local_comms(n);
   const std::vector<Device> devices = devices_of(spec);
   const DType compute = compute_type(spec, devices.front());
-  check_memory(spec, devices, compute);
+  counts_states_ = fit_memory(spec, devices, compute);
   for (size_t r = 0; r < comms.size(); ++r)
     ranks_.push_back(std::make_unique<Rank>(spec, seed, devices[r], compute, std::move(comms[r]), threads));
   errors_.resize(ranks_.size());

@@ -17,7 +17,7 @@ namespace ctr {
 // own.
 class RankGroup {
  public:
-  RankGroup(const ModelSpec& spec, uint64_t seed);
+  RankGroup(ModelSpec spec, uint64_t seed);
   ~RankGroup();
   RankGroup(const RankGroup&) = delete;
   RankGroup& operator=(const RankGroup&) = delete;
@@ -28,6 +28,7 @@ class RankGroup {
 
   Rank& operator[](int rank) { return *ranks_[static_cast<size_t>(rank)]; }
   int size() const { return static_cast<int>(ranks_.size()); }
+  bool counts_states() const { return counts_states_; }  // of all embeddings, see EmbeddingSpec
 
  private:
   void start_threads();
@@ -35,6 +36,7 @@ class RankGroup {
   void serve(size_t rank);
   void attempt(size_t rank);
 
+  bool counts_states_ = false;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::vector<std::exception_ptr> errors_;
   std::vector<std::thread> threads_;

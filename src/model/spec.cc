@@ -10,6 +10,7 @@ constexpr std::pair<std::string_view, EmbeddingType> kEmbeddingTypes[] = {
     {"DistributedSlotSparseEmbeddingHash", EmbeddingType::distributed_hash},
     {"LocalizedSlotSparseEmbeddingHash", EmbeddingType::localized_hash},
     {"LocalizedSlotSparseEmbeddingOneHot", EmbeddingType::localized_one_hot},
+    {"HybridSparseEmbedding", EmbeddingType::localized_one_hot},
 };
 
 }  // namespace
@@ -37,8 +38,6 @@ std::string_view name_of(EmbeddingType type) {
 }
 
 EmbeddingType parse_embedding_type(std::string_view name) {
-  if (name == "HybridSparseEmbedding")
-    fail(ErrorKind::unsupported, "HybridSparseEmbedding is not supported yet");
   std::vector<std::string> known;
   for (const auto& [known_name, value] : kEmbeddingTypes) {
     if (known_name == name) return value;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,29 @@ struct InputSpec {
   int64_t label_dim() const;
 };
 
+// What of a HybridSparseEmbedding only matters between GPUs; graph files keep it.
+struct HybridSpec {
+  int64_t max_num_frequent_categories = 1, max_num_infrequent_samples = -1;
+  double p_dup_max = 0.01;
+  double max_all_reduce_bandwidth = 1.3e11, max_all_to_all_bandwidth = 1.9e11;
+  double efficiency_bandwidth_ratio = 1.0;
+  std::string communication_type = "NVLink_SingleNode", hybrid_embedding_type = "Distributed";
+};
+
+// One SparseEmbedding(...) as the user wrote it; bind() makes an EmbeddingSpec of it.
+struct DeclaredEmbedding {
+  std::string type;  // canonical name
+  std::string name, bottom;
+  int64_t workspace_mb = 0;
+  int64_t rows_of_rank = 0, rows_of_all = 0;  // what older graph files give instead
+  int64_t dim = 0;
+  Combiner combiner = Combiner::sum;
+  std::vector<int64_t> slot_size_array;
+  std::string initializer = "Default";
+  std::optional<OptimizerSpec> optimizer;  // unset: the model's
+  std::optional<HybridSpec> hybrid;
+};
+
 struct LayerSpec {
   std::string type;  // canonical name
   std::vector<std::string> bottoms, tops;
@@ -73,7 +97,8 @@ struct ModelSpec {
   DataSpec data;
   OptimizerSpec optimizer;  // of dense weights, and of embeddings without their own
   InputSpec input;
-  std::vector<EmbeddingSpec> embeddings;
+  std::vector<DeclaredEmbedding> declared;
+  std::vector<EmbeddingSpec> embeddings;  // made of them by bind()
   std::vector<LayerSpec> layers;
 
   int ranks() const;  // devices of vvgpu, all nodes
@@ -82,6 +107,7 @@ struct ModelSpec {
 std::string describe(const LayerSpec& layer);  // `layer "fc1" (InnerProduct)`
 
 std::string_view name_of(EmbeddingType type);
+// HybridSparseEmbedding computes what a one-hot embedding does.
 EmbeddingType parse_embedding_type(std::string_view name);
 std::string_view name_of(Combiner combiner);
 Combiner parse_combiner(std::string_view name);

@@ -25,8 +25,9 @@ size_t step_bytes(const ModelSpec& spec) {
       static_cast<double>(sizeof(float)) * static_cast<double>(spec.input.label_dim() + spec.input.dense_dim);
   for (const SparseInputSpec& sparse : spec.input.sparse) {
     sample += static_cast<double>(sizeof(uint32_t)) * static_cast<double>(sparse.slots());  // offsets
-    for (const int64_t nnz : sparse.nnz_per_slot)
-      sample += static_cast<double>(sizeof(int64_t)) * static_cast<double>(nnz);
+    int64_t keys = 0;
+    for (const int64_t nnz : sparse.nnz_per_slot) keys += nnz;
+    sample += static_cast<double>(sizeof(int64_t)) * static_cast<double>(std::max(keys, sparse.max_keys));
   }
   constexpr double kMost = double{1 << 30};
   return static_cast<size_t>(std::min(kMost, largest * sample));

@@ -59,8 +59,8 @@ std::string summary(const ModelSpec& spec) {
       text += row(i == 0 ? type : "", {at(in, i), at(out, i), at(out_shapes, i)});
     text += rule('-', 3);
   };
-  for (const auto& e : spec.embeddings)
-    add_rows(std::string(name_of(e.type)), {e.bottom}, {e.name}, {shape_text(graph.at(e.name).shape, batch)});
+  for (const auto& e : spec.declared)
+    add_rows(e.type, {e.bottom}, {e.name}, {shape_text(graph.at(e.name).shape, batch)});
   for (const LayerSpec& layer : with_branches(spec, graph)) {
     const bool is_loss = find_layer(layer.type).is_loss;
     std::vector<std::string> out_shapes;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "base/parallel.h"
 #include "device/plugin.h"
 #include "embedding/placement.h"
 #include "model/graph.h"
@@ -13,15 +14,16 @@ namespace {
 
 void validate_devices(const SolverSpec& solver, int ranks) {
   require(ranks > 0, "vvgpu: needs at least one device");
-  if (solver.vvgpu.size() > 1)
-    fail(ErrorKind::unsupported, "vvgpu with {} rows: training on several machines is not implemented yet",
-         solver.vvgpu.size());
   for (const auto& row : solver.vvgpu)
     for (size_t i = 0; i < row.size(); ++i)
       for (size_t j = 0; j < i; ++j)
         require(row[i] != row[j], "vvgpu: device {} appears twice in one row", row[i]);
   if (ranks > 1 && default_backend() == Backend::cpu)
     log::warn_once(fmt::format("No GPU back end: vvgpu makes {} CPU ranks in this process", ranks));
+  if (ranks > available_threads())
+    log::warn_once(
+        fmt::format("vvgpu makes {} ranks, more than the {} threads of this machine take at a time", ranks,
+                    available_threads()));
 }
 
 void validate_batch(const char* name, int64_t batch, int ranks) {

@@ -246,11 +246,13 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         hugectr.DataReaderSparseParam,
         lambda **given: document(parts=[hugectr.Input(
             **{**INPUT, "data_reader_sparse_param_array": [hugectr.DataReaderSparseParam(**{**SPARSE, **given})]})]),
-        used(top_name="other", nnz_per_slot=3, is_fixed_length=True, slot_num=3),
+        used(top_name="other", nnz_per_slot=3, is_fixed_length=True, slot_num=3, max_feature_num=5),
     ),
     "Input": (hugectr.Input, lambda **given: document(parts=[hugectr.Input(**{**INPUT, **given})]),
               used(label_dim=2, label_name="l", dense_dim=3, dense_name="d", label_weights=[2.0],
-                   data_reader_sparse_param_array=[])),
+                   data_reader_sparse_param_array=[])
+              | {"sparse_names": (["a", "b"], REFUSED, {}),
+                 "reader_params": (hugectr.DataReaderParams(**READER), NAMED, {})}),
     "SparseEmbedding": (hugectr.SparseEmbedding, with_embedding, {
         **used(embedding_type=hugectr.Embedding_t.DistributedSlotSparseEmbeddingHash, workspace_size_per_gpu_in_mb=2,
                embedding_vec_size=8, combiner="mean", sparse_embedding_name="f", slot_size_array=[3, 3],
@@ -258,6 +260,7 @@ TABLES: dict[str, tuple[Call, Call, dict[str, Case]]] = {
         "bottom_name": ("nothing", REFUSED, {}),
         "initializer": (hugectr.Initializer(hugectr.Normal, 0.01), USED, {}),
         "hybrid_embedding_param": (hugectr.HybridEmbeddingParam(**HYBRID), NAMED, {}),
+        "max_vocabulary_size_per_gpu": (9, USED, {"workspace_size_per_gpu_in_mb": 0}),
     }),
     "HybridEmbeddingParam": (hugectr.HybridEmbeddingParam, hybrid,
                              {name: (value, NAMED, {}) for name, value in HYBRID.items()}

@@ -77,13 +77,12 @@ def test_document_handed_to_the_engine() -> None:
         "labels": [{"name": "label", "dim": 1, "weight": 1.0}],
         "dense_name": "dense",
         "dense_dim": 2,
-        "sparse": [{"name": "data", "nnz_per_slot": [1, 1, 1], "is_fixed_length": True}],
+        "sparse": [{"name": "data", "nnz_per_slot": [1, 1, 1], "is_fixed_length": True, "max_keys": 3}],
     }
     assert [embedding["name"] for embedding in document["embeddings"]] == ["wide", "deep"]
     assert document["layers"][0] == {
         "type": "InnerProduct", "bottoms": ["dense"], "tops": ["fc"], "params": {"num_output": 1}
     }  # fmt: skip
-    assert document["loss_weights"] == {}
 
 
 def test_later_changes_of_arguments_do_not_reach_the_model() -> None:
@@ -136,7 +135,7 @@ def test_compile_with_loss_weights() -> None:
     with pytest.raises(InvalidArgumentError, match="1 loss_names but 0 loss_weights"):
         model.compile(["label"])
     model.compile(loss_names=["label"], loss_weights=[0.5])
-    assert model._engine.spec["loss_weights"] == {"label": 0.5}  # type: ignore[union-attr]
+    assert model._engine.spec["input"]["labels"][0]["weight"] == 0.5  # type: ignore[union-attr]
 
 
 def test_summary_before_and_after_compile(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,14 +35,15 @@ SIGNATURES = {
         eval_num_samples=0 float_label_dense=False num_workers=12 slot_size_array=() async_param=None
         * data_source_params=None read_file_sequentially=False drop_incomplete_batch=None
         shuffle=None""",
-    "DataReaderSparseParam": "top_name nnz_per_slot is_fixed_length slot_num",
+    "DataReaderSparseParam": "top_name nnz_per_slot is_fixed_length slot_num * max_feature_num=0",
     "CreateOptimizer": """optimizer_type=Adam update_type=Global beta1=0.9 beta2=0.999 epsilon=1e-07
         initial_accu_value=0.0 momentum_factor=0.0 atomic_update=True
         * beta=None lambda1=0.0 lambda2=0.0""",
-    "Input": "label_dim label_name dense_dim dense_name data_reader_sparse_param_array * label_weights=None",
+    "Input": """label_dim label_name dense_dim dense_name data_reader_sparse_param_array * label_weights=None
+        sparse_names=() reader_params=None""",
     "SparseEmbedding": """embedding_type workspace_size_per_gpu_in_mb=0 embedding_vec_size combiner
         sparse_embedding_name bottom_name slot_size_array=() optimizer=None hybrid_embedding_param=None
-        * initializer=Default""",
+        * initializer=Default max_vocabulary_size_per_gpu=0""",
     "DenseLayerSwitchs": "fuse_wb=False",
     "DenseLayer": """layer_type bottom_names top_names factor=1.0 eps=1e-05 gamma_init_type=Default
         beta_init_type=Default dropout_rate=0.5 elu_alpha=1.0 num_output=1 weight_init_type=Default

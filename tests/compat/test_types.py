@@ -64,7 +64,7 @@ kinds = (hugectr.CommunicationType.IB_NVLink, hugectr.HybridEmbeddingType.Distri
 hugectr.HybridEmbeddingParam(1, -1, 0.01, 1e11, 1e11, 1.0, *kinds)
 hugectr.HybridEmbeddingParam(1, -1, 0.01, 1e11, 1e11, 1.0, True, False, *kinds)
 InferenceParams(model_name="m")
-Session(1)
+Session(hugectr.solver_parser_helper(), pathlib.Path('a'))
 """
 BAD = {
     "hugectr.CreateSolver().batchsiz": "attr-defined",
@@ -72,7 +72,7 @@ BAD = {
     "hugectr.CreateSolver(foo=3)": "call-overload",
     "hugectr.CreateOptimizer('Adam')": "arg-type",
     "hugectr.Optimizer_t.Adma": "attr-defined",
-    "hugectr.Model(hugectr.CreateSolver())": "call-arg",
+    "hugectr.Model(hugectr.CreateSolver())": "call-overload",
     "hugectr.DenseLayer(hugectr.Adam, ['a'], ['b'])": "arg-type",
     "hugectr.DataReaderSparseParam(name='x', nnz_per_slot=1, is_fixed_length=True, slot_num=1)": "call-overload",
 }

@@ -84,7 +84,6 @@ def test_tuning_options_are_named_once(capsys: pytest.CaptureFixture[str]) -> No
     "arguments, message",
     [
         (dict(use_embedding_collection=True), "use_embedding_collection"),
-        (dict(vvgpu=[[0], [1]]), "several nodes"),
     ],
 )
 def test_what_a_solver_cannot_ask_for_yet(arguments: dict[str, Any], message: str) -> None:
@@ -177,7 +176,7 @@ def test_sparse_param_forms() -> None:
     assert (
         one.values()
         == two.values()
-        == dict(top_name="data1", nnz_per_slot=[2, 2, 2], is_fixed_length=False, slot_num=3)
+        == dict(top_name="data1", nnz_per_slot=[2, 2, 2], is_fixed_length=False, slot_num=3, max_feature_num=0)
     )
     old = hugectr.DataReaderSparseParam(hugectr.DataReaderSparse_t.Localized, 30, 1, 26)  # type: ignore[arg-type]
     assert old.nnz_per_slot == [1] * 26
@@ -354,9 +353,13 @@ def test_what_has_no_effect_is_named(use: Any, name: str, monkeypatch: pytest.Mo
     assert len(warnings) == 1 and name in warnings[0]
 
 
-def test_a_scheduler_comes_from_a_model() -> None:
-    with pytest.raises(NotImplementedError, match="get_learning_rate_scheduler"):
-        hugectr.LearningRateScheduler(0.1)
+def test_a_scheduler_of_its_own() -> None:
+    scheduler = hugectr.LearningRateScheduler(0.1, warmup_steps=2, decay_start=3, decay_steps=2)
+    rates = [scheduler.get_next() for _ in range(6)]
+    assert rates == pytest.approx([0.05, 0.1, 0.1, 0.025, 0.0, 0.0])
+    assert (scheduler.get_lr(), scheduler.get_step()) == (0.0, 6)
+    with pytest.raises(InvalidArgumentError, match="warmup_steps"):
+        hugectr.LearningRateScheduler(0.1, warmup_steps=0)
 
 
 def test_errors_are_public() -> None:
@@ -403,7 +406,7 @@ def test_names_of_features_to_come() -> None:
     for name, call in [
         ("hugectr.inference.InferenceParams", lambda: InferenceParams(model_name="m")),
         ("hugectr.inference.CreateInferenceSession", lambda: CreateInferenceSession("a.json", None)),
-        ("hugectr.Session", lambda: hugectr.Session(None, "a.json")),  # type: ignore[attr-defined]
+        ("hugectr.ModelOversubscriber", hugectr.ModelOversubscriber),  # type: ignore[attr-defined]
         ("hugectr.EmbeddingCollection", hugectr.EmbeddingCollection),  # type: ignore[attr-defined]
     ]:
         with pytest.raises(UnsupportedError, match=name):

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "comm/comm.h"
+#include "model/bind.h"
 #include "model/formats/spec_json.h"
 #include "model/rank.h"
 
@@ -17,7 +18,7 @@ inline constexpr int64_t kBatch = 1024, kDense = 13, kSlots = 26;
 
 // The shape of DLRM: two towers, an interaction, and a Dropout that forward passes over.
 inline ModelSpec dlrm() {
-  return spec_from_json(R"({
+  return bind(spec_from_json(R"({
     "solver": {"batchsize": 1024, "batchsize_eval": 1024},
     "input": {"labels": [{"name": "label"}], "dense_name": "dense", "dense_dim": 13,
               "sparse": [{"name": "data", "nnz_per_slot": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -33,7 +34,7 @@ inline ModelSpec dlrm() {
       {"type": "ReLU", "bottoms": ["b2"], "tops": ["b3"]},
       {"type": "Dropout", "bottoms": ["b3"], "tops": ["b4"], "params": {"dropout_rate": 0.5}},
       {"type": "InnerProduct", "bottoms": ["b4"], "tops": ["b5"], "params": {"num_output": 1}},
-      {"type": "BinaryCrossEntropyLoss", "bottoms": ["b5", "label"], "tops": ["loss"]}]})");
+      {"type": "BinaryCrossEntropyLoss", "bottoms": ["b5", "label"], "tops": ["loss"]}]})"));
 }
 
 inline Batch batch_of(int64_t size) {

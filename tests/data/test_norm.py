@@ -193,10 +193,22 @@ def test_trailing_bytes_and_empty_files_are_accepted(tmp_path, capfd):
     assert "3 bytes after the 2 announced records are ignored" in capfd.readouterr().out
 
 
-def test_fixed_length_is_verified(tmp_path):
-    reader = open_bytes(tmp_path, PLAIN, False, [("data", [1, 2], True)])
+def test_fixed_length_is_a_hint(tmp_path):
+    fixed, varying = (open_bytes(tmp_path, PLAIN, False, [("data", [1, 2], hint)]) for hint in (True, False))
+    assert read_all(fixed) == read_all(varying)
+
+
+def test_slots_share_the_keys_of_a_sample(tmp_path):
+    """The first sample has 1 + 2 keys: an average of 1 a slot allows 2, of 2 allows 4 wherever they are."""
+    assert read_all(open_bytes(tmp_path, PLAIN, False, [("data", [1, 1], False, 3)])) == read_all(
+        open_bytes(tmp_path, PLAIN, False, [("data", [1, 2])])
+    )
+    reader = open_bytes(tmp_path, PLAIN, False, [("data", [1, 1], False, 2)])
     reader.start()
-    with pytest.raises(InvalidArgumentError, match='sample 1 .*slot 0 of "data": 0 keys found, exactly 1 declared'):
+    text = (
+        '"data": 3 keys found in the slots up to 1, at most 2 declared for all of a sample .nnz_per_slot 1 of 2 slots.'
+    )
+    with pytest.raises(InvalidArgumentError, match=text):
         reader.next()
 
 

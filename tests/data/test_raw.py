@@ -285,7 +285,6 @@ def test_sizes_that_do_not_fit(tmp_path, size, num_samples, message):
         ({"format": "raw_async", "repeat": True}, [("a", [1]), ("b", [1])], "exactly one DataReaderSparseParam, got 2"),
         ({"format": "raw_async", "repeat": True, "float_label_dense": True}, SPARSE, "RawAsync files hold integers"),
         ({"num_samples": -1}, SPARSE, "num_samples must not be negative, got -1"),
-        ({}, [("d", [1, 2])], 'sparse input "d": Raw files have one key a slot, nnz_per_slot is 2'),
         ({"slot_size_array": [1]}, SPARSE, "slot_size_array has 1 entries; the sparse inputs have 2 slots"),
         ({"slot_size_array": [1, -1]}, SPARSE, r"slot_size_array\[1\] must not be negative, got -1"),
         ({"slot_size_array": [2**31, 2**31], "apply_offsets": True}, SPARSE, "add up to more than the key type"),

@@ -11,7 +11,8 @@ from embedding.reference import Group, export, make_input, make_spec
 from hugectr import _core
 from hugectr.errors import InvalidArgumentError, OutOfMemoryError
 
-row_capacity, workspace_mb_for = _core.testing.row_capacity, _core.testing.workspace_mb_for
+row_capacity, row_limit = _core.testing.row_capacity, _core.testing.row_limit
+workspace_mb_for = _core.testing.workspace_mb_for
 BY_STATES = {0: ("SGD", "Local"), 1: ("AdaGrad", "Local"), 2: ("Adam", "Global"), 3: ("Adam", "LazyGlobal")}
 SIZES = [278899, 355877, 203750, 18573, 14082, 7020, 18966, 4, 6382, 1246]
 
@@ -42,9 +43,19 @@ def test_rows_of_a_workspace(mb: int, dim: int, states: int, rows: int) -> None:
     assert row_capacity({**spec, "type": "localized"}, 0, 1) == rows
 
 
+@pytest.mark.parametrize("states", range(4))
+def test_rows_taken_of_a_workspace(states: int) -> None:
+    """A script does not say whether its release counted states: the larger number."""
+    spec = spec_with(states, dim=16, workspace_mb=25)
+    assert row_limit(spec, 0, 1) == row_limit(spec, 1, 2) == 409600
+    by_slots = {**spec, "type": "localized", "slots": len(SIZES), "slot_size_array": SIZES}
+    assert row_limit(by_slots, 0, 2) == row_capacity(by_slots, 0, 2) == 522079
+
+
 @pytest.mark.parametrize("states, mb", [(0, 62), (2, 184)])
 def test_workspace_for_rows(states: int, mb: int) -> None:
-    assert workspace_mb_for(spec_with(states, dim=16), 1_000_000) == mb
+    assert workspace_mb_for(spec_with(states, dim=16, counts_states=True), 1_000_000) == mb
+    assert workspace_mb_for(spec_with(states, dim=16), 1_000_000) == 62
 
 
 @pytest.mark.parametrize("ranks, rows", [(1, 904799), (2, 522079), (4, 364143)])
@@ -117,8 +128,8 @@ def test_import_refuses_what_does_not_fit_and_keeps_the_rows(change: dict[str, A
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"dim": 0}, "embedding_vec_size must be between 1 and 1024, got 0"),
-        ({"dim": 1025}, "embedding_vec_size must be between 1 and 1024, got 1025"),
+        ({"dim": 0}, "embedding_vec_size must be 1 to 1024, got 0"),
+        ({"dim": 1025}, "embedding_vec_size must be 1 to 1024, got 1025"),
         ({"workspace_mb": 0}, "workspace_size_per_gpu_in_mb must be positive and hold at least one row, got 0"),
         ({"type": "localized", "slot_size_array": [3]}, 'slot_size_array has 1 entries for the 2 slots of "data"'),
         ({"type": "one_hot"}, 'slot_size_array has 0 entries for the 2 slots of "data"'),

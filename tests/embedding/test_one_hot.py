@@ -35,6 +35,20 @@ def test_keys_count_from_zero_in_each_slot() -> None:
     np.testing.assert_array_equal(out, [rows[[3, 4, 10103]], [np.zeros(2), rows[103], rows[105]]])
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("combiner", ["sum", "mean"])
+def test_slots_with_several_keys(combiner: str, ranks: int) -> None:
+    """As many as come, whatever was declared."""
+    group = Group([{**SPEC, "combiner": combiner}], 2, world_size=ranks)
+    dump = export(group, 0, ranks)
+    rows = dump["vectors"][np.argsort(dump["keys"])]
+    out = np.concatenate(group.step([make_input([[3, 0], [5], [], [1], [2, 2], [9999, 0]])]))
+    mean = 0.5 if combiner == "mean" else 1.0
+    expected = [[mean * (rows[3] + rows[0]), rows[9], np.zeros(2)],
+                [rows[1], mean * 2 * rows[6], mean * (rows[10103] + rows[104])]]  # fmt: skip
+    np.testing.assert_allclose(out.reshape(2, 3, 2), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("key", [100, -1, 2**40])
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -80,10 +80,6 @@ BAD_GRAPHS = {
         ["loss", "lambda", "at least 0", "-1"],
     ),
     "time step": (changed(flat=node("Reshape", "embedding", "flat", leading_dim=4, time_step=-1)), ["time_step"]),
-    "several keys for one-hot": (
-        replace(tiny(training.ONE_HOT), inputs=(SparseInput("data1", (8, 293), 2, False),)),
-        ["embedding", "one key per slot", "data1", "2"],
-    ),
     "no dense input": (replace(tiny(), dense_dim=0), ['"dense"', "dense_dim is 0"]),
     "combiner": (replace(tiny(), embeddings=(Embedding("embedding", "data1", 2, "max"),)), ["max", "sum", "mean"]),
     "vector size": (replace(tiny(), embeddings=(Embedding("embedding", "data1", 1025),)), ["embedding", "1025"]),

@@ -62,7 +62,7 @@ def test_huge_model_files(names, saved, tmp_path):
     before = peak_mib()
     with pytest.raises(
         hugectr.HugectrError,
-        match=os.path.basename(names[0]).split(".")[0] + "|keys|vectors|slot ids|which can hold 32768",
+        match=os.path.basename(names[0]).split(".")[0] + "|keys|vectors|slot ids|which can hold 131072",
     ):
         load(saved, tmp_path)
     assert peak_mib() - before < 64
@@ -104,7 +104,7 @@ def test_huge_legacy_file(saved, tmp_path):
     file.touch()
     os.truncate(file, HUGE // 20 * 20)  # key, slot, two floats
     before = peak_mib()
-    with pytest.raises(hugectr.HugectrError, match="legacy.model.* rows for 1 rank, which can hold 32768"):
+    with pytest.raises(hugectr.HugectrError, match="legacy.model.* rows for 1 rank, which can hold 131072"):
         saved.load_sparse_weights([str(file)])
     assert peak_mib() - before < 64
 

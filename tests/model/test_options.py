@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import hugectr
-import pytest
 from harness import training
 from harness.declaration import node
 from harness.reference_optimizers import Optimizer
-from hugectr import _core
 from model.test_errors import changed
 from model.tiny import tiny, tiny_data
 
@@ -27,25 +22,6 @@ def test_the_core_takes_all_that_python_hands_over(tmp_path, capsys):
     )
     model.summary()
     assert not [w for w in warnings(capsys.readouterr().out) if "unknown" in w]
-
-
-@pytest.mark.parametrize(
-    ("place", "names"),
-    [([], "model"), (["solver"], "solver"), (["reader"], "reader"), (["optimizer"], "optimizer"), (["input"], "input"),
-     (["input", "labels", 0], "label"), (["input", "sparse", 0], "sparse input"), (["embeddings", 0], "embedding"),
-     (["layers", 0], "layer")],
-)  # fmt: skip
-def test_unknown_members_are_named_once(place: list[Any], names: str, tmp_path, capsys):
-    model = training.create_model(tiny(), Optimizer("Adam"), tiny_data(tmp_path, tiny()), batch_size=4, compile=False)
-    document = json.loads(model._graph.text())
-    part = document
-    for key in place:
-        part = part[key]
-    part.update(colour="red", size_of_it=3)
-    capsys.readouterr()
-    for _ in range(2):
-        _core.check_graph(json.dumps(document))
-    assert warnings(capsys.readouterr().out) == [f"{names}: unknown members have no effect: colour, size_of_it"]
 
 
 def test_keywords_of_other_layers(tmp_path, capsys):

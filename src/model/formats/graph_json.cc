@@ -5,13 +5,15 @@
 #include <nlohmann/json.hpp>
 
 #include "base/checked.h"
+#include "embedding/placement.h"
 #include "model/formats/graph_members.h"
 #include "model/formats/json_fit.h"
 #include "model/graph.h"
-#include "optim/row_width.h"
 
 namespace ctr {
 namespace {
+
+const std::string kHybrid = "HybridSparseEmbedding", kHierarchical = "IB_NVLink_Hierarchical";
 
 // One name as a string, several as a list.
 Json names_to_json(const std::vector<std::string>& names) {
@@ -45,14 +47,28 @@ Json optimizer_entry(const OptimizerSpec& o) {
   return {{"type", name_of(o.type)}, {"update_type", name_of(o.update)}, {keys.object, std::move(members)}};
 }
 
-Json embedding_entry(const EmbeddingSpec& e, int ranks) {
-  Json hparam{{"workspace_size_per_gpu_in_mb", e.workspace_mb},
-              {"max_vocabulary_size_global", checked_product(row_capacity(e, 0, ranks), ranks)},
+void add_hybrid(const HybridSpec& h, Json& hparam) {
+  hparam.update({{"max_num_frequent_categories", h.max_num_frequent_categories},
+                 {"max_num_infrequent_samples", h.max_num_infrequent_samples},
+                 {"p_dup_max", h.p_dup_max},
+                 {"max_all_reduce_bandwidth", h.max_all_reduce_bandwidth},
+                 {"max_all_to_all_bandwidth", h.max_all_to_all_bandwidth},
+                 {"efficiency_bandwidth_ratio", h.efficiency_bandwidth_ratio},
+                 {"communication_type",
+                  h.communication_type == "IB_NVLink_Hier" ? kHierarchical : h.communication_type},
+                 {"hybrid_embedding_type", h.hybrid_embedding_type}});
+}
+
+Json embedding_entry(const DeclaredEmbedding& declared, const EmbeddingSpec& e, int ranks) {
+  const int64_t rows = row_capacity(e, 0, ranks);
+  Json hparam{{"workspace_size_per_gpu_in_mb", e.rows > 0 ? workspace_mb_for(e, rows) : e.workspace_mb},
+              {"max_vocabulary_size_global", checked_product(rows, ranks)},
               {"embedding_vec_size", e.dim},
               {"combiner", name_of(e.combiner)}};
   if (!e.slot_size_array.empty()) hparam["slot_size_array"] = e.slot_size_array;
   if (e.initializer != "Default") hparam["initializer"] = e.initializer;
-  return {{"type", name_of(e.type)},
+  if (declared.type == kHybrid) add_hybrid(declared.hybrid.value_or(HybridSpec{}), hparam);
+  return {{"type", declared.type},
           {"bottom", e.bottom},
           {"top", e.name},
           {"sparse_embedding_hparam", std::move(hparam)},
@@ -78,12 +94,12 @@ class Entry {
       value = &(*value)[0];
     return convert<T>(key, *value);
   }
-  // A name that `parse` knows.
+  // What `parse` makes of a name.
   template <class Parse>
-  std::string parsed(const char* key, Parse&& parse) const {
+  decltype(auto) parsed(const char* key, Parse&& parse) const {
     const auto name = get<std::string>(key);
-    in_context(fmt::format("graph file: {}.{}", path_, key), [&] { static_cast<void>(parse(name)); });
-    return name;
+    return in_context(fmt::format("graph file: {}.{}", path_, key),
+                      [&]() -> decltype(auto) { return parse(name); });
   }
   template <class T>
   T get(const char* key, T missing) const {
@@ -122,26 +138,37 @@ class Entry {
   std::string path_;
 };
 
-std::vector<int64_t> read_nnz(const Entry& sparse, int64_t slots) {
-  std::vector<int64_t> nnz;
-  if (sparse.has("nnz_per_slot"))
-    nnz = sparse.integers("nnz_per_slot");
-  else  // releases before 3.1
-    nnz = {sparse.get<int64_t>("max_nnz", sparse.get<int64_t>("max_feature_num_per_sample", 1))};
+// Releases before 3.1 bounded a sample, and a slot at as much unless they said less.
+void read_nnz_of_3_0(const Entry& sparse, int64_t slots, SparseInputSpec& input) {
+  const auto of_slot = sparse.get<int64_t>("max_nnz", 0);
+  const auto of_sample = sparse.get<int64_t>("max_feature_num_per_sample", 0);
+  require(of_slot >= 0 && of_sample >= 0,
+          "graph file: {}: max_nnz and max_feature_num_per_sample must be positive", sparse.path());
+  const int64_t nnz = std::max<int64_t>(1, of_slot > 0 ? of_slot : of_sample / slots);
+  input.nnz_per_slot.assign(static_cast<size_t>(slots), nnz);
+  input.max_keys = std::max(slots, of_sample > 0 ? of_sample : checked_product(nnz, slots));
+}
+
+// A list of equal numbers is what was written of one number, too, and that is a bound of the whole sample.
+void read_nnz(const Entry& sparse, int64_t slots, SparseInputSpec& input) {
+  if (!sparse.has("nnz_per_slot")) return read_nnz_of_3_0(sparse, slots, input);
+  input.nnz_per_slot = sparse.integers("nnz_per_slot");
+  auto& nnz = input.nnz_per_slot;
   if (nnz.size() == 1) nnz.resize(static_cast<size_t>(slots), nnz[0]);
   require(static_cast<int64_t>(nnz.size()) == slots,
           "graph file: {}.nnz_per_slot has {} entries for {} slots", sparse.path(), nnz.size(), slots);
-  return nnz;
+  if (std::all_of(nnz.begin(), nnz.end(), [&](int64_t n) { return n == nnz[0]; }))
+    input.max_keys = checked_product(nnz[0], slots);
 }
 
-Json read_data_entry(const Entry& data) {
-  Json labels = Json::array(), sparse_inputs = Json::array();
+InputSpec read_data_entry(const Entry& data) {
+  InputSpec input;
   const Entry label = data.child("label");
   const auto names = label.names("top");
   const auto dims = label.integers("label_dim");
   require(names.size() == dims.size(), "graph file: {}: {} names but {} dimensions", label.path(),
           names.size(), dims.size());
-  for (size_t i = 0; i < names.size(); ++i) labels.push_back({{"name", names[i]}, {"dim", dims[i]}});
+  for (size_t i = 0; i < names.size(); ++i) input.labels.push_back({names[i], dims[i]});
   const Json& list = data.at("sparse");
   require(list.is_array(), "graph file: {}.sparse must be a list", data.path());
   int64_t room = kMaxSlots;
@@ -153,91 +180,93 @@ Json read_data_entry(const Entry& data) {
             kMaxSlots, slots);
     room -= slots;
     if (sparse.has("type")) sparse.get<std::string>("type");  // of no effect since 3.1
-    sparse_inputs.push_back({{"name", sparse.get<std::string>("top")},
-                             {"nnz_per_slot", read_nnz(sparse, slots)},
-                             {"is_fixed_length", sparse.flag("is_fixed_length")}});
+    SparseInputSpec& made = input.sparse.emplace_back();
+    made.name = sparse.get<std::string>("top");
+    made.is_fixed_length = sparse.flag("is_fixed_length");
+    read_nnz(sparse, slots, made);
   }
   const Entry dense = data.child("dense");
-  return {{"labels", std::move(labels)},
-          {"dense_name", dense.get<std::string>("top")},
-          {"dense_dim", dense.get<int64_t>("dense_dim")},
-          {"sparse", std::move(sparse_inputs)}};
+  input.dense_name = dense.get<std::string>("top");
+  input.dense_dim = dense.get<int64_t>("dense_dim");
+  return input;
 }
 
-Json read_optimizer_entry(const Entry& optimizer) {
-  const auto type = optimizer.parsed("type", parse_optimizer);
-  Json result{{"type", type}};
+OptimizerSpec read_optimizer_entry(const Entry& optimizer) {
+  OptimizerSpec spec;
+  spec.type = optimizer.parsed("type", parse_optimizer);
   if (optimizer.has("update_type"))
-    result["update_type"] = optimizer.parsed("update_type", parse_update);
+    spec.update = optimizer.parsed("update_type", parse_update);
   else  // releases before 3.1
-    result["update_type"] = optimizer.get<bool>("global_update", false) ? "Global" : "Local";
-  OptimizerSpec spec{.type = parse_optimizer(type)};
+    spec.update = optimizer.get<bool>("global_update", false) ? UpdateType::global : UpdateType::local;
   const OptimizerKeys keys = keys_of(spec.type);
-  if (keys.reals.empty() && !optimizer.has(keys.object)) return result;
+  if (keys.reals.empty() && !optimizer.has(keys.object)) return spec;
   const Entry members = optimizer.child(keys.object);
-  for (const auto& [key, value] : keys.reals) result[key] = spec.*value = members.get<double>(key);
+  for (const auto& [key, value] : keys.reals) spec.*value = members.get<double>(key);
   in_context("graph file: " + members.path(), [&] { validate(spec); });
-  if (members.has("atomic_update")) result["atomic_update"] = members.get<bool>("atomic_update");
-  return result;
+  spec.atomic_update = members.get<bool>("atomic_update", true);
+  return spec;
 }
 
-std::string read_combiner(const Entry& hparam) {
+Combiner read_combiner(const Entry& hparam) {
   const Json& combiner = hparam.at("combiner");
   if (!combiner.is_number()) return hparam.parsed("combiner", parse_combiner);
   require(combiner == 0 || combiner == 1, "graph file: {}.combiner must be sum (0) or mean (1), got {}",
           hparam.path(), combiner.dump());
-  return combiner == 0 ? "sum" : "mean";
+  return combiner == 0 ? Combiner::sum : Combiner::mean;
 }
 
 // Files of older releases have only a number of rows.
-void read_capacity(const Entry& hparam, Json& result) {
-  constexpr const char* keys[] = {"workspace_size_per_gpu_in_mb", "max_vocabulary_size_per_gpu",
-                                  "max_vocabulary_size_global"};
+void read_capacity(const Entry& hparam, DeclaredEmbedding& e) {
+  const std::pair<const char*, int64_t*> sizes[] = {{"workspace_size_per_gpu_in_mb", &e.workspace_mb},
+                                                    {"max_vocabulary_size_per_gpu", &e.rows_of_rank},
+                                                    {"max_vocabulary_size_global", &e.rows_of_all}};
   bool any = hparam.has("slot_size_array");
-  for (const char* key : keys) {
+  for (const auto& [key, size] : sizes) {
     if (!hparam.has(key)) continue;
-    const auto size = hparam.get<int64_t>(key);
-    require(size >= 0, "graph file: {}.{} must not be negative, got {}", hparam.path(), key, size);
-    result[key] = size;
+    *size = hparam.get<int64_t>(key);
+    require(*size >= 0, "graph file: {}.{} must not be negative, got {}", hparam.path(), key, *size);
     any = true;
   }
-  require(any, "graph file: {} needs {}, {}, {} or slot_size_array", hparam.path(), keys[0], keys[1],
-          keys[2]);
+  require(any, "graph file: {} needs {}, {}, {} or slot_size_array", hparam.path(), sizes[0].first,
+          sizes[1].first, sizes[2].first);
 }
 
-Json read_embedding_entry(const Entry& e) {
-  const Entry hparam = e.child("sparse_embedding_hparam");
-  Json result{{"type", e.parsed("type", parse_embedding_type)},
-              {"name", e.get<std::string>("top")},
-              {"bottom", e.get<std::string>("bottom")},
-              {"embedding_vec_size", hparam.get<int64_t>("embedding_vec_size")},
-              {"combiner", read_combiner(hparam)}};
-  require(result["embedding_vec_size"] >= 1 && result["embedding_vec_size"] <= kMaxRowWidth,
-          "graph file: {}.embedding_vec_size must be 1 to {}, got {}", hparam.path(), kMaxRowWidth,
-          result["embedding_vec_size"].dump());
-  if (hparam.has("slot_size_array")) result["slot_size_array"] = hparam.integers("slot_size_array");
-  if (hparam.has("initializer")) result["initializer"] = hparam.get<std::string>("initializer");
-  read_capacity(hparam, result);
-  if (e.has("optimizer")) result["optimizer"] = read_optimizer_entry(e.child("optimizer"));
-  return result;
+HybridSpec read_hybrid(const Entry& hparam) {
+  HybridSpec h;
+  h.max_num_frequent_categories = hparam.get("max_num_frequent_categories", h.max_num_frequent_categories);
+  h.max_num_infrequent_samples = hparam.get("max_num_infrequent_samples", h.max_num_infrequent_samples);
+  h.p_dup_max = hparam.get("p_dup_max", h.p_dup_max);
+  h.max_all_reduce_bandwidth = hparam.get("max_all_reduce_bandwidth", h.max_all_reduce_bandwidth);
+  h.max_all_to_all_bandwidth = hparam.get("max_all_to_all_bandwidth", h.max_all_to_all_bandwidth);
+  h.efficiency_bandwidth_ratio = hparam.get("efficiency_bandwidth_ratio", h.efficiency_bandwidth_ratio);
+  h.communication_type = hparam.get("communication_type", h.communication_type);
+  if (h.communication_type == kHierarchical) h.communication_type = "IB_NVLink_Hier";
+  h.hybrid_embedding_type = hparam.get("hybrid_embedding_type", h.hybrid_embedding_type);
+  return h;
 }
 
-Json params_as_keywords(const Params& params) {
-  Json keywords = Json::object();
-  for (const auto& [keyword, value] : params.values())
-    std::visit([&, &key = keyword](const auto& v) { keywords[key] = v; }, value);
-  return keywords;
+DeclaredEmbedding read_embedding_entry(const Entry& entry) {
+  const Entry hparam = entry.child("sparse_embedding_hparam");
+  DeclaredEmbedding e;
+  e.type = entry.get<std::string>("type");
+  entry.parsed("type", parse_embedding_type);
+  e.name = entry.get<std::string>("top");
+  e.bottom = entry.get<std::string>("bottom");
+  e.dim = hparam.get<int64_t>("embedding_vec_size");
+  require_vector_size("graph file: " + hparam.path(), e.dim);
+  e.combiner = read_combiner(hparam);
+  if (hparam.has("slot_size_array")) e.slot_size_array = hparam.integers("slot_size_array");
+  if (hparam.has("initializer")) e.initializer = hparam.get<std::string>("initializer");
+  read_capacity(hparam, e);
+  if (entry.has("optimizer")) e.optimizer = read_optimizer_entry(entry.child("optimizer"));
+  if (e.type == kHybrid) e.hybrid = read_hybrid(hparam);
+  return e;
 }
 
-Json read_layer_entry(const Entry& entry) {
-  LayerSpec layer{entry.parsed("type", find_layer), entry.names("bottom"), entry.names("top"), {}};
-  const LayerDef& def = find_layer(layer.type);
-  layer.type = def.name;
-  layer.params = params_from_graph(def.params, entry.json(), entry.path());
-  return {{"type", layer.type},
-          {"bottoms", layer.bottoms},
-          {"tops", layer.tops},
-          {"params", params_as_keywords(layer.params)}};
+LayerSpec read_layer_entry(const Entry& entry) {
+  const LayerDef& def = entry.parsed("type", find_layer);
+  return {def.name, entry.names("bottom"), entry.names("top"),
+          params_from_graph(def.params, entry.json(), entry.path())};
 }
 
 bool is_embedding(const Entry& entry) {
@@ -250,7 +279,8 @@ bool is_embedding(const Entry& entry) {
 std::string graph_to_json(const ModelSpec& spec) {
   const Graph graph = build_graph(spec, rank_batch(spec), false);
   Json layers = Json::array({data_entry(spec.input)});
-  for (const auto& e : spec.embeddings) layers.push_back(embedding_entry(e, spec.ranks()));
+  for (size_t i = 0; i < spec.embeddings.size(); ++i)
+    layers.push_back(embedding_entry(spec.declared[i], spec.embeddings[i], spec.ranks()));
   for (const LayerSpec& layer : with_branches(spec, graph)) {
     Json entry{
         {"type", layer.type}, {"bottom", names_to_json(layer.bottoms)}, {"top", names_to_json(layer.tops)}};
@@ -262,7 +292,7 @@ std::string graph_to_json(const ModelSpec& spec) {
   return document.dump(2);
 }
 
-std::string graph_from_json(const std::string& text) {
+ModelSpec graph_from_json(const std::string& text) {
   const Json document = parse_json(text, ErrorKind::invalid_argument, "graph file");
   require(document.is_object() && document.contains("layers") && document["layers"].is_array() &&
               !document["layers"].empty(),
@@ -271,19 +301,19 @@ std::string graph_from_json(const std::string& text) {
   const Entry data(layers[0], "layers[0]");
   require(data.get<std::string>("type") == "Data",
           "graph file: layers[0] must have type \"Data\", got \"{}\"", data.get<std::string>("type"));
-  Json result{{"input", read_data_entry(data)}, {"embeddings", Json::array()}, {"layers", Json::array()}};
-  if (document.contains("model_name")) result["model_name"] = document["model_name"];
+  ModelSpec spec;
+  spec.input = read_data_entry(data);
   for (size_t i = 1; i < layers.size(); ++i) {
     const Entry entry(layers[i], fmt::format("layers[{}]", i));
     if (!is_embedding(entry)) {
-      result["layers"].push_back(read_layer_entry(entry));
+      spec.layers.push_back(read_layer_entry(entry));
       continue;
     }
-    require(result["layers"].empty(), "graph file: {} is an embedding after a dense layer", entry.path());
-    result["embeddings"].push_back(read_embedding_entry(entry));
+    require(spec.layers.empty(), "graph file: {} is an embedding after a dense layer", entry.path());
+    spec.declared.push_back(read_embedding_entry(entry));
   }
   warn_about_unknown_members(document);
-  return result.dump();
+  return spec;
 }
 
 }  // namespace ctr

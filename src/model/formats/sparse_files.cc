@@ -24,17 +24,18 @@ namespace {
 
 [[noreturn]] void fail_too_many(const std::string& path, const EmbeddingSpec& spec, int64_t rows,
                                 const std::string& where, int64_t capacity, int64_t rows_of_a_rank) {
-  const bool by_slots = is_localized(spec) && !spec.slot_size_array.empty();
-  const std::string remedy = by_slots ? "slot_size_array decides how many"
-                                      : fmt::format("workspace_size_per_gpu_in_mb={} would be enough",
-                                                    workspace_mb_for(spec, rows_of_a_rank));
+  const std::string remedy = slots_decide(spec) ? "slot_size_array decides how many"
+                                                : capacity_for(spec, rows_of_a_rank) + " would be enough";
   fail(ErrorKind::out_of_memory, "embedding \"{}\": \"{}\" has {} rows for {}, which can hold {}; {}",
        spec.name, path, rows, where, capacity, remedy);
 }
 
 // Before anything is read: a file of more rows than the model can hold costs neither time nor memory.
 void check_total(const std::string& path, const EmbeddingSpec& spec, int64_t rows, int world_size) {
-  if (const int64_t capacity = total_capacity(spec, world_size); rows > capacity)
+  const int64_t capacity = spec.type == EmbeddingType::localized_one_hot
+                               ? total_capacity(spec, world_size)
+                               : world_size * row_limit(spec, 0, world_size);
+  if (rows > capacity)
     fail_too_many(path, spec, rows, fmt::format("{} rank{}", world_size, world_size == 1 ? "" : "s"),
                   capacity, (rows + world_size - 1) / world_size);
 }
@@ -92,6 +93,21 @@ void write_sparse_directory(const Transaction::CreateFile& create, const Embeddi
   keys->close();
   vectors->close();
   if (slots) slots->close();
+}
+
+void write_sparse_file(OutputFile& file, const EmbeddingSpec& spec, const RankRows& rows, bool i64_keys) {
+  const Record record(spec, i64_keys);
+  std::vector<std::byte> bytes(record.bytes());
+  rows.all({.vectors = true}, [&](const RowBlock& block) {
+    for (size_t r = 0; r < block.keys.size(); ++r) {
+      std::byte* p = bytes.data();
+      std::memcpy(p, &block.keys[r], record.key_bytes);
+      if (record.slot_bytes) std::memcpy(p + record.key_bytes, &block.slot_ids[r], record.slot_bytes);
+      std::memcpy(p + record.key_bytes + record.slot_bytes,
+                  block.vectors.data() + r * static_cast<size_t>(spec.dim), record.vector_bytes);
+      file.write(bytes.data(), bytes.size());
+    }
+  });
 }
 
 SparseFile::SparseFile(const FileSystem& files, const std::string& path, const EmbeddingSpec& spec,
@@ -178,8 +194,8 @@ void SparseFile::check(int world_size) const {
       ++owned[static_cast<size_t>(owner_of(spec_, block.keys[r], slot_of(block, r), world_size))];
   }
   for (int rank = 0; rank < world_size; ++rank)
-    if (const int64_t n = owned[static_cast<size_t>(rank)]; n > row_capacity(spec_, rank, world_size))
-      fail_too_many(path_, spec_, n, fmt::format("rank {}", rank), row_capacity(spec_, rank, world_size), n);
+    if (const int64_t n = owned[static_cast<size_t>(rank)]; n > row_limit(spec_, rank, world_size))
+      fail_too_many(path_, spec_, n, fmt::format("rank {}", rank), row_limit(spec_, rank, world_size), n);
 }
 
 void SparseFile::check_rows(const RowBlock& block, int64_t first) const {

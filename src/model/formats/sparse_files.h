@@ -32,8 +32,10 @@ struct RankRows {
 // (f32).
 void write_sparse_directory(const Transaction::CreateFile& create, const EmbeddingSpec& spec,
                             const RankRows& rows);
+// Of releases before 3.1: records of key (32 or 64 bits), slot (u64, localized types only) and vector.
+void write_sparse_file(OutputFile& file, const EmbeddingSpec& spec, const RankRows& rows, bool i64_keys);
 
-// The same for reading, or the single file of releases before 3.1.
+// Reads either of both.
 class SparseFile {
  public:
   // Checks sizes before anything is read, then key range, slots, and that every rank can hold its part; names

@@ -19,6 +19,17 @@ namespace {
 
 int64_t values_of_a_row(const EmbeddingSpec& spec) { return state_count(spec.optimizer.type) * spec.dim; }
 
+// Of each rank in a file: as many as releases from 3.5 derive of the workspace, as long as these are enough.
+int64_t rows_of_a_rank(const EmbeddingSpec& spec, const KeyOrder& keys, int world_size) {
+  std::vector<int64_t> used(static_cast<size_t>(world_size));
+  keys([&](const RowBlock& block) {
+    for (size_t k = 0; k < block.keys.size(); ++k)
+      ++used[static_cast<size_t>(owner_of(spec, block.keys[k], slot_of(block, k), world_size))];
+  });
+  const int64_t rows = row_capacity(spec, 0, world_size);
+  return *std::max_element(used.begin(), used.end()) <= rows ? rows : row_limit(spec, 0, world_size);
+}
+
 std::vector<int64_t> capacities(const EmbeddingSpec& spec, int world_size) {
   std::vector<int64_t> rows;
   for (int r = 0; r < world_size; ++r) rows.push_back(row_capacity(spec, r, world_size));
@@ -178,10 +189,11 @@ void check_description(const std::string& path, const EmbeddingSpec& spec, const
 
 void write_sparse_optimizer(OutputFile& file, const EmbeddingSpec& spec, const RankRows& rows) {
   if (spec.type == EmbeddingType::localized_one_hot) return;
+  const int64_t rows_of_each = rows_of_a_rank(spec, rows.keys(), rows.ranks);
   for (int s = 0; s < state_count(spec.optimizer.type); ++s) {
     const std::vector<float> unused(static_cast<size_t>(spec.dim) * 1024, initial_state(spec.optimizer, s));
     for (int r = 0; r < rows.ranks; ++r) {
-      auto left = static_cast<size_t>(row_capacity(spec, r, rows.ranks) * spec.dim);
+      auto left = static_cast<size_t>(rows_of_each * spec.dim);
       rows.read(r, {.first_state = s, .num_states = 1}, [&](const RowBlock& block) {
         write_array(file, block.states[0]);
         left -= block.states[0].size();
@@ -205,7 +217,7 @@ Json describe_sparse_states(const EmbeddingSpec& spec, const KeyOrder& order, in
   description["last_steps"] = is_lazy(spec);
   description["ranks"] = world_size;
   description["rows"] = count_keys(order);
-  description["rows_of_a_rank"] = row_capacity(spec, 0, world_size);
+  description["rows_of_a_rank"] = rows_of_a_rank(spec, order, world_size);
   description["keys"] = fmt::format("{:016x}", digest(order));
   return description;
 }
@@ -247,6 +259,11 @@ SparseStates::Layout SparseStates::layout_of(const FileSystem& files, int world_
       if (bytes == values_of_a_row(spec_) * total_capacity(spec_, n) * width &&
           (n == 1 || is_order_of(n, spec_, order_)))
         return {width, capacities(spec_, n)};
+  // Releases until 3.4 took no states from a workspace. Sizes do not tell other numbers of ranks apart.
+  const int64_t limit = row_limit(spec_, 0, world_size);
+  for (const int width : widths)
+    if (bytes == values_of_a_row(spec_) * limit * world_size * width)
+      return {width, std::vector<int64_t>(static_cast<size_t>(world_size), limit)};
   if (!description.is_null())
     if (auto capacity = other_workspace(bytes, spec_, order_, candidates[0], description); !capacity.empty())
       return {4, capacity};

@@ -1,96 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/formats/spec_json.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/checked.h"
-#include "base/log.h"
-#include "embedding/placement.h"
 #include "layers/layer.h"
 #include "model/formats/json_fit.h"
+#include "model/formats/spec_members.h"
 
 namespace ctr {
 namespace {
-
-// The members of an object, and which of them somebody asked for.
-class Members {
- public:
-  Members(const Json& object, std::string name) : object_(object), name_(std::move(name)) {}
-  // Null when it is missing or null.
-  const Json* find(const char* key) const {
-    known_.insert(key);
-    const auto it = object_.find(key);
-    return it == object_.end() || it->is_null() ? nullptr : &*it;
-  }
-  // An object or a list; null, which is empty as well, when it is missing.
-  const Json& part(const char* key) const {
-    static const Json nothing;
-    const Json* found = find(key);
-    return found ? *found : nothing;
-  }
-  // Call it when everything has been asked for.
-  void warn_about_others() const {
-    std::string others;
-    for (const auto& [key, value] : object_.items())
-      if (!known_.count(key)) others += (others.empty() ? "" : ", ") + key;
-    if (!others.empty()) log::warn_once(fmt::format("{}: unknown members have no effect: {}", name_, others));
-  }
-
- private:
-  const Json& object_;
-  std::string name_;
-  mutable std::set<std::string, std::less<>> known_;
-};
-
-template <class T>
-void read(const Members& object, const char* key, T& value) {
-  const Json* found = object.find(key);
-  if (!found) return;
-  try {
-    require(fits<T>(*found), "\"{}\" is out of range: {}", key, found->dump());
-    value = found->get<T>();
-  } catch (const Json::exception&) {
-    fail(ErrorKind::invalid_argument, "\"{}\" has the wrong type: {}", key, found->dump());
-  }
-}
-
-SolverSpec read_solver(const Json& json) {
-  const Members j(json, "solver");
-  SolverSpec s;
-  read(j, "seed", s.seed);
-  read(j, "lr", s.schedule.base_lr);
-  read(j, "warmup_steps", s.schedule.warmup_steps);
-  read(j, "decay_start", s.schedule.decay_start);
-  read(j, "decay_steps", s.schedule.decay_steps);
-  read(j, "decay_power", s.schedule.decay_power);
-  read(j, "end_lr", s.schedule.end_lr);
-  read(j, "max_eval_batches", s.max_eval_batches);
-  read(j, "batchsize_eval", s.batch_size_eval);
-  read(j, "batchsize", s.batch_size);
-  read(j, "vvgpu", s.vvgpu);
-  read(j, "repeat_dataset", s.repeat_dataset);
-  read(j, "use_mixed_precision", s.use_mixed_precision);
-  read(j, "mixed_precision_type", s.mixed_precision_type);
-  read(j, "enable_tf32_compute", s.enable_tf32_compute);
-  read(j, "use_cuda_graph", s.use_cuda_graph);
-  read(j, "scaler", s.scaler);
-  read(j, "metrics_spec", s.metrics);
-  read(j, "gauc_input", s.gauc_input);
-  read(j, "gauc_slot", s.gauc_slot);
-  read(j, "i64_input_key", s.i64_input_key);
-  j.warn_about_others();
-  return s;
-}
-
-DataFormat parse_format(const std::string& name) {
-  if (name == "Norm") return DataFormat::norm;
-  if (name == "Raw") return DataFormat::raw;
-  if (name == "RawAsync") return DataFormat::raw_async;
-  if (name == "Parquet") return DataFormat::parquet;
-  fail_unknown("data format", name, {"Norm", "Raw", "RawAsync", "Parquet"});
-}
 
 // JSON is UTF-8, a path any bytes: NUL, which no path has, and a character below 0x80 stand for a byte above.
 std::string path_of(const std::string& escaped) {
@@ -101,183 +20,186 @@ std::string path_of(const std::string& escaped) {
   return path;
 }
 
-DataSpec read_data(const Json& json) {
-  const Members j(json, "reader");
-  DataSpec d;
-  std::string format = "Norm", check = "Non";
-  read(j, "data_reader_type", format);
-  read(j, "check_type", check);
-  d.format = parse_format(format);
-  d.check_sum = check == "Sum";
-  read(j, "source", d.sources);
-  read(j, "eval_source", d.eval_source);
-  for (std::string& source : d.sources) source = path_of(source);
-  d.eval_source = path_of(d.eval_source);
-  read(j, "num_samples", d.num_samples);
-  read(j, "eval_num_samples", d.eval_num_samples);
-  read(j, "float_label_dense", d.float_label_dense);
-  read(j, "num_workers", d.num_workers);
-  read(j, "slot_size_array", d.slot_size_array);
-  read(j, "shuffle", d.shuffle);
-  read(j, "drop_incomplete_batch", d.drop_incomplete_train);
-  read(j, "drop_incomplete_batch", d.drop_incomplete_eval);
-  j.warn_about_others();
-  return d;
+std::string escaped(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    if ((c & 0x80) != 0) text += '\0';
+    text += static_cast<char>(c & 0x7f);
+  }
+  return text;
 }
 
-// A float's worth of digits, which is what graph files hold: a model declared in Python and one read back
-// compute the same.
-void read_float(const Members& object, const char* key, double& value) {
-  auto narrow = static_cast<float>(value);
-  read(object, key, narrow);
-  value = static_cast<double>(narrow);
-}
+template <class T, class Archive>
+concept HasMembers = requires(T& value, Archive& archive) {
+  members(archive, value);
+};
+template <class T>
+concept Optional = requires(T& value) {
+  value.has_value();
+};
 
-OptimizerSpec read_optimizer(const Json& json) {
-  const Members j(json, "optimizer");
-  OptimizerSpec o;
-  std::string type(name_of(o.type)), update(name_of(o.update));
-  read(j, "type", type);
-  read(j, "update_type", update);
-  o.type = parse_optimizer(type);
-  o.update = parse_update(update);
-  read_float(j, "beta1", o.beta1);
-  read_float(j, "beta2", o.beta2);
-  read_float(j, "epsilon", o.epsilon);
-  read_float(j, "initial_accu_value", o.initial_accumulator);
-  read_float(j, "momentum_factor", o.momentum);
-  read_float(j, "beta", o.beta);
-  read_float(j, "lambda1", o.lambda1);
-  read_float(j, "lambda2", o.lambda2);
-  read(j, "atomic_update", o.atomic_update);
-  j.warn_about_others();
-  in_context("optimizer", [&] { validate(o); });
-  return o;
-}
+// Fills structs from an object; the path leads there from the document's root.
+class SpecReader {
+ public:
+  SpecReader(const Json& object, std::string path) : object_(object), path_(std::move(path)) {
+    require(object.is_object(), "{} must be an object, got {}", path_, object.dump());
+  }
 
-LabelSpec read_label(const Json& json) {
-  const Members j(json, "label");
-  LabelSpec l;
-  read(j, "name", l.name);
-  read(j, "dim", l.dim);
-  read(j, "weight", l.weight);
-  j.warn_about_others();
-  return l;
-}
+  template <class T>
+  void operator()(const char* key, T& value) {
+    if (const Json* found = find(key)) read(*found, at(key), value);
+  }
 
-SparseInputSpec read_sparse_input(const Json& json) {
-  const Members j(json, "sparse input");
-  SparseInputSpec s;
-  read(j, "name", s.name);
-  read(j, "nnz_per_slot", s.nnz_per_slot);
-  read(j, "is_fixed_length", s.is_fixed_length);
-  j.warn_about_others();
-  return s;
-}
+  void real(const char* key, double& value) {
+    auto narrow = static_cast<float>(value);
+    (*this)(key, narrow);
+    value = static_cast<double>(narrow);
+  }
 
-InputSpec read_input(const Json& json) {
-  const Members j(json, "input");
-  InputSpec input;
-  for (const Json& label : j.part("labels")) input.labels.push_back(read_label(label));
-  read(j, "dense_name", input.dense_name);
-  read(j, "dense_dim", input.dense_dim);
-  for (const Json& sparse : j.part("sparse")) input.sparse.push_back(read_sparse_input(sparse));
-  j.warn_about_others();
-  return input;
-}
+  void path(const char* key, std::string& value) {
+    (*this)(key, value);
+    value = path_of(value);
+  }
+  void path(const char* key, std::vector<std::string>& values) {
+    (*this)(key, values);
+    for (std::string& value : values) value = path_of(value);
+  }
 
-// Older graph files give rows, of one device or of all, instead of megabytes.
-int64_t read_rows(const Members& j, int ranks) {
-  int64_t per_rank = 0, global = 0;
-  read(j, "max_vocabulary_size_per_gpu", per_rank);
-  read(j, "max_vocabulary_size_global", global);
-  return std::max(per_rank, checked_sum(global, ranks - 1) / std::max(1, ranks));
-}
+  void params(const char* key, LayerSpec& layer) {
+    static const Json nothing;
+    const Json* found = find(key);
+    const LayerDef& def =
+        in_context(describe(layer), [&]() -> const LayerDef& { return find_layer(layer.type); });
+    layer.type = def.name;
+    layer.params = params_from_keywords(def.params, found ? *found : nothing, describe(layer));
+  }
 
-// Megabytes count: a number of rows beside them that they do not make is of no effect.
-void warn_about_rows(const Members& j, const EmbeddingSpec& e) {
-  if (e.workspace_mb < 1 || e.dim < 1 || slots_decide(e)) return;
-  const int64_t capacity = row_capacity(e, 0, 1);
-  int64_t per_rank = capacity, global = capacity;
-  read(j, "max_vocabulary_size_per_gpu", per_rank);
-  read(j, "max_vocabulary_size_global", global);
-  const auto warn = [&](const char* name, int64_t value) {
-    log::warn_once(
-        fmt::format("embedding \"{}\": {}={} has no effect beside workspace_size_per_gpu_in_mb={}, which "
-                    "makes {} rows on a device",
-                    e.name, name, value, e.workspace_mb, capacity));
-  };
-  if (per_rank != capacity) warn("max_vocabulary_size_per_gpu", per_rank);
-  if (capacity == 0 || global < capacity || global % capacity != 0)
-    warn("max_vocabulary_size_global", global);
-}
+  // Call it when everything has been asked for.
+  void finish() const {
+    for (const auto& [key, value] : object_.items())
+      if (!known_.count(key)) fail(ErrorKind::internal, "unknown member {}", at(key.c_str()));
+  }
 
-EmbeddingSpec read_embedding(const Json& json, const ModelSpec& model) {
-  const Members j(json, "embedding");
-  EmbeddingSpec e;
-  std::string type, combiner = "sum";
-  read(j, "type", type);
-  read(j, "name", e.name);
-  read(j, "bottom", e.bottom);
-  read(j, "workspace_size_per_gpu_in_mb", e.workspace_mb);
-  read(j, "embedding_vec_size", e.dim);
-  read(j, "combiner", combiner);
-  read(j, "slot_size_array", e.slot_size_array);
-  read(j, "initializer", e.initializer);
-  in_context(fmt::format("embedding \"{}\"", e.name), [&] {
-    e.type = parse_embedding_type(type);
-    e.combiner = parse_combiner(combiner);
-    const Json* optimizer = j.find("optimizer");
-    e.optimizer = optimizer ? read_optimizer(*optimizer) : model.optimizer;
-    const int64_t rows = read_rows(j, model.ranks());
-    if (e.workspace_mb == 0 && rows > 0) e.workspace_mb = workspace_mb_for(e, rows);
-  });
-  warn_about_rows(j, e);
-  j.warn_about_others();
-  for (const auto& sparse : model.input.sparse)
-    if (sparse.name == e.bottom) e.slots = sparse.slots(), e.nnz_per_slot = sparse.nnz_per_slot;
-  return e;
-}
+ private:
+  std::string at(const char* key) const { return path_.empty() ? key : path_ + "." + key; }
 
-LayerSpec read_layer(const Json& json) {
-  const Members j(json, "layer");
-  LayerSpec l;
-  read(j, "type", l.type);
-  read(j, "bottoms", l.bottoms);
-  read(j, "tops", l.tops);
-  const LayerDef& def = in_context(describe(l), [&]() -> const LayerDef& { return find_layer(l.type); });
-  l.type = def.name;
-  l.params = params_from_keywords(def.params, j.part("params"), describe(l));
-  j.warn_about_others();
-  return l;
-}
+  // Null when it is missing or null.
+  const Json* find(const char* key) {
+    known_.insert(key);
+    const auto it = object_.find(key);
+    return it == object_.end() || it->is_null() ? nullptr : &*it;
+  }
 
-void read_loss_weights(const Json& json, std::vector<LabelSpec>& labels) {
-  const Members j(json, "loss_weights");
-  for (LabelSpec& label : labels) read(j, label.name.c_str(), label.weight);
-  std::vector<std::string> names;
-  for (const LabelSpec& label : labels) names.push_back(label.name);
-  for (const auto& [name, weight] : json.items())
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      fail_unknown("label in loss_names", name, names);
-}
+  template <class T>
+  static void read(const Json& json, const std::string& path, T& value) {
+    if constexpr (std::is_enum_v<T>) {
+      std::string name;
+      read(json, path, name);
+      in_context(path, [&] { parse(name, value); });
+    } else if constexpr (HasMembers<T, SpecReader>) {
+      SpecReader reader(json, path);
+      members(reader, value);
+      reader.finish();
+    } else if constexpr (Optional<T>) {
+      read(json, path, value.emplace());
+    } else {
+      read_items(json, path, value);
+    }
+  }
+
+  template <class T>
+  static void read_items(const Json& json, const std::string& path, std::vector<T>& values) {
+    if constexpr (HasMembers<T, SpecReader>) {
+      require(json.is_array(), "{} must be a list, got {}", path, json.dump());
+      values.clear();
+      for (const Json& item : json) {
+        const std::string place = fmt::format("{}[{}]", path, values.size());
+        read(item, place, values.emplace_back());
+      }
+    } else {
+      read_plain(json, path, values);
+    }
+  }
+  template <class T>
+  static void read_items(const Json& json, const std::string& path, T& value) {
+    read_plain(json, path, value);
+  }
+
+  template <class T>
+  static void read_plain(const Json& json, const std::string& path, T& value) {
+    try {
+      require(fits<T>(json), "{} is out of range: {}", path, json.dump());
+      value = json.get<T>();
+    } catch (const Json::exception&) {
+      fail(ErrorKind::invalid_argument, "{} has the wrong type: {}", path, json.dump());
+    }
+  }
+
+  const Json& object_;
+  std::string path_;
+  std::set<std::string, std::less<>> known_;
+};
+
+// Makes an object of a struct.
+class SpecWriter {
+ public:
+  template <class T>
+  void operator()(const char* key, T& value) {
+    object_[key] = to_json(value);
+  }
+  void real(const char* key, double value) { object_[key] = value; }
+  void path(const char* key, const std::string& value) { object_[key] = escaped(value); }
+  void path(const char* key, const std::vector<std::string>& values) {
+    Json& list = object_[key] = Json::array();
+    for (const std::string& value : values) list.push_back(escaped(value));
+  }
+  void params(const char* key, const LayerSpec& layer) { object_[key] = params_to_keywords(layer.params); }
+
+  template <class T>
+  static Json to_json(T& value) {
+    if constexpr (std::is_enum_v<T>) {
+      return name_of(value);
+    } else if constexpr (HasMembers<T, SpecWriter>) {
+      SpecWriter writer;
+      members(writer, value);
+      return std::move(writer.object_);
+    } else if constexpr (Optional<T>) {
+      return value ? to_json(*value) : Json();
+    } else {
+      return items_to_json(value);
+    }
+  }
+
+ private:
+  template <class T>
+  static Json items_to_json(std::vector<T>& values) {
+    if constexpr (HasMembers<T, SpecWriter>) {
+      Json list = Json::array();
+      for (T& item : values) list.push_back(to_json(item));
+      return list;
+    } else {
+      return values;
+    }
+  }
+  template <class T>
+  static Json items_to_json(T& value) {
+    return value;
+  }
+
+  Json object_ = Json::object();
+};
 
 }  // namespace
 
 ModelSpec spec_from_json(const std::string& text) {
   const Json json = Json::parse(text);
-  const Members j(json, "model");
-  ModelSpec m;
-  read(j, "model_name", m.name);
-  m.solver = read_solver(j.part("solver"));
-  m.data = read_data(j.part("reader"));
-  m.optimizer = read_optimizer(j.part("optimizer"));
-  m.input = read_input(j.part("input"));
-  for (const Json& e : j.part("embeddings")) m.embeddings.push_back(read_embedding(e, m));
-  for (const Json& l : j.part("layers")) m.layers.push_back(read_layer(l));
-  read_loss_weights(j.part("loss_weights"), m.input.labels);
-  j.warn_about_others();
-  return m;
+  ModelSpec spec;
+  SpecReader reader(json, "");
+  members(reader, spec);
+  reader.finish();
+  return spec;
 }
+
+std::string spec_to_json(ModelSpec spec) { return SpecWriter::to_json(spec).dump(); }
 
 }  // namespace ctr
