@@ -6,9 +6,10 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Optional, TypeVar
 from urllib.parse import urlsplit
 
 from hugectr import _core
@@ -62,7 +63,10 @@ class _Output:
         _as_file_error(self._path, self._file.close)
 
     def discard(self) -> None:
-        """Ends the upload of a file that is not wanted any more."""
+        """Ends the upload of a file that is not wanted any more; nobody waits for a store that does not answer."""
+        _Call(self._remove).wait(seconds=0.3)
+
+    def _remove(self) -> None:
         _as_file_error(self._path, self._file.close)
         STORE.remove(self._path)
 
@@ -162,9 +166,51 @@ def _has_no_folders(files: Any) -> bool:
     return files.type_name in ("s3", "gcs", "abfs")
 
 
+class _Call:
+    """An action under way on a thread of its own, so that an interrupt ends the wait for it."""
+
+    def __init__(self, action: Callable[[], Any]) -> None:
+        self._action = action
+        self._done = threading.Event()
+        self._result: Any = None
+        self._error: Optional[BaseException] = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._action()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self, seconds: Optional[float] = None) -> bool:
+        """Whether it has ended."""
+        return self._done.wait(seconds)
+
+    def result(self) -> Any:
+        while not self._done.wait(0.1):  # the interpreter looks for signals between waits
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def _interruptible(action: Callable[[], Result]) -> Result:
+    """Only the main thread gets interrupts."""
+    if threading.current_thread() is not threading.main_thread():
+        return action()
+    try:
+        call = _Call(action)
+    except RuntimeError:  # no thread is left
+        return action()
+    result: Result = call.result()
+    return result
+
+
 def _as_file_error(path: str, action: Callable[[], Result]) -> Result:
     try:
-        return action()
+        return _interruptible(action)
     except HugectrError:
         raise
     except (OSError, ValueError, NotImplementedError, ImportError) as error:
@@ -176,7 +222,7 @@ def _patiently(path: str, action: Callable[[], Result]) -> Result:
     pause = _FIRST_PAUSE
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return action()
+            return _interruptible(action)
         except _FINAL:
             break
         except OSError as error:

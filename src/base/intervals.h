@@ -15,6 +15,7 @@ namespace ctr {
 class Intervals {
  public:
   bool meets(Range r) const {
+    if (r.begin >= r.end) return false;
     const auto next = ends_.lower_bound(r.end);  // the first that begins behind
     return next != ends_.begin() && std::prev(next)->second > r.begin;
   }

@@ -50,6 +50,7 @@ Engine::Engine(ModelSpec spec, Files files, ArrowOpener open_arrow)
       train_reader_(make_reader(train_reader_spec(spec_, seed_, files_, open_arrow_))),
       eval_reader_(make_reader(eval_reader_spec(spec_, files_, open_arrow_))),
       labels_(spec_, (*ranks_)[0].graph()),
+      slot_keys_(spec_),
       schedule_(spec_.solver.schedule),
       learning_rate_(spec_.solver.schedule.base_lr),
       loaded_keys_(spec_.embeddings.size()),
@@ -95,6 +96,7 @@ void Engine::note_lengths(const Batch& batch) {
 
 void Engine::train_on(const Batch& batch) {
   note_lengths(batch);
+  slot_keys_.look(batch);
   labels_.check_training(batch, train_reader_->source());
   ranks_->run([&](Rank& rank) { rank.trainer().stage(batch); });
   ranks_->run([&](Rank& rank) { rank.train(batch, learning_rate_); });

@@ -9,6 +9,7 @@
 
 #include "model/labels.h"
 #include "model/rank_group.h"
+#include "model/slot_keys.h"
 #include "model/spec.h"
 #include "optim/schedule.h"
 
@@ -89,6 +90,7 @@ class Engine {
   std::unique_ptr<RankGroup> ranks_;
   std::unique_ptr<Reader> train_reader_, eval_reader_;
   LabelChecker labels_;
+  SlotKeys slot_keys_;
   LearningRateSchedule schedule_;
   float learning_rate_;
   int64_t last_train_rows_ = 0, last_eval_rows_ = 0;

@@ -51,7 +51,7 @@ class GraphBuilder {
       graph_.values.back().type = ValueType::f32;
     }
     require(input.dense_dim >= 0 && static_cast<double>(input.dense_dim) <= kMaxExtent,
-            "Input: dense_dim must be between 0 and {:.0f}, got {}", kMaxExtent, input.dense_dim);
+            "Input: dense_dim={} must be between 0 and {:.0f}", input.dense_dim, kMaxExtent);
     if (input.dense_dim > 0)
       graph_.dense = add_value(input.dense_name, batch_of("dense_dim", input.dense_dim), false);
     for (size_t i = 0; i < input.sparse.size(); ++i)

