@@ -169,9 +169,10 @@ def separable(folder, threshold, **options):
 
 
 def test_threshold_stops(tmp_path, capfd):
-    separable(tmp_path, 0.9).fit(
+    history = separable(tmp_path, 0.9).fit(
         max_iter=100, display=3, eval_interval=4, snapshot=4, snapshot_prefix=str(tmp_path / "s")
     )
+    assert (history.iterations, history.samples) == (5, 20)
     out = capfd.readouterr().out
     assert re.search(
         r"Hit target accuracy AUC 0\.900000 at 4 / 100 iterations with batchsize 4 in \d+\.\d\ds\. "
