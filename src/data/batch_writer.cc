@@ -61,15 +61,6 @@ void BatchWriter::begin(Batch& batch) {
   }
 }
 
-void BatchWriter::comes_from(const std::shared_ptr<const std::string>& file, const char* unit,
-                             int64_t number) {
-  if (!batch_->runs.empty()) {
-    const SampleRun& last = batch_->runs.back();
-    if (last.file == file && last.number - last.first == number - size_) return;
-  }
-  batch_->runs.push_back({size_, file, unit, number});
-}
-
 void BatchWriter::grow(std::vector<int64_t>& keys, int64_t count) {
   keys.resize(std::max(static_cast<size_t>(count), keys.size() + keys.size() / 2));
 }

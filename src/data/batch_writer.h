@@ -46,7 +46,13 @@ class BatchWriter {
   // A slot of the input has fewer keys than declared, or more.
   void is_not_full(size_t input) const { batch_->sparse[input].is_full = false; }
   // Before a commit: the file's samples that follow, from `number` on.
-  void comes_from(const std::shared_ptr<const std::string>& file, const char* unit, int64_t number);
+  void comes_from(const std::shared_ptr<const std::string>& file, const char* unit, int64_t number) {
+    if (!batch_->runs.empty()) {
+      const SampleRun& last = batch_->runs.back();
+      if (last.file == file && last.number - last.first == number - size_) return;
+    }
+    batch_->runs.push_back({size_, file, unit, number});
+  }
   void commit(int64_t samples) { size_ += samples; }
 
   // The first such value of the committed samples from row `first` on.

@@ -26,22 +26,27 @@ NormSample parse_norm_sample(const std::byte* begin, const std::byte* end, Batch
   for (size_t input = 0; input < layout.inputs.size(); ++input) {
     int64_t* offsets = batch.offsets(input);
     const int64_t first = offsets[0], room = layout.inputs[input].max_keys;
+    const bool may_be_too_many = layout.inputs[input].declared_keys > room;
     int64_t used = first;
-    bool is_full = true;
+    bool is_full = true;  // every slot has as many keys as declared: nothing else needs a look
     for (const size_t last = slot + static_cast<size_t>(layout.inputs[input].slots); slot < last; ++slot) {
       const SlotRule& rule = layout.slots[slot];
-      if (end - p < 4) return defect(NormSample::truncated);
+      if (end - p < 4) [[unlikely]]
+        return defect(NormSample::truncated);
       const int64_t nnz = load<int32_t>(p);
       p += 4;
-      if (nnz < 0 || nnz > rule.max_nnz || used - first + nnz > room)
+      is_full &= nnz == rule.nnz;
+      if ((!is_full || may_be_too_many) && (nnz < 0 || nnz > rule.max_nnz || used - first + nnz > room))
+          [[unlikely]]
         return defect(NormSample::bad_nnz, slot,
                       layout.inputs[input].slots_share_it ? used - first + nnz : nnz);
-      is_full &= nnz == rule.nnz;
-      if (end - p < nnz * static_cast<int64_t>(sizeof(Key))) return defect(NormSample::truncated);
+      if (end - p < nnz * static_cast<int64_t>(sizeof(Key))) [[unlikely]]
+        return defect(NormSample::truncated);
       int64_t* keys = batch.keys(input, used + nnz) + used;
       for (int64_t k = 0; k < nnz; ++k, p += sizeof(Key)) {
         keys[k] = static_cast<int64_t>(load<Key>(p));
-        if (keys[k] > rule.max_key) return defect(NormSample::bad_key, slot, keys[k]);
+        if (keys[k] > rule.max_key) [[unlikely]]
+          return defect(NormSample::bad_key, slot, keys[k]);
       }
       used += nnz;
       *++offsets = used;
