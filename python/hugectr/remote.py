@@ -48,6 +48,8 @@ class _Input:
 class _Output:
     """A new file, which is there once it is closed."""
 
+    _patience = 10.0  # seconds for ending an upload that is not wanted any more
+
     def __init__(self, path: str, place: _Place) -> None:
         self._path, self._place = path, place
         parent = place.path.rpartition("/")[0]
@@ -57,14 +59,21 @@ class _Output:
 
     def write(self, data: bytes) -> None:
         """Not repeated: nobody knows how much of it has arrived."""
-        _as_file_error(self._path, lambda: self._file.write(data))
+        self._ask(lambda: self._file.write(data))
 
     def close(self) -> None:
-        _as_file_error(self._path, self._file.close)
+        self._ask(self._file.close)
 
     def discard(self) -> None:
-        """Ends the upload of a file that is not wanted any more; nobody waits for a store that does not answer."""
-        _Call(self._remove).wait(seconds=0.3)
+        """Ends the upload of a file that is not wanted any more; goes on alone where that takes long."""
+        _Call(self._remove).wait(self._patience)
+
+    def _ask(self, action: Callable[[], object]) -> None:
+        try:
+            _as_file_error(self._path, action)
+        except KeyboardInterrupt:
+            self._patience = 0.3
+            raise
 
     def _remove(self) -> None:
         _as_file_error(self._path, self._file.close)
@@ -184,15 +193,15 @@ class _Call:
         finally:
             self._done.set()
 
-    def wait(self, seconds: Optional[float] = None) -> bool:
-        """Whether it has ended."""
-        return self._done.wait(seconds)
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, or for so long; raises what it has raised."""
+        if self._done.wait(seconds) and self._error is not None:
+            raise self._error
 
     def result(self) -> Any:
         while not self._done.wait(0.1):  # the interpreter looks for signals between waits
             pass
-        if self._error is not None:
-            raise self._error
+        self.wait(0)
         return self._result
 
 

@@ -171,7 +171,8 @@ struct LayerDef {
   int spare_bottoms = 0, spare_tops = 0;
   std::vector<ParamDef> params = {};
   bool is_loss = false;
-  LabelRule labels = {};  // of a loss
+  LabelRule labels = {};           // of a loss
+  bool is_of_two_classes = false;  // a loss whose predictions are a pair: metrics see the second
   std::unique_ptr<Layer> (*create)(const Params&) = nullptr;
 };
 

@@ -88,6 +88,7 @@ LayerDef cross_entropy_loss_layer() {
           .params = loss_params(),
           .is_loss = true,
           .labels = {.is_bounded = true},
+          .is_of_two_classes = true,
           .create = make_layer<CrossEntropyLoss>};
 }
 

@@ -103,10 +103,9 @@ void Evaluator::evaluate(const Batch& batch) {
 
 bool Evaluator::is_of_two_classes(size_t label) const {
   const Graph& graph = forward_.graph();
-  return graph.nodes[static_cast<size_t>(graph.losses[label])].spec.type == "CrossEntropyLoss";
+  return graph.nodes[static_cast<size_t>(graph.losses[label])].def->is_of_two_classes;
 }
 
-// Of two classes, metrics see the second.
 MetricInput Evaluator::metric_input(size_t label) {
   Tensor prediction = forward_.prediction(label), truth = forward_.value(forward_.graph().labels[label]);
   if (is_of_two_classes(label)) {
